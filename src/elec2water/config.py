@@ -1,0 +1,230 @@
+"""``elec2water.toml``, typed: every key has a default except ``[project].name``, and an unknown key is an error."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from elec2water.errors import ConfigError
+
+CONFIG_NAME = "elec2water.toml"
+
+
+class _Section(BaseModel):
+    """Frozen; a key that is not known is an error, and no type is guessed from another."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _one_or_many(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Names = tuple[str, ...]
+Paths = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class ProjectConfig(_Section):
+    """``[project]``: what is shown on every output."""
+
+    name: str = Field(min_length=1)
+    county_code: str = Field(default="", pattern=r"^(\d{6})?$")
+    language: Literal["zh", "en"] = "zh"
+
+
+class InputsConfig(_Section):
+    """``[inputs]``: a path, or a list of paths that are read one after the other, for a table."""
+
+    wells: Paths = ()
+    meters: Paths = ()
+    readings: Paths = ()
+    pairs: Paths = ()
+    water_levels: Paths = ()
+    permits: Paths = ()
+
+
+class AliasesConfig(_Section):
+    """``[aliases.<table>]``: heading in the file = canonical column."""
+
+    wells: dict[str, str] = {}
+    meters: dict[str, str] = {}
+    readings: dict[str, str] = {}
+    pairs: dict[str, str] = {}
+    water_levels: dict[str, str] = {}
+    permits: dict[str, str] = {}
+
+
+class StrataConfig(_Section):
+    """``[strata]``: the columns that make the classes of wells, and where numeric ones are cut."""
+
+    by: Names = ("aquifer", "pump_power_kw", "pump_depth_m")
+    breaks: dict[str, tuple[float, ...]] = {}
+    classes: int = Field(default=3, ge=1)
+
+
+class ModelConfig(_Section):
+    """``[model]``: what METHOD.md fixes beforehand."""
+
+    covariates: Names = ()
+    shared_meter_rel_u: Fraction = 0.01
+    meter_rel_u: Fraction = 0.02
+    wear_mean_per_year: float = Field(default=-0.02, gt=-1.0, lt=1.0)
+    wear_sd_per_year: Fraction = 0.015
+    student_df: float = Field(default=4.0, gt=2.0)
+
+
+class EstimateConfig(_Section):
+    """``[estimate]``: the level of the intervals and the domains that are totalled."""
+
+    confidence: float = Field(default=0.90, gt=0.5, lt=1.0)
+    domains: Names = ("county", "township", "aquifer", "stratum", "permit_no")
+
+
+class DesignConfig(_Section):
+    """``[design]``: the sample of wells to measure."""
+
+    n: int = Field(default=60, ge=1)
+    min_per_stratum: int = Field(default=2, ge=1)
+    reserve_ratio: float = Field(default=0.5, ge=0.0)
+
+
+class Config(_Section):
+    """The whole configuration, frozen."""
+
+    project: ProjectConfig
+    inputs: InputsConfig = InputsConfig()
+    aliases: AliasesConfig = AliasesConfig()
+    strata: StrataConfig = StrataConfig()
+    model: ModelConfig = ModelConfig()
+    estimate: EstimateConfig = EstimateConfig()
+    design: DesignConfig = DesignConfig()
+
+
+def load_config(folder: str | Path) -> Config:
+    """Read ``elec2water.toml`` of a project folder.
+
+    Parameters
+    ----------
+    folder : path_like
+        The project folder, or the ``.toml`` file itself.
+
+    Returns
+    -------
+    Config
+        Typed and frozen.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, is not UTF-8 TOML, or holds an unknown key or a wrong value; the text names the file,
+        the line where it can be told, the key, what was expected and what was found, for all keys at once.
+    """
+    path = _config_path(Path(folder))
+    text = _text_of(path)
+    data = _parsed(path, text)
+    try:
+        return Config.model_validate(_with_tuples(data))
+    except ValidationError as error:
+        lines = [_explain(item, text, path) for item in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
+
+
+def _config_path(folder: Path) -> Path:
+    path = folder if folder.suffix.lower() == ".toml" else folder / CONFIG_NAME
+    if path.is_file():
+        return path
+    if folder.is_file():
+        raise ConfigError(f"{folder}: the configuration is TOML in a file named {CONFIG_NAME}; found {folder.name!r}")
+    raise ConfigError(f"{path}: not found; expected a project folder that holds {CONFIG_NAME}{_lookalikes(folder)}")
+
+
+def _lookalikes(folder: Path) -> str:
+    others = sorted(p.name for p in folder.glob("elec2water.*")) if folder.is_dir() else []
+    return f" (found {', '.join(others)}: only TOML is read)" if others else ""
+
+
+def _text_of(path: Path) -> str:
+    data = path.read_bytes()
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise ConfigError(f"{path}, line 1: starts with a byte order mark; save the file as UTF-8 without BOM")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{path}, line {line}: expected UTF-8 text, found other bytes (GBK?); save the file as UTF-8"
+        ) from error
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply; the configuration has two or three levels") from error
+
+
+def _with_tuples(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _with_tuples(item) for key, item in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
+
+
+def _explain(item: ErrorDetails, text: str, path: Path) -> str:
+    location = [str(part) for part in item["loc"]]
+    line = _line_of(location, text)
+    where = f"{path}" + (f", line {line}" if line else "")
+    key = ".".join(location)
+    if item["type"] == "extra_forbidden":
+        return f"{where}: unknown key {key!r}{_nearest(location)}"
+    if item["type"] == "missing":
+        return f"{where}: {key!r} is required and missing"
+    return f"{where}: {key}: {item['msg']}; found {item['input']!r}{_hint(location)}"
+
+
+def _hint(location: list[str]) -> str:
+    if location == ["estimate", "confidence"]:
+        return " (a fraction such as 0.90, without quotes and without %)"
+    return " (write it in quotes)" if location == ["project", "county_code"] else ""
+
+
+def _nearest(location: list[str]) -> str:
+    known = _known_keys(location[:-1])
+    close = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known keys here: {', '.join(known)}"
+
+
+def _known_keys(section: list[str]) -> list[str]:
+    model: Any = Config
+    for part in section:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
+
+
+def _line_of(location: list[str], text: str) -> int | None:
+    """Find the line of a key by following the table headers; ``None`` where the key is written another way."""
+    header: list[str] = []
+    best: int | None = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        if found := re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line):
+            header = _dotted(found[1])
+            name = header
+        elif found := re.match(r"\s*([^=#]+?)\s*=", line):
+            name = header + _dotted(found[1])
+        else:
+            continue
+        if name == location[: len(name)] and len(name) > 0:
+            best = number
+    return best
+
+
+def _dotted(text: str) -> list[str]:
+    return [part.strip().strip("\"'") for part in text.split(".")]

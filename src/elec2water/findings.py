@@ -1,0 +1,300 @@
+"""Findings: what a check saw, as one table; the rules and their wording are data (``data/rules*.csv``)."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+COLUMNS = (
+    "rule", "severity", "table", "file", "row", "well_id", "meter_id", "period", "observed", "limit", "message",
+)  # fmt: skip
+"""The columns of ``findings.csv``, in order."""
+
+SEVERITIES = ("error", "warning", "info")
+"""From the gravest: an error refuses the run, a warning leaves a value out or widens, an info tells what was done."""
+
+LANGUAGES = ("zh", "en")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of the catalogue.
+
+    Attributes
+    ----------
+    rule : str
+        Its name, in capitals.
+    severity : str
+        ``error``, ``warning`` or ``info``.
+    message, action : dict of str to str
+        Templates by language (``zh``, ``en``): what was found, and what to do about it.
+    """
+
+    rule: str
+    severity: str
+    message: dict[str, str]
+    action: dict[str, str]
+
+    def template(self, lang: str) -> str:
+        """Give the message followed by the action, in one language."""
+        return f"{self.message[lang]}{_JOIN[lang]}{self.action[lang]}" if self.action[lang] else self.message[lang]
+
+
+_ARRAYS = (list, tuple, np.ndarray, pd.Series, pd.Index, pd.api.extensions.ExtensionArray)
+_JOIN = {"zh": "。处理：", "en": ". To do: "}
+
+
+@cache
+def rules() -> dict[str, Rule]:
+    """Read the catalogue: all ``data/rules*.csv`` of the package, merged.
+
+    Returns
+    -------
+    dict of str to Rule
+        By name of the rule.
+
+    Raises
+    ------
+    ValueError
+        If two files name the same rule, or a severity is unknown.
+    """
+    catalogue: dict[str, Rule] = {}
+    folder = resources.files("elec2water") / "data"
+    files = sorted((f for f in folder.iterdir() if _is_rules_file(f.name)), key=lambda f: f.name)
+    for file in files:
+        for record in csv.DictReader(file.read_text(encoding="utf-8").splitlines()):
+            rule = _rule_of(record)
+            if rule.rule in catalogue:
+                raise ValueError(f"data/{file.name}: rule {rule.rule} is already defined; every rule has one entry")
+            if rule.severity not in SEVERITIES:
+                raise ValueError(f"data/{file.name}: rule {rule.rule} has severity {rule.severity!r}, not {SEVERITIES}")
+            catalogue[rule.rule] = rule
+    return catalogue
+
+
+def _is_rules_file(name: str) -> bool:
+    return name.startswith("rules") and name.endswith(".csv")
+
+
+def _rule_of(record: dict[str, str]) -> Rule:
+    return Rule(
+        rule=record["rule"],
+        severity=record["severity"],
+        message={lang: record[f"message_{lang}"] for lang in LANGUAGES},
+        action={lang: record[f"action_{lang}"] or "" for lang in LANGUAGES},
+    )
+
+
+class Findings:
+    """An immutable table of findings.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The columns of :data:`COLUMNS`; sorted on entry (severity, table, file, row, rule, ids), so that the order in
+        which checks ran does not matter.
+
+    Raises
+    ------
+    ValueError
+        If the columns are not those of :data:`COLUMNS`.
+    """
+
+    __slots__ = ("_frame",)
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        if tuple(frame.columns) != COLUMNS:
+            raise ValueError(f"findings: expected the columns {COLUMNS}, found {tuple(frame.columns)}")
+        self._frame = _sorted(_typed(frame))
+
+    @classmethod
+    def empty(cls) -> Findings:
+        """Give a table with no finding."""
+        return cls(pd.DataFrame({name: [] for name in COLUMNS}))
+
+    @classmethod
+    def concat(cls, parts: Iterable[Findings]) -> Findings:
+        """Join many tables at once (``+`` joins two)."""
+        frames = [part._frame for part in parts if part.count]
+        return cls(pd.concat(frames, ignore_index=True)) if frames else cls.empty()
+
+    def __add__(self, other: Findings) -> Findings:
+        return Findings.concat([self, other])
+
+    def __len__(self) -> int:
+        return len(self._frame)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Findings) and self._frame.equals(other._frame)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A copy of the table: text columns, ``row`` as ``Int64`` (missing where a finding has no row)."""
+        return self._frame.copy()
+
+    @property
+    def count(self) -> int:
+        """Number of findings."""
+        return len(self._frame)
+
+    @property
+    def errors(self) -> Findings:
+        """Only those that refuse the run."""
+        return self.of(severity="error")
+
+    @property
+    def warnings(self) -> Findings:
+        """Only those that leave a value out or ask for attention."""
+        return self.of(severity="warning")
+
+    def of(self, **values: str) -> Findings:
+        """Keep the findings whose columns equal the values given, as in ``findings.of(rule="ORPHAN_METER")``."""
+        keep = np.ones(len(self._frame), dtype=bool)
+        for column, value in values.items():
+            keep &= self._frame[column].eq(value).to_numpy(dtype=bool)
+        return Findings(self._frame[keep])
+
+    def summary(self) -> pd.DataFrame:
+        """Count by rule and table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``severity, rule, table, count, first`` (up to five ids, or rows where there is no id) and ``message`` (of
+            the first finding), gravest first.
+        """
+        keys = ["severity", "rule", "table"]
+        groups = self._frame.groupby(keys, sort=False)
+        rows = [
+            (*map(str, key), len(group), _first_five(group), str(group["message"].iloc[0])) for key, group in groups
+        ]
+        return pd.DataFrame(rows, columns=[*keys, "count", "first", "message"])
+
+    def __repr__(self) -> str:
+        counts = self._frame["severity"].value_counts()
+        head = ", ".join(f"{counts.get(name, 0)} {name}" for name in SEVERITIES)
+        table = self.summary()
+        return f"Findings({head})" + (f"\n{table.to_string(index=False)}" if len(table) else "")
+
+    def _repr_html_(self) -> str:
+        counts = self._frame["severity"].value_counts()
+        head = ", ".join(f"{counts.get(name, 0)} {name}" for name in SEVERITIES)
+        return f"<p><b>Findings</b>: {head}</p>" + self.summary().to_html(index=False, border=0)
+
+
+def findings_of(
+    rule: str,
+    *,
+    table: str,
+    file: object = "",
+    row: object = None,
+    well_id: object = None,
+    meter_id: object = None,
+    period: object = "",
+    observed: object = "",
+    limit: object = "",
+    lang: str = "zh",
+    **values: object,
+) -> Findings:
+    """Make the findings of one rule; arrays are broadcast against scalars.
+
+    Parameters
+    ----------
+    rule : str
+        A name of the catalogue (``data/rules*.csv``), which gives severity and wording.
+    table : str
+        Name of the table the findings are about.
+    file, row, well_id, meter_id, period, observed, limit : scalar or array_like of length n
+        Where and what. Missing values become blank.
+    lang : str
+        ``zh`` or ``en``: the language of ``message``.
+    **values : scalar or array_like of length n
+        Further fields of the message template.
+
+    Returns
+    -------
+    Findings
+        A row for each element; one row if all are scalars, none if an array is empty.
+
+    Raises
+    ------
+    KeyError
+        If the rule is not in the catalogue, or its template asks for a field that was not given.
+    ValueError
+        If arrays differ in length.
+    """
+    entry = rules()[rule]
+    fields: dict[str, object] = {
+        "table": table, "file": file, "row": row, "well_id": well_id, "meter_id": meter_id, "period": period,
+        "observed": observed, "limit": limit, **values,
+    }  # fmt: skip
+    size = _common_length(fields)
+    columns = {name: _broadcast(value, size) for name, value in fields.items()}
+    template = entry.template(lang)
+    names = list(columns)
+    messages = [
+        template.format_map(dict(zip(names, record, strict=True)))
+        for record in zip(*(columns[name] for name in names), strict=True)
+    ]
+    data = {name: columns[name] for name in COLUMNS if name in columns}
+    data |= {"rule": [rule] * size, "severity": [entry.severity] * size, "message": messages}
+    return Findings(pd.DataFrame({name: pd.Series(data[name], dtype=object) for name in COLUMNS}))
+
+
+def _common_length(fields: dict[str, object]) -> int:
+    lengths = {name: len(value) for name, value in fields.items() if isinstance(value, _ARRAYS)}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"findings_of: arrays must have one length, found {lengths}")
+    return next(iter(lengths.values()), 1)
+
+
+def _broadcast(value: object, size: int) -> list[object]:
+    if isinstance(value, _ARRAYS):
+        return [_plain(item) for item in value]
+    return [_plain(value)] * size
+
+
+def _plain(value: object) -> object:
+    """Write a cell as a reader would: blank where missing, 12.0 as 12, a date without its midnight."""
+    if value is None or value is pd.NA or value is pd.NaT:
+        return ""
+    if isinstance(value, (float, np.floating)):
+        return "" if np.isnan(value) else f"{float(value):.10g}"
+    if isinstance(value, (pd.Timestamp, np.datetime64)):
+        stamp = pd.Timestamp(value)
+        return "" if pd.isna(stamp) else str(stamp).removesuffix(" 00:00:00")
+    return value
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    out = {name: _text(frame[name]) for name in COLUMNS if name != "row"}
+    row = pd.to_numeric(frame["row"].replace("", np.nan), errors="raise")
+    out["row"] = row.astype("Float64").astype("Int64")
+    return pd.DataFrame({name: out[name] for name in COLUMNS})
+
+
+def _text(column: pd.Series[Any]) -> pd.Series[Any]:
+    return column.astype(object).where(column.notna(), "").astype(str).astype("str")
+
+
+def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
+    rank = frame["severity"].map({name: i for i, name in enumerate(SEVERITIES)})
+    order = ["_rank", "table", "file", "row", "rule", "well_id", "meter_id", "period", "observed", "message"]
+    ordered = frame.assign(_rank=rank).sort_values(order, kind="stable", na_position="first", ignore_index=True)
+    return ordered[list(COLUMNS)]
+
+
+def _first_five(group: pd.DataFrame) -> str:
+    for column in ("well_id", "meter_id"):
+        ids = group.loc[group[column] != "", column].unique()[:5]
+        if len(ids):
+            return ", ".join(map(str, ids))
+    rows = group["row"].dropna().unique()[:5]
+    return "row " + ", ".join(map(str, rows)) if len(rows) else ""
