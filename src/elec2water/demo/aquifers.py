@@ -1,0 +1,135 @@
+"""Water tables: depth by township, aquifer and month, and what the monitoring wells say of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+
+from elec2water.demo.streams import stream
+
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
+
+_LOWEST_MONTH: Final = 7.3
+_AQUIFERS: Final = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Climate:
+    """What all wells share: months and how dry each was.
+
+    Attributes
+    ----------
+    months
+        (M,) ``datetime64[M]``.
+    dryness
+        (M,) standardised anomaly, positive when dry.
+    """
+
+    months: NDArray[np.datetime64]
+    dryness: Floats
+
+    @property
+    def number(self) -> Ints:
+        """(M,) 1 to 12."""
+        return self.months.astype(np.int64) % 12 + 1
+
+    @property
+    def years(self) -> Floats:
+        """(M,) years from the first month to the middle of each."""
+        return (np.arange(len(self.months)) + 0.5) / 12
+
+
+def draw_climate(months: NDArray[np.datetime64], seed: int) -> Climate:
+    """Draw the weather: an autoregressive anomaly of lag-one correlation 0.5."""
+    return Climate(months, autoregressive(0.5, (len(months),), stream(seed, "climate")))
+
+
+def autoregressive(correlation: float, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    """Draw stationary AR(1) series of variance 1 along the last axis."""
+    noise = rng.standard_normal(shape)
+    noise[..., 1:] *= np.sqrt(1 - correlation**2)
+    return np.asarray(lfilter([1.0], [1.0, -correlation], noise, axis=-1), dtype=np.float64)
+
+
+def draw_base_depth(townships: int, seed: int) -> Floats:
+    """Depth to water of every township × (shallow, deep, karst) at the start [m], shape (townships × 3,)."""
+    rng = stream(seed, "base depth")
+    shallow = 9 + 17 * rng.beta(1.8, 2.2, townships)
+    deep = 34 + 36 * rng.beta(2.0, 2.0, townships)
+    karst = 22 + 20 * rng.beta(2.0, 2.0, townships)
+    return np.column_stack([shallow, deep, karst]).ravel()
+
+
+def draw_water_tables(base_depth_m: Floats, climate: Climate, seed: int) -> Floats:
+    """Depth to water at rest of each group and month.
+
+    A linear decline of 0.3–1 m a year, a season that is deepest at the end of the irrigation peak, a share of the weather
+    of all groups, and each group's own slow noise.
+
+    Parameters
+    ----------
+    base_depth_m
+        (G,) depth at the start [m].
+    climate
+        Months and weather.
+    seed
+        Seed of the county.
+
+    Returns
+    -------
+    numpy.ndarray
+        (G, M) depth [m].
+    """
+    rng = stream(seed, "water tables")
+    groups = len(base_depth_m)
+    trend = rng.uniform(0.3, 1.0, groups)[:, None] * climate.years
+    swing = 0.085 * (base_depth_m + 9) * rng.uniform(0.8, 1.2, groups)
+    season = np.cos(2 * np.pi * (climate.number - _LOWEST_MONTH) / 12)
+    weather = 0.25 * np.convolve(climate.dryness, [0.4, 0.4, 0.2])[: len(climate.months)]
+    own = 0.12 * autoregressive(0.8, (groups, len(climate.months)), rng)
+    depth = base_depth_m[:, None] + trend + swing[:, None] * (season + weather + own)
+    return np.asarray(np.maximum(depth, 1.5))
+
+
+def level_table(
+    depth_m: Floats, climate: Climate, townships: NDArray[np.object_], aquifers: NDArray[np.object_], seed: int
+) -> pd.DataFrame:
+    """Monthly means of the monitoring wells: ``month, township, aquifer, depth_m``.
+
+    Few monitoring wells stand for a township, so that each mean is off by a constant (sd 0.6 m) and by 0.15 m a month;
+    4 % of the months are missing.
+
+    Parameters
+    ----------
+    depth_m
+        (townships × 3, M) true depth [m].
+    climate
+        Months.
+    townships, aquifers
+        Names.
+    seed
+        Seed of the county.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The contract's table; groups by rows of the registry are left to the caller.
+    """
+    rng = stream(seed, "monitoring")
+    groups, count = depth_m.shape
+    seen = depth_m + 0.6 * rng.standard_normal((groups, 1)) + 0.15 * rng.standard_normal((groups, count))
+    frame = pd.DataFrame(
+        {
+            "month": np.tile(climate.months.astype("datetime64[s]"), groups),
+            "township": pd.Series(np.repeat(np.repeat(townships, _AQUIFERS), count), dtype="str"),
+            "aquifer": pd.Series(np.repeat(np.tile(aquifers, len(townships)), count), dtype="str"),
+            "depth_m": np.round(np.maximum(seen, 0.5), 2).ravel(),
+        }
+    )
+    return frame[rng.random(len(frame)) >= 0.04].reset_index(drop=True)
