@@ -1,7 +1,16 @@
 """The synthetic county: a project folder with known truth, made from the physics of pumping."""
 
 from elec2water.demo.county import County, true_wells, truth_totals
+from elec2water.demo.facts import county_facts
 from elec2water.demo.measuring import measure_pairs, measure_tests
 from elec2water.demo.simulate import simulate_county
 
-__all__ = ["County", "measure_pairs", "measure_tests", "simulate_county", "true_wells", "truth_totals"]
+__all__ = [
+    "County",
+    "county_facts",
+    "measure_pairs",
+    "measure_tests",
+    "simulate_county",
+    "true_wells",
+    "truth_totals",
+]

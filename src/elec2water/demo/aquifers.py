@@ -89,7 +89,7 @@ def draw_water_tables(base_depth_m: Floats, climate: Climate, seed: int) -> Floa
     rng = stream(seed, "water tables")
     groups = len(base_depth_m)
     trend = rng.uniform(0.3, 1.0, groups)[:, None] * climate.years
-    swing = 0.085 * (base_depth_m + 9) * rng.uniform(0.8, 1.2, groups)
+    swing = 0.080 * (base_depth_m + 9) * rng.uniform(0.8, 1.2, groups)
     season = np.cos(2 * np.pi * (climate.number - _LOWEST_MONTH) / 12)
     weather = 0.25 * np.convolve(climate.dryness, [0.4, 0.4, 0.2])[: len(climate.months)]
     own = 0.12 * autoregressive(0.8, (groups, len(climate.months)), rng)
