@@ -381,3 +381,48 @@ def _cells(
     for j, column in enumerate(columns):
         frame[column.name] = [column.classes[code] for code in cell_codes[kept, j]]
     return frame.assign(merged=merged)
+
+
+def collapse(
+    size: ArrayLike, *, minimum: float = 0.0, at_most: int | None = None, parent: ArrayLike | None = None
+) -> Integers:
+    """Join thin strata to a neighbour in the list, until all are large enough and few enough.
+
+    The thinnest goes first, to the smaller of its two neighbours; to one of another parent only when its own has no
+    other left. Neighbours in ``Strata.cells`` are neighbours in class.
+
+    Parameters
+    ----------
+    size : (H,) array
+        What makes a stratum thin or not: its sample wells, its energy.
+    minimum : float
+        Strata of a smaller size are joined.
+    at_most : int, optional
+        Joining goes on until no more strata than this are left.
+    parent : (H,) array, optional
+        Strata of one parent (aquifer, say) are joined among themselves first.
+
+    Returns
+    -------
+    (H,) array of int
+        The new stratum of each stratum, counted from 0 in the order of the list.
+    """
+    sizes = np.asarray(size, dtype=np.float64).tolist()
+    parents = [0] * len(sizes) if parent is None else np.unique(np.asarray(parent), return_inverse=True)[1].tolist()
+    groups = [[h] for h in range(len(sizes))]
+    limit = len(sizes) if at_most is None else max(at_most, 1)
+    while len(groups) > 1:
+        thin = min(range(len(sizes)), key=sizes.__getitem__)
+        if sizes[thin] >= minimum and len(groups) <= limit:
+            break
+        beside = [k for k in (thin - 1, thin + 1) if 0 <= k < len(groups)]
+        other = min(beside, key=lambda k: (parents[k] != parents[thin], sizes[k], k))
+        first, second = min(thin, other), max(thin, other)
+        parents[first] = parents[other]
+        sizes[first] += sizes.pop(second)
+        groups[first] += groups.pop(second)
+        parents.pop(second)
+    joined = np.empty(sum(map(len, groups)), dtype=np.int64)
+    for k, members in enumerate(groups):
+        joined[members] = k
+    return joined

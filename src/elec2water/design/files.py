@@ -1,0 +1,132 @@
+"""``design/``: written all at once, read back as it was."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from elec2water.design.sample import ALLOCATION_COLUMNS, COVERAGE_COLUMNS, SAMPLE_COLUMNS, Design
+from elec2water.errors import UsageError
+from elec2water.findings import Findings
+
+_EXCLUDED_COLUMNS = ("well_id", "reason", "energy_kwh")
+_TEXT = ("well_id", "stratum", "role", "reason")
+_WHOLE = ("order", "n_wells", "n_sample")
+_TABLES = {
+    "allocation": ALLOCATION_COLUMNS,
+    "coverage": COVERAGE_COLUMNS,
+    "excluded": _EXCLUDED_COLUMNS,
+    "sample": SAMPLE_COLUMNS,
+}
+
+
+def write_design(design: Design, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write a design: ``sample.csv``, ``allocation.csv``, ``coverage.csv``, ``excluded.csv`` and ``design.json``.
+
+    Every file is complete under a temporary name before any gets its own, and ``sample.csv`` comes last: a run that is
+    cut short leaves the old design or the new one. The same design gives the same bytes.
+
+    Parameters
+    ----------
+    design : Design
+    folder : path
+        Made if need be.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+    """
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    facts = {"seed": design.seed, "expected_cv": design.expected_cv}
+    with tempfile.TemporaryDirectory(prefix=".design-", dir=target) as temporary:
+        staged = [_write_text(Path(temporary) / "design.json", json.dumps(facts, indent=2) + "\n", "utf-8")]
+        for name, columns in _TABLES.items():
+            text = _csv(getattr(design, name)[list(columns)])
+            staged.append(_write_text(Path(temporary) / f"{name}.csv", text, "utf-8-sig"))
+        for path in staged:
+            path.replace(target / path.name)
+    return [target / path.name for path in staged]
+
+
+def read_design(folder: str | os.PathLike[str]) -> Design:
+    """Read what :func:`write_design` wrote; identifiers stay text.
+
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    Design
+        Without the findings of the day it was drawn.
+
+    Raises
+    ------
+    UsageError
+        If a file or column is missing, or a number cannot be read.
+    """
+    source = Path(folder)
+    missing = [name for name in ("design.json", *(f"{n}.csv" for n in _TABLES)) if not (source / name).is_file()]
+    if missing:
+        raise UsageError(f"design: {source} has no {', '.join(missing)}; draw a sample first with `elec2water design`")
+    tables = {name: _read(source / f"{name}.csv", columns) for name, columns in _TABLES.items()}
+    facts = _read_facts(source / "design.json")
+    return Design(
+        sample=tables["sample"],
+        allocation=tables["allocation"],
+        coverage=tables["coverage"],
+        excluded=tables["excluded"],
+        expected_cv=float(facts["expected_cv"]),
+        seed=int(facts["seed"]),
+        findings=Findings.empty(),
+    )
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    return frame.to_csv(index=False, lineterminator="\r\n")
+
+
+def _write_text(path: Path, text: str, encoding: str) -> Path:
+    with path.open("w", encoding=encoding, newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return path
+
+
+def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        records = list(csv.reader(file))
+    header = records[0] if records else []
+    if not set(columns) <= set(header):
+        raise UsageError(f"design: {path} lacks the columns {[name for name in columns if name not in header]}")
+    frame = pd.DataFrame(records[1:], columns=header, dtype="str")
+    return pd.DataFrame({name: _typed(frame[name], name, path) for name in columns})
+
+
+def _typed(values: pd.Series, name: str, path: Path) -> pd.Series:
+    if name in _TEXT:
+        return values
+    try:
+        numbers = values.replace("", np.nan).astype("float64")
+        return numbers.astype("int64") if name in _WHOLE else numbers
+    except ValueError as error:
+        raise UsageError(f"design: {path}, column {name}: {error}; write it again with `elec2water design`") from error
+
+
+def _read_facts(path: Path) -> dict[str, float]:
+    try:
+        facts: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise UsageError(f"design: {path} cannot be read: {error}") from error
+    if not {"seed", "expected_cv"} <= facts.keys():
+        raise UsageError(f"design: {path} lacks seed or expected_cv; write it again with `elec2water design`")
+    return facts

@@ -1,0 +1,136 @@
+"""Selection with probability proportional to size: inclusion probabilities, the systematic draw, reserves."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+Floats: TypeAlias = NDArray[np.float64]
+Integers: TypeAlias = NDArray[np.int64]
+
+
+def inclusion_probabilities(size: Floats, n: int) -> Floats:
+    """Inclusion probabilities proportional to size, capped at one.
+
+    Units whose probability would reach one are taken with certainty, and the rest of the sample is shared among the
+    others, until none is left above one (Särndal, Swensson and Wretman 1992, section 3.6.2).
+
+    Parameters
+    ----------
+    size : (N,) array
+        Positive sizes.
+    n : int
+        Sample size, at most N.
+
+    Returns
+    -------
+    (N,) array
+        Probabilities summing to `n`.
+    """
+    order = np.argsort(-size, kind="stable")
+    descending = size[order]
+    rest = np.cumsum(descending[::-1])[::-1]
+    room = n - np.arange(size.size)
+    reaches_one = (room > 0) & (descending * room >= rest * (1 - 1e-12))
+    certain = int(np.logical_and.accumulate(reaches_one).sum())
+    probability = np.ones(size.size)
+    if certain < size.size:
+        probability[order[certain:]] = descending[certain:] * ((n - certain) / rest[certain])
+    return probability
+
+
+def systematic_pps(probability: Floats, start: float) -> Integers:
+    """Draw systematically with the given inclusion probabilities, in the order given.
+
+    Points ``start, start + 1, …`` are laid on the cumulated probabilities (Madow 1949); every unit is drawn with
+    exactly its own probability when `start` is uniform on [0, 1).
+
+    Parameters
+    ----------
+    probability : (N,) array
+        Inclusion probabilities, in (0, 1], with a whole number as their sum.
+    start : float
+        Random start, in [0, 1).
+
+    Returns
+    -------
+    (n,) array of int
+        Positions drawn, ascending.
+    """
+    certain = probability >= 1.0
+    drawn = [np.flatnonzero(certain)]
+    rest = np.flatnonzero(~certain)
+    if rest.size:
+        ends = np.cumsum(probability[rest])
+        n = round(float(ends[-1]))
+        hits = np.searchsorted(ends * (n / ends[-1]), start + np.arange(n), side="right")
+        drawn.append(rest[np.minimum(hits, rest.size - 1)])
+    return np.sort(np.concatenate(drawn))
+
+
+def uniform_of(*parts: object) -> float:
+    """Return a number in [0, 1) that depends on nothing but the text of `parts`: the same on every machine."""
+    digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
+
+
+def spread_order(township: Sequence[str], size: Floats, well_id: Sequence[str], seed: int) -> Integers:
+    """Order the wells of a stratum for a systematic draw: by township, in each by size, up and down in turn.
+
+    Neighbours in the order are alike, so that a systematic draw spreads over townships and sizes (implicit
+    stratification). The townships come in an order drawn from the seed; ties are broken by a hash of the identifier.
+
+    Parameters
+    ----------
+    township, well_id : sequence of str, length N
+    size : (N,) array
+    seed : int
+
+    Returns
+    -------
+    (N,) array of int
+        Positions in the order of the draw.
+    """
+    names, codes = np.unique(np.asarray(township, dtype=str), return_inverse=True)
+    rank = np.argsort(np.argsort([uniform_of(seed, "township", name) for name in names]))[codes]
+    serpentine = np.where(rank % 2 == 0, size, -size)
+    tie = np.array([uniform_of(seed, "well", well) for well in well_id])
+    return np.lexsort((tie, serpentine, rank)).astype(np.int64)
+
+
+def nearest_reserves(features: Floats, primary: Integers, n: int) -> Integers:
+    """Choose reserves: the unchosen units most like the primary ones, one for each primary unit in turn.
+
+    Parameters
+    ----------
+    features : (N, P) array
+        Scaled so that distances along the columns weigh as they should.
+    primary : (m,) array of int
+        Positions of the primary sample, in order.
+    n : int
+        Number of reserves asked for; fewer are given if fewer units are left.
+
+    Returns
+    -------
+    (≤n,) array of int
+        Positions of the reserves, in order.
+    """
+    left = np.setdiff1d(np.arange(features.shape[0]), primary)
+    n = min(n, left.size)
+    if n == 0:
+        return np.zeros(0, dtype=np.int64)
+    served = primary[:n]
+    near: Integers = np.asarray(cKDTree(features[left]).query(features[served], k=np.arange(1, n + 1))[1])
+    taken = np.zeros(left.size, dtype=bool)
+    chosen: list[int] = []
+    for turn in range(n):
+        candidates = near[turn % served.size]
+        pick = candidates[~taken[candidates]][0]
+        taken[pick] = True
+        chosen.append(int(left[pick]))
+    return np.array(chosen, dtype=np.int64)

@@ -1,0 +1,314 @@
+"""The sample design: probabilities against brute force and closed forms; nothing depends on row order."""
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from elec2water.design import (
+    allocate,
+    design_sample,
+    inclusion_probabilities,
+    read_design,
+    systematic_pps,
+    write_design,
+)
+from elec2water.design.allocation import _Curve
+from elec2water.design.selection import nearest_reserves, spread_order, uniform_of
+from elec2water.errors import UsageError
+from elec2water.strata import classify, collapse
+
+SIZES = st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=40)
+
+
+def county(n=300, seed=2):
+    rng = np.random.default_rng(seed)
+    wells = pd.DataFrame(
+        {
+            "well_id": [f"{i:04d}" for i in range(n)],
+            "township": rng.choice(["东阳镇", "西河乡", "南庄镇"], n),
+            "aquifer": rng.choice(["浅层", "深层"], n, p=[0.7, 0.3]),
+            "pump_power_kw": rng.choice([5.5, 7.5, 11.0, 22.0], n),
+            "pump_depth_m": np.exp(rng.normal(4.0, 0.4, n)),
+            "power_source": rng.choice(["grid", "diesel", "solar"], n, p=[0.9, 0.06, 0.04]),
+            "status": rng.choice(["in_use", "sealed", "abandoned"], n, p=[0.92, 0.05, 0.03]),
+        }
+    ).astype({"well_id": "str", "township": "str"})
+    energy = np.exp(rng.normal(8.5, 0.9, n))
+    energy[rng.random(n) < 0.05] = 0.0
+    energy[rng.random(n) < 0.03] = np.nan
+    return wells, energy
+
+
+def drawn(n=40, **arguments):
+    wells, energy = county()
+    strata = classify(wells, ["aquifer", "pump_depth_m"], classes=2)
+    return design_sample(wells, energy, strata, **{"n": n, "seed": 7} | arguments), wells, energy
+
+
+@settings(max_examples=150, deadline=None)
+@given(SIZES, st.data())
+def test_probabilities_sum_to_n_and_are_proportional_to_size_below_one(sizes, data):
+    size = np.array(sizes)
+    n = data.draw(st.integers(1, size.size))
+    p = inclusion_probabilities(size, n)
+    assert p.sum() == pytest.approx(n, rel=1e-9)
+    assert (p > 0).all()
+    assert p.max() <= 1 + 1e-9
+    below = p < 1
+    if below.any():
+        ratio = p[below] / size[below]
+        assert ratio == pytest.approx(ratio[0], rel=1e-9)
+        assert (size[~below] * ratio[0] >= 1 - 1e-6).all()
+
+
+@settings(max_examples=150, deadline=None)
+@given(SIZES, st.floats(0, 1, exclude_max=True), st.data())
+def test_a_systematic_draw_has_n_distinct_units_and_all_that_are_certain(sizes, start, data):
+    n = data.draw(st.integers(1, len(sizes)))
+    p = inclusion_probabilities(np.array(sizes), n)
+    hit = systematic_pps(p, start)
+    assert np.unique(hit).size == hit.size == n
+    assert set(np.flatnonzero(p >= 1)) <= set(hit)
+
+
+def test_empirical_inclusion_probabilities_agree_with_the_stated_ones():
+    """4,000 seeds: each frequency within 4.5 binomial standard errors of its probability, and χ² as it should be."""
+    rng = np.random.default_rng(11)
+    size = rng.gamma(0.8, 1.0, 30) + 0.05
+    ids = [f"w{i}" for i in range(size.size)]
+    township = rng.choice(["a", "b", "c", "d"], size.size).tolist()
+    p = inclusion_probabilities(size, 8)
+    draws = 4_000
+    count = np.zeros(size.size)
+    for seed in range(draws):
+        along = spread_order(township, size, ids, seed)
+        count[along[systematic_pps(p[along], uniform_of(seed, "start", "stratum"))]] += 1
+    z = (count / draws - p)[p < 1] / np.sqrt(p * (1 - p) / draws)[p < 1]
+    assert np.abs(z).max() < 4.5
+    assert (z**2).mean() < 2.0
+    assert (count[p >= 1] == draws).all()
+
+
+def test_the_systematic_draw_is_exactly_unbiased_over_all_starts():
+    """Oracle: integrate the draw over the start; the measure of the starts that hit a unit is its probability."""
+    p = inclusion_probabilities(np.array([5.0, 1.0, 2.0, 9.0, 3.0, 0.5, 2.5]), 3)
+    starts = (np.arange(20_000) + 0.5) / 20_000
+    count = np.zeros(p.size)
+    for start in starts:
+        count[systematic_pps(p, start)] += 1
+    assert count / starts.size == pytest.approx(p, abs=2e-4)
+
+
+def brute_force_allocation(energy, codes, n, minimum):
+    groups = [np.sort(energy[codes == h]) for h in range(codes.max() + 1)]
+
+    def variance(group, m):
+        p = inclusion_probabilities(group, m)
+        return (group**2 * (1 / p - 1)).sum()
+
+    ranges = [range(min(minimum, g.size), g.size + 1) for g in groups]
+    fits = [sizes for sizes in itertools.product(*ranges) if sum(sizes) == n]
+    return min(sum(variance(g, m) for g, m in zip(groups, sizes, strict=True)) for sizes in fits)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_allocation_is_the_best_of_all(seed):
+    rng = np.random.default_rng(seed)
+    codes = np.sort(np.concatenate([np.arange(3), rng.integers(0, 3, 15)]))
+    energy = rng.lognormal(8, 1.2, codes.size)
+    for n in (3, 7, 11, 17, 18):
+        minimum = 2 if n > 6 else 1
+        got = allocate(energy, codes, n=n, minimum=minimum)
+        assert got.n_sample.sum() == n
+        best = brute_force_allocation(energy, codes, n, minimum)
+        assert got.variance.sum() / math.expm1(0.35**2) == pytest.approx(best, rel=1e-9, abs=1e-6 * energy.sum())
+
+
+def test_large_strata_get_shares_of_neyman():
+    """Cochran (1977) eq. 5.26: n_h ∝ W_h S_h; here S of κE under draws ∝ E is the sum of energy."""
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(3), 20_000)
+    energy = rng.lognormal(0, 0.5, codes.size) * np.array([1.0, 2.0, 5.0])[codes]
+    share = np.bincount(codes, weights=energy) / energy.sum()
+    assert allocate(energy, codes, n=800).n_sample / 800 == pytest.approx(share, abs=2e-3)
+
+
+def test_the_expected_cv_is_that_of_the_estimator_in_simulation():
+    """Wells with κ of log-sd 0.35, drawn again and again: the HT total's CV is the one promised, within 10 %."""
+    rng = np.random.default_rng(4)
+    energy = rng.lognormal(8, 0.7, 200)
+    promised = allocate(energy, np.zeros(200, dtype=np.int64), n=20, log_sd=0.35).total_cv
+    p = inclusion_probabilities(energy, 20)
+    errors = []
+    for _ in range(3_000):
+        volume = energy * rng.lognormal(0, 0.35, 200)
+        shuffled = rng.permutation(200)
+        hit = shuffled[systematic_pps(p[shuffled], rng.random())]
+        errors.append((volume[hit] / p[hit]).sum() - volume.sum())
+    mean = energy.sum() * math.exp(0.35**2 / 2)
+    assert np.std(errors) / mean == pytest.approx(promised, rel=0.1)
+
+
+def test_variance_is_convex_and_ends_at_zero():
+    energy = np.random.default_rng(8).lognormal(8, 1.5, 25)
+    curve = _Curve(energy, 1.0)
+    values = np.array([curve.variance(n) for n in range(1, 26)])
+    assert values[-1] == 0.0
+    assert (np.diff(values) < 1e-9).all()
+    assert (np.diff(values, 2) > -1e-6 * values[0]).all()
+
+
+def test_target_cv_takes_the_fewest_wells_that_reach_it():
+    design, *_ = drawn(n=None, target_cv=0.05)
+    n = len(design.primary)
+    assert design.expected_cv <= 0.05
+    assert drawn(n=n - 1)[0].expected_cv > 0.05
+    pd.testing.assert_frame_equal(design.sample, drawn(n=n)[0].sample)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_the_same_seed_draws_the_same_wells_whatever_the_order_of_rows(seed):
+    wells, energy = county(150)
+    order = np.random.default_rng(seed).permutation(len(wells))
+    by = ["aquifer", "pump_depth_m"]
+    straight = design_sample(wells, energy, classify(wells, by), n=30, seed=seed)
+    mixed = wells.iloc[order]
+    shuffled = design_sample(mixed, energy[order], classify(mixed, by), n=30, seed=seed)
+    for name in ("sample", "allocation", "coverage", "excluded"):
+        pd.testing.assert_frame_equal(getattr(straight, name), getattr(shuffled, name))
+    assert not straight.sample.equals(design_sample(wells, energy, classify(wells, by), n=30, seed=seed + 1).sample)
+
+
+def test_wells_that_cannot_be_sampled_are_reported_with_their_energy():
+    design, wells, energy = drawn()
+    out = wells["power_source"].ne("grid") | wells["status"].ne("in_use") | ~(energy > 0)
+    assert sorted(design.excluded["well_id"]) == sorted(wells.loc[out, "well_id"])
+    assert set(design.sample["well_id"]).isdisjoint(design.excluded["well_id"])
+    assert design.coverage["n_wells"].sum() == len(wells)
+    assert design.coverage["energy_kwh"].sum() == pytest.approx(np.nansum(energy))
+    assert design.coverage["energy_share"].sum() == pytest.approx(1)
+    assert design.allocation["n_wells"].sum() == (~out).sum()
+    assert len(design.findings.of(rule="DESIGN_EXCLUDED")) == len(design.coverage) - 1
+
+
+def test_the_weights_of_a_stratum_estimate_its_energy_without_error():
+    design, wells, energy = drawn()
+    kwh = pd.Series(energy, index=wells["well_id"])
+    primary = design.primary
+    estimate = (primary["weight"] * kwh[primary["well_id"]].to_numpy()).sum()
+    assert estimate == pytest.approx(design.coverage.set_index("reason").loc["in_frame", "energy_kwh"])
+    assert design.allocation["n_sample"].sum() == len(primary) == 40
+    assert design.allocation["n_sample"].min() >= 2
+
+
+def test_reserves_resemble_the_primary_wells_in_turn():
+    features = np.array([[0.0], [10.0], [0.2], [0.3], [10.1], [5.0]])
+    assert nearest_reserves(features, np.array([1, 0]), 3).tolist() == [4, 2, 5]
+    design, *_ = drawn(reserve_ratio=0.5)
+    per_stratum = design.reserves.groupby("stratum")["order"]
+    assert (per_stratum.max() == per_stratum.size()).all()
+    assert (per_stratum.size() == np.ceil(design.primary.groupby("stratum").size() / 2)).all()
+    assert design.sample["well_id"].is_unique
+    assert len(drawn(reserve_ratio=0.0)[0].reserves) == 0
+
+
+def test_a_design_comes_back_as_it_was_written(tmp_path):
+    wells, energy = county()
+    wells.loc[:1, "well_id"] = ["NA", "0012x"]
+    strata = classify(wells, ["aquifer"])
+    design = design_sample(wells, energy, strata, n=200, seed=1)
+    write_design(design, tmp_path / "design")
+    again = read_design(tmp_path / "design")
+    for name in ("sample", "allocation", "coverage", "excluded"):
+        pd.testing.assert_frame_equal(getattr(design, name), getattr(again, name))
+    assert (again.seed, again.expected_cv) == (design.seed, design.expected_cv)
+    assert (tmp_path / "design" / "sample.csv").read_bytes().startswith(b"\xef\xbb\xbfwell_id,")
+    first = {path.name: path.read_bytes() for path in (tmp_path / "design").iterdir()}
+    write_design(again, tmp_path / "design")
+    assert first == {path.name: path.read_bytes() for path in (tmp_path / "design").iterdir()}
+
+
+def test_a_write_that_fails_leaves_the_old_design(tmp_path, monkeypatch):
+    design, *_ = drawn()
+    write_design(design, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    calls = itertools.count()
+
+    def full(descriptor):
+        if next(calls) == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_design(drawn(n=60)[0], tmp_path)
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_files_that_are_missing_or_damaged_are_named(tmp_path):
+    with pytest.raises(UsageError, match=r"sample\.csv"):
+        read_design(tmp_path)
+    write_design(drawn()[0], tmp_path)
+    (tmp_path / "allocation.csv").write_text("stratum,n_wells\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="n_sample"):
+        read_design(tmp_path)
+    (tmp_path / "allocation.csv").write_text("stratum,n_wells,n_sample,expected_cv\na,1,x,0\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="n_sample"):
+        read_design(tmp_path)
+
+
+def test_too_few_wells_relax_the_minimum_or_collapse_strata():
+    wells, energy = county()
+    strata = classify(wells, ["aquifer", "pump_depth_m"], classes=3)
+    h = len(strata.cells)
+    relaxed = design_sample(wells, energy, strata, n=h + 1, seed=1)
+    assert relaxed.allocation["n_sample"].min() == 1
+    assert len(relaxed.findings.of(rule="DESIGN_MINIMUM_RELAXED")) == (relaxed.allocation["n_sample"] < 2).sum()
+    with pytest.raises(UsageError, match="number of strata"):
+        design_sample(wells, energy, strata, n=h - 1, seed=1)
+    collapsed = design_sample(wells, energy, strata, n=3, seed=1, thin_strata="collapse")
+    assert collapsed.allocation["n_sample"].tolist() == [1, 1, 1]
+    assert len(collapsed.findings.of(rule="DESIGN_STRATA_COLLAPSED")) == h - 3
+    assert {name.split(" | ")[0] for name in collapsed.allocation["stratum"]} == {"浅层", "深层"}
+
+
+def test_collapse_keeps_to_the_parent_until_none_is_left():
+    assert collapse([5, 1, 1, 9], minimum=2, parent=["a", "a", "b", "b"]).tolist() == [0, 0, 1, 1]
+    assert collapse([5, 0, 4, 9], minimum=2).tolist() == [0, 1, 1, 2]
+    assert collapse([1, 1], minimum=5).tolist() == [0, 0]
+    assert collapse([4, 3, 2, 1], at_most=2).tolist() == [0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"n": 10_000}, "larger than"),
+        ({"target_cv": 0.05}, "not both"),
+        ({"n": None}, "either n"),
+        ({"n": None, "target_cv": -0.05}, "target_cv"),
+        ({"anticipated_log_sd": 0.0}, "anticipated_log_sd"),
+        ({"reserve_ratio": -1.0}, "reserve_ratio"),
+    ],
+)
+def test_wrong_arguments_are_named(change, text):
+    with pytest.raises(UsageError, match=text):
+        drawn(**change)
+
+
+def test_frames_that_cannot_be_sampled_are_refused():
+    wells, energy = county()
+    strata = classify(wells, ["aquifer"])
+    with pytest.raises(UsageError, match="no well can be sampled"):
+        design_sample(wells, np.zeros(len(wells)), strata, n=10, seed=1)
+    with pytest.raises(UsageError, match="shape"):
+        design_sample(wells, energy[:-1], strata, n=10, seed=1)
+    with pytest.raises(UsageError, match="township"):
+        design_sample(wells.drop(columns="township"), energy, strata, n=10, seed=1)
+    wells.loc[3, "well_id"] = "0001"
+    with pytest.raises(UsageError, match="0001"):
+        design_sample(wells, energy, strata, n=10, seed=1)
