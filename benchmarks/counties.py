@@ -1,7 +1,7 @@
 """Counties that the package's own generator would not make, to judge the package by.
 
-Each generator takes ``(n_wells, seed)`` and gives a `elec2water.demo.County`; only the electricity meters are shared with the
-demo county. Run as a script, it prints the facts of every generator beside the published ones::
+Each generator takes ``(n_wells, seed)`` and gives a `elec2water.demo.County`; only the electricity meters are shared
+with the demo county. Run as a script, it prints the facts of every generator beside the published ones::
 
     python benchmarks/counties.py --wells 2000 --counties 4
 """
@@ -27,7 +27,7 @@ NO_PERMITS = pd.DataFrame({"permit_no": pd.Series([], dtype="str")})
 
 
 def lognormal_county(n_wells: int = 2000, seed: int = 1) -> County:
-    """Make a county by statistics alone: a log-linear coefficient, heavy-tailed wells, random-walk drift, lognormal demand.
+    """Make a county by statistics alone: log-linear coefficient, heavy-tailed wells, random drift, lognormal demand.
 
     No physics, no water levels, no irrigated area, no seasonal law but a common autoregressive month effect by aquifer.
     """
@@ -100,10 +100,10 @@ def two_age_county(n_wells: int = 2000, seed: int = 1) -> County:
 
 
 def shallow_county(n_wells: int = 2000, seed: int = 1) -> County:
-    """Make a shallow county after the tests of Baicheng and Tongliao: border 5.8 and sprinkler 2.7 m³/kWh, κ from 2 to 13.
+    """Make a shallow county after the tests at Baicheng: border 5.8, sprinkler 2.7 m³/kWh, κ from 2 to 13.
 
-    Slopes on depth and residual spread by method are the published ones (−0.609 and 0.175, −0.392 and 0.30). Each year 5 % of
-    the wells jump by some 25 % either way, as wells re-tested in Colorado did, told to nobody.
+    Slopes on depth and residual spread by method are the published ones (−0.609 and 0.175, −0.392 and 0.30). Each
+    year 5 % of the wells jump by some 25 % either way, as wells re-tested in Colorado did, told to nobody.
     """
     rng = stream(seed, "shallow county")
     towns = max(3, min(12, n_wells // 150))
@@ -115,7 +115,9 @@ def shallow_county(n_wells: int = 2000, seed: int = 1) -> County:
     table += 0.3 * autoregressive(0.7, table.shape, rng)
     depth = np.maximum(table[town] * np.exp(0.25 * rng.standard_normal(n_wells))[:, None], 1.5)
     slope = np.where(sprinkler, -0.392, -0.609)[:, None]
-    base = np.where(sprinkler, np.log(2.6), np.log(5.75)) + np.where(sprinkler, 0.28, 0.165) * rng.standard_normal(n_wells)
+    base = np.where(sprinkler, np.log(2.6), np.log(5.75)) + np.where(sprinkler, 0.28, 0.165) * rng.standard_normal(
+        n_wells
+    )
     jump = np.where(rng.random(depth.shape) < 0.05 / 12, rng.choice([-0.28, 0.22], depth.shape), 0.0)
     log_kappa = base[:, None] + slope * np.log(depth / 10.0) + np.cumsum(jump, axis=1) - 0.01 * YEARS
     kappa = np.exp(log_kappa + 0.03 * rng.standard_normal(depth.shape))

@@ -1,6 +1,6 @@
 """What a pumping plant does: head, pump and system curves, efficiency, drawdown, and κ = 367.1 η/H.
 
-Every function is elementwise over arrays that broadcast. Flows are m³/h, heads and depths m, powers kW, efficiencies fractions,
+Every function is elementwise over arrays that broadcast. Flows are m³/h, heads and depths m, efficiencies fractions,
 coefficients m³ per kWh; the aquifer formulas take transmissivity in m²/day and time in days, as well tests are written.
 """
 
@@ -122,8 +122,8 @@ def pump_curve_from_rating(
     rated_flow_m3_per_h, rated_head_m
         Flow and head at the best efficiency point.
     shutoff_ratio
-        H₀ over the rated head. Centrifugal and deep-well pumps close to 1.2–1.4; 4/3 is the usual assumption where only one
-        point is known (EPANET 2.2 manual, section 3.1, single-point curve).
+        H₀ over the rated head. Centrifugal and deep-well pumps close to 1.2–1.4; EPANET assumes 1.33
+        where only one point of the curve is known (EPANET 2.2 user manual, pump curves, single-point curve).
 
     Returns
     -------
@@ -152,8 +152,8 @@ def operating_flow(
 ) -> Floats:
     """Flow where a quadratic pump curve meets a system curve.
 
-    H₀ − a Q² = h + b Q + c Q² is a quadratic in Q with one root that is not negative; it is taken in the form that does not
-    cancel, 2(H₀ − h) / (b + √(b² + 4(a + c)(H₀ − h))).
+    H₀ − a Q² = h + b Q + c Q² is a quadratic in Q with one root that is not negative; it is taken in the form that does
+    not cancel, 2(H₀ − h) / (b + √(b² + 4(a + c)(H₀ − h))).
 
     Parameters
     ----------
@@ -180,8 +180,8 @@ def operating_flow(
 def efficiency_at_flow(flow_m3_per_h: ArrayLike, best_flow_m3_per_h: ArrayLike, best_efficiency: ArrayLike) -> Floats:
     """Efficiency away from the best point, the parabola η = η* x (2 − x) with x = Q/Q*.
 
-    It passes through (0, 0) and has its top at (Q*, η*); beyond 2 Q* it is 0. Walski et al., Advanced Water Distribution
-    Modeling and Management (2003), section 2.7, use the same shape.
+    It passes through (0, 0) and has its top at (Q*, η*); beyond 2 Q* it is 0. It is the usual
+    shape where nothing but the best point is known; use a measured curve where there is one.
     """
     x = np.asarray(flow_m3_per_h, dtype=np.float64) / np.asarray(best_flow_m3_per_h, dtype=np.float64)
     return np.asarray(np.asarray(best_efficiency) * np.maximum(x * (2 - x), 0.0))

@@ -69,8 +69,8 @@ def draw_base_depth(townships: int, seed: int) -> Floats:
 def draw_water_tables(base_depth_m: Floats, climate: Climate, seed: int) -> Floats:
     """Depth to water at rest of each group and month.
 
-    A linear decline of 0.3–1 m a year, a season that is deepest at the end of the irrigation peak, a share of the weather
-    of all groups, and each group's own slow noise.
+    A linear decline of 0.3–1 m a year, a season that is deepest at the end of the irrigation peak, a share of the
+    weather of all groups, and each group's own slow noise.
 
     Parameters
     ----------

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.calendar_ import quarter_months
-from elec2water.demo.metering import Billing
 from elec2water.errors import UsageError
+
+if TYPE_CHECKING:
+    from elec2water.demo.metering import Billing
 
 Months: TypeAlias = NDArray[np.datetime64]
 Reals: TypeAlias = NDArray[np.floating[Any]]
@@ -77,7 +80,7 @@ class County:
             return np.ones(len(self.well_id), dtype=bool)
         return self.wells["power_source"].fillna("grid").eq("grid").to_numpy(dtype=bool)
 
-    def rows(self, well_ids: Any) -> NDArray[np.intp]:
+    def rows(self, well_ids: Sequence[str] | NDArray[np.object_]) -> NDArray[np.intp]:
         """Positions of wells in the arrays.
 
         Parameters
@@ -127,7 +130,7 @@ class County:
 
 
 def true_wells(county: County, quarter: str) -> pd.DataFrame:
-    """What each well took and gave in a quarter.
+    """Tell what each well took and gave in a quarter.
 
     Parameters
     ----------
@@ -156,7 +159,7 @@ def true_wells(county: County, quarter: str) -> pd.DataFrame:
 def truth_totals(
     county: County, quarter: str, domains: tuple[str, ...] = ("county", "township", "aquifer")
 ) -> pd.DataFrame:
-    """True totals of a quarter.
+    """Sum the truth of a quarter.
 
     Parameters
     ----------

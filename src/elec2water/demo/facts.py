@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from elec2water.demo.county import County
+if TYPE_CHECKING:
+    from elec2water.demo.county import County
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -34,8 +35,8 @@ def county_facts(county: County) -> dict[str, float]:
         * ``within_well_log_sd``: between the months of one well's last year;
         * ``peak_shift``: κ of the three months with most energy over the mean of twelve, less one;
         * ``change_per_year``: of ln κ, last year over the one before (NaN under 24 months);
-        * ``class_mean_excess``: last quarter's volume by class means of the 18 months before, applied to energy, over the
-          truth, less one; every well measured, so that no sampling error is left;
+        * ``class_mean_excess``: last quarter's volume by class means of the 18 months before, applied to energy, over
+          the truth, less one; every well measured, so that no sampling error is left;
         * ``energy_kappa_correlation``: between ln energy and ln κ of wells;
         * ``volume_m3_per_well_year``.
     """
@@ -63,11 +64,11 @@ def county_facts(county: County) -> dict[str, float]:
 
 
 def well_classes(wells: pd.DataFrame) -> NDArray[np.int64]:
-    """Number the classes aquifer × method × six classes of pump depth, as far as the registry has these columns."""
+    """Give each well its class: aquifer × method × six of pump depth, as far as the registry has these columns."""
     keys: list[Any] = [wells[name].fillna("") for name in ("aquifer", "irrigation_method") if name in wells]
     depth = wells["pump_depth_m"]
     keys.append(pd.qcut(depth.fillna(depth.median()).rank(method="first"), min(_CLASSES, len(wells)), labels=False))
-    return wells.groupby(keys, sort=True).ngroup().to_numpy(dtype=np.int64)
+    return np.asarray(wells.groupby(keys, sort=True).ngroup(), dtype=np.int64)
 
 
 def class_mean_excess(county: County, used: NDArray[np.bool_], classes: NDArray[np.int64]) -> float:

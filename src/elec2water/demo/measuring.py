@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from elec2water.demo.county import County
 from elec2water.demo.streams import stream
 from elec2water.errors import UsageError
 
+if TYPE_CHECKING:
+    from elec2water.demo.county import County
+
 Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
+Month: TypeAlias = np.datetime64 | str
 
 PAIR_COLUMNS: Final = ("well_id", "start", "end", "energy_kwh", "volume_m3", "volume_rel_u", "kind")
 _LONG_TEST_MINUTES: Final = 60
@@ -67,10 +71,10 @@ def draw_water_meters(
 
 def measure_pairs(
     county: County,
-    well_ids: Any,
+    well_ids: Sequence[str] | NDArray[np.object_],
     *,
-    first: Any,
-    last: Any,
+    first: Month,
+    last: Month,
     seed: int,
     refusal: float = 0.12,
     noise: float = 0.04,
@@ -141,9 +145,9 @@ def measure_pairs(
 
 def measure_tests(
     county: County,
-    well_ids: Any,
+    well_ids: Sequence[str] | NDArray[np.object_],
     *,
-    month: Any,
+    month: Month,
     seed: int,
     refusal: float = 0.05,
     noise: float = 0.06,
@@ -211,8 +215,8 @@ def measure_tests(
     return frame
 
 
-def _month_range(county: County, first: Any, last: Any) -> Flags:
-    start, end = np.datetime64(first, "M"), np.datetime64(last, "M")
+def _month_range(county: County, first: Month, last: Month) -> Flags:
+    start, end = np.asarray([first, last], dtype="datetime64[M]")
     if not county.months[0] <= start <= end <= county.months[-1]:
         span = f"{county.months[0]} to {county.months[-1]}"
         raise UsageError(f"first and last: expected months within {span}, found {start} to {end}")

@@ -89,7 +89,9 @@ class Wiring:
     share: Floats
 
 
-def wire_wells(electric: NDArray[np.bool_], cluster: NDArray[Any], power_kw: Floats, shared: float, seed: int) -> Wiring:
+def wire_wells(
+    electric: NDArray[np.bool_], cluster: NDArray[Any], power_kw: Floats, shared: float, seed: int
+) -> Wiring:
     """Hang wells on meters.
 
     Parameters
@@ -160,8 +162,8 @@ def bill(
 ) -> Billing:
     """Read the meters.
 
-    About 4 % are read on the 26th; 1 % of bills are estimates, made good by the next; 0.8 % are missing, and 0.4 % of the
-    meters have none for the last three months.
+    About 4 % are read on the 26th; 1 % of bills are estimates, made good by the next; 0.8 % are missing, and 0.4 % of
+    the meters have none for the last three months.
 
     Parameters
     ----------

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elec2water import hydraulics
 from elec2water.demo.aquifers import Climate, autoregressive
-from elec2water.demo.registry import Plants
 from elec2water.demo.streams import stream
+
+if TYPE_CHECKING:
+    from elec2water.demo.registry import Plants
 
 Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
@@ -63,7 +65,8 @@ def draw_pumps(plants: Plants, seed: int) -> Pumps:
     """Draw how good the pumps are and how they age.
 
     New plants reach a wire-to-water efficiency of about 0.56, larger ones a little more; wear averages 2 % a year
-    (published: 1 to 2.2 % a year). A new pump in an old well keeps a part of the well's character: screen, cable, column pipe.
+    (published: 1 to 2.2 % a year). A new pump in an old well keeps a part of the well's character:
+    screen, cable, column pipe.
     """
     rng, n = stream(seed, "pumps"), len(plants)
     size = 0.04 * np.log(plants.power_kw / 11.0)
@@ -124,7 +127,9 @@ def plant_state(plants: Plants, log_best: Floats, rest_m: Floats, rows: slice) -
     lift = rest_m + plants.outlet_m[rows, None]
     shutoff, curvature = hydraulics.pump_curve_from_rating(design, plants.rated_head_m[rows, None])
     flow = hydraulics.operating_flow(shutoff, curvature, lift, linear, quadratic)
-    flow = np.maximum(flow, 0.3 * design)  # below that the farmer throttles, cleans or lowers the pump rather than pump air
+    flow = np.maximum(
+        flow, 0.3 * design
+    )  # below that the farmer throttles, cleans or lowers the pump rather than pump air
     drive = plants.vfd[rows, None]
     flow = np.where(drive, np.minimum(flow, design), flow)
     best = np.exp(log_best)
@@ -136,8 +141,8 @@ def plant_state(plants: Plants, log_best: Floats, rest_m: Floats, rows: slice) -
 def wanted_volume(plants: Plants, kappa: Floats, climate: Climate, rows: slice, rng: np.random.Generator) -> Floats:
     """Water the farmers want, (n, M) [m³].
 
-    Area × norm per mu × season of the crop × weather × the farmer's habit; dear water (a low κ) is used a little less. Turns
-    are whole irrigations, so that months of little need are often zero.
+    Area × norm per mu × season of the crop × weather × the farmer's habit; dear water (a low κ) is used a little less.
+    Turns are whole irrigations, so that months of little need are often zero.
     """
     shape = kappa.shape
     season = _SEASON[climate.number - 1]
@@ -188,5 +193,3 @@ def simulate_block(
     volume = np.minimum(wanted_volume(plants, kappa, climate, rows, rng), flow * _HOURS_PER_MONTH)
     energy = (volume / kappa + other_load(n, months, rng)) * plants.electric[rows, None]
     return Flows(energy, volume, kappa, rest)
-
-

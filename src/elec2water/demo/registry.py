@@ -73,7 +73,7 @@ class Plants:
     @property
     def electric(self) -> Flags:
         """Driven from the grid."""
-        return self.source == 0
+        return np.asarray(self.source == 0)
 
 
 def township_names(count: int, seed: int) -> NDArray[np.object_]:
@@ -89,7 +89,9 @@ def township_names(count: int, seed: int) -> NDArray[np.object_]:
 def village_names(count: int) -> NDArray[np.object_]:
     """Name the villages of one township."""
     names = [f"{s}{p}" for p in _PLACES for s in _SURNAMES]
-    return np.array([names[i % len(names)] + (str(i // len(names)) if i >= len(names) else "") for i in range(count)], dtype=object)
+    return np.array(
+        [names[i % len(names)] + (str(i // len(names)) if i >= len(names) else "") for i in range(count)], dtype=object
+    )
 
 
 def draw_places(n: int, townships: int, seed: int) -> tuple[Ints, Ints, Ints]:
@@ -173,7 +175,7 @@ def well_ids(n: int, seed: int) -> NDArray[np.object_]:
 def registry_table(
     plants: Plants, ids: NDArray[np.object_], installed_on: NDArray[np.datetime64], seed: int, county: str
 ) -> pd.DataFrame:
-    """What the registry says: true attributes with slips of the pen and blank cells.
+    """Tell what the registry says: true attributes with slips of the pen and blank cells.
 
     Parameters
     ----------
@@ -246,6 +248,6 @@ def _slip(power: Floats, rng: np.random.Generator) -> Floats:
     return POWER_LADDER_KW[np.clip(np.searchsorted(POWER_LADDER_KW, power) + step, 0, len(POWER_LADDER_KW) - 1)]
 
 
-def _blank(values: Any, share: float, rng: np.random.Generator) -> pd.Series[Any]:
+def _blank(values: NDArray[Any], share: float, rng: np.random.Generator) -> pd.Series[Any]:
     series = pd.Series(values)
     return series.mask(rng.random(len(series)) < share)

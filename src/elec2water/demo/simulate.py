@@ -60,9 +60,9 @@ def simulate_county(
 
     Notes
     -----
-    κ = 367.1 η/H. Water tables fall with the years and in the irrigation season; the pump and system curves give flow and
-    head; efficiency spreads by well, wears and is renewed; farmers want water and energy follows, so that a poor pump
-    burns more of it. Levels of κ, its spread and its movement lie within the published figures that
+    κ = 367.1 η/H. Water tables fall with the years and in the irrigation season; the pump and system curves give flow
+    and head; efficiency spreads by well, wears and is renewed; farmers want water and energy follows, so that a poor
+    pump burns more of it. Levels of κ, its spread and its movement lie within the published figures that
     ``tests/test_demo.py`` quotes.
     """
     if n_wells < 1 or months < 3 or seed < 0:
@@ -80,14 +80,12 @@ def simulate_county(
     ids = registry.well_ids(n_wells, seed)
     installed = pumping.installation_dates(plants, pumps, climate)
     wells = registry.registry_table(plants, ids, installed, seed, name)
-    wells["permit_no"], permits = _permits(plants, truth[1], county_code, span, seed)
+    wells["permit_no"], permits = _permits(plants, truth[1], county_code, seed)
     wiring = metering.wire_wells(
         plants.electric, plants.township * 1000 + plants.village, plants.power_kw, shared_meters, seed
     )
     meter_ids = metering.draw_meter_ids(int(wiring.meter.max(initial=-1)) + 1, seed)
-    levels = aquifers.level_table(
-        table, climate, registry.township_names(townships, seed), registry.AQUIFERS, seed
-    )
+    levels = aquifers.level_table(table, climate, registry.township_names(townships, seed), registry.AQUIFERS, seed)
     present = np.unique(plants.group)
     known = pd.MultiIndex.from_arrays(
         [registry.township_names(townships, seed)[present // 3], registry.AQUIFERS[present % 3]]
@@ -124,9 +122,7 @@ def _truth(
     for block, first in enumerate(range(0, len(plants), _BLOCK)):
         rows = slice(first, first + _BLOCK)
         flows = pumping.simulate_block(plants, pumps, table, climate, rows, stream(seed, "months", block))
-        for array, values in zip(
-            out, (flows.energy_kwh, flows.volume_m3, flows.kappa, flows.depth_m), strict=True
-        ):
+        for array, values in zip(out, (flows.energy_kwh, flows.volume_m3, flows.kappa, flows.depth_m), strict=True):
             array[rows] = values
     return out
 
@@ -135,7 +131,6 @@ def _permits(
     plants: registry.Plants,
     volume_m3: NDArray[np.floating[Any]],
     county_code: str,
-    months: NDArray[np.datetime64],
     seed: int,
 ) -> tuple[pd.Series[str], pd.DataFrame]:
     """Give every one to eight wells of a village a permit, sized near what they use; 4 % of wells have none."""
