@@ -1,0 +1,375 @@
+"""From registry columns to the numbers of the regression, the same for fitting and for predicting.
+
+A :class:`FeatureSpec` is learned once from the whole registry (centres, levels, what stands for a blank) and then turns any wells
+into :class:`Static` features and any wells and months into :class:`Moving` ones.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from elec2water.coefficient.shared import Factor, Layout, Regressor
+from elec2water.hydraulics import conversion_coefficient
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+Texts = NDArray[np.object_]
+
+UNKNOWN = "未知"
+_TYPICAL_EFFICIENCY = 0.45
+_INTERCEPT_SD = 0.4
+_FEW_BLANKS = 0.02
+_ANOMALY_LIMIT = 2.0
+_SHOULD_VARY = 1e-6
+_FIXED_FACTOR_SD = {"aquifer": 0.2, "irrigation_method": 0.2}
+_COVARIATE_FACTOR_SD = 0.15
+_MOVING = (
+    ("sin_year", 0.0, 0.04),
+    ("cos_year", 0.0, 0.04),
+    ("level", -0.65, 0.2),
+    ("energy_anomaly", -0.03, 0.05),
+    ("short_test", 0.0, 0.03),
+)
+_SEASON_BY_AQUIFER_SD = 0.03
+
+
+@cache
+def slope_priors() -> Mapping[str, Mapping[str, str]]:
+    """The published prior of each slope, from ``data/priors.csv``, by name."""
+    text = resources.files("elec2water").joinpath("data/priors.csv").read_text(encoding="utf-8")
+    return {row["name"]: row for row in csv.DictReader(text.splitlines())}
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """One numeric feature: where it is centred and what stands for a blank, by aquifer."""
+
+    name: str
+    column: str
+    log: bool
+    centre: float
+    scale: float
+    fill: tuple[tuple[str, float], ...]
+    fill_default: float
+    spread: float
+    indicator: bool
+
+
+@dataclass(frozen=True)
+class Static:
+    """What a set of wells always has.
+
+    ``dense`` (N, q) starts with ones; ``codes`` (N, number of factors) is the level of each pooled factor, -1 where the level is
+    new; ``blank`` (N, q) is the variance of a feature that was filled in (zero where it was known).
+    """
+
+    dense: Floats
+    codes: Ints
+    blank: Floats
+    aquifer: Ints
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """How wells become features; small, and the same for every later quarter."""
+
+    numeric: tuple[Numeric, ...]
+    factors: tuple[Factor, ...]
+    aquifers: tuple[str, ...]
+    intercept: float
+    reference_year: float
+    wear: tuple[float, float]
+
+    def layout(self, months: NDArray[np.datetime64]) -> Layout:
+        """Places and priors of the shared effects for fitting over ``months``."""
+        static = [Regressor("intercept", self.intercept, _INTERCEPT_SD)]
+        priors = slope_priors()
+        level_known = any(f.name == "log_water_depth" for f in self.numeric)
+        for feature in self.numeric:
+            row = priors.get(feature.name, priors["covariate"])
+            if feature.name == "log_pump_depth" and level_known:
+                row = priors["log_pump_depth_beside_level"]
+            static.append(Regressor(feature.name, float(row["mean"]), float(row["sd"])))
+        blank = priors["missing"]
+        static += [
+            Regressor(f"{f.name}_missing", float(blank["mean"]), float(blank["sd"])) for f in self.numeric if f.indicator
+        ]
+        moving = [Regressor(name, mean, sd) for name, mean, sd in _MOVING]
+        moving.append(Regressor("years", *self.wear))
+        moving += [
+            Regressor(f"{wave}[{aquifer}]", 0.0, _SEASON_BY_AQUIFER_SD)
+            for aquifer in self.aquifers
+            for wave in ("sin_year", "cos_year")
+        ]
+        return Layout(tuple(static), self.factors, tuple(moving), self.aquifers, months)
+
+    def static(self, columns: Mapping[str, NDArray[np.generic]]) -> Static:
+        """Turn wells into their static features.
+
+        Parameters
+        ----------
+        columns : mapping
+            Columns of the wells by name (N,): what :func:`well_columns` gives.
+        """
+        aquifer_names = _texts(columns["aquifer"])
+        n = aquifer_names.size
+        dense, blank = [np.ones(n)], [np.zeros(n)]
+        indicators = []
+        for feature in self.numeric:
+            value, missing = _centred(feature, _floats(columns, feature.column, n), aquifer_names)
+            dense.append(value)
+            blank.append(missing * feature.spread**2)
+            if feature.indicator:
+                indicators.append(missing.astype(np.float64))
+        dense += indicators
+        blank += [np.zeros(n)] * len(indicators)
+        codes = [_level_codes(f.levels, _texts(columns[f.name])) for f in self.factors]
+        return Static(
+            np.column_stack(dense),
+            np.column_stack(codes) if codes else np.empty((n, 0), dtype=np.intp),
+            np.column_stack(blank),
+            np.maximum(_level_codes(self.aquifers, aquifer_names), 0),
+        )
+
+    def moving(
+        self,
+        aquifer: Ints,
+        year: Floats,
+        *,
+        level: Floats | None = None,
+        anomaly: Floats | None = None,
+        short_test: NDArray[np.bool_] | None = None,
+    ) -> Floats:
+        """Features that move in time, (R, q_t), for wells and moments given side by side.
+
+        Parameters
+        ----------
+        aquifer : (R,)
+            Aquifer code of the well.
+        year : (R,)
+            Decimal year.
+        level : (R,), optional
+            ln depth to water minus the well's own reference; zero or NaN where unknown.
+        anomaly : (R,), optional
+            ln energy of the month against the well's usual and its aquifer's month.
+        short_test : (R,), optional
+            True for a short pumping test.
+        """
+        n = aquifer.size
+        sin, cos = np.sin(2 * np.pi * year), np.cos(2 * np.pi * year)
+        columns = [sin, cos]
+        columns.append(np.zeros(n) if level is None else np.nan_to_num(level))
+        columns.append(
+            np.zeros(n) if anomaly is None else np.clip(np.nan_to_num(anomaly), -_ANOMALY_LIMIT, _ANOMALY_LIMIT)
+        )
+        columns.append(np.zeros(n) if short_test is None else short_test.astype(np.float64))
+        columns.append(year - self.reference_year)
+        for code in range(len(self.aquifers)):
+            here = aquifer == code
+            columns += [sin * here, cos * here]
+        return np.column_stack(columns)
+
+
+def well_columns(
+    wells: pd.DataFrame,
+    stratum: Texts,
+    *,
+    annual_kwh: Floats | None = None,
+    depth_to_water: Floats | None = None,
+    reference_year: float,
+    covariates: Sequence[str] = (),
+) -> dict[str, NDArray[np.generic]]:
+    """Gather what the features are made of, (N,) arrays by name, from a registry frame and its companions."""
+    n = len(wells)
+    columns: dict[str, NDArray[np.generic]] = {}
+    for row in slope_priors().values():
+        name = row["column"]
+        if name and name in wells.columns:
+            columns[name] = _as_number(wells[name])
+    columns["annual_kwh"] = np.full(n, np.nan) if annual_kwh is None else annual_kwh
+    columns["depth_to_water"] = np.full(n, np.nan) if depth_to_water is None else depth_to_water
+    columns["pump_age_decades"] = _age_decades(wells, reference_year)
+    columns["stratum"] = stratum
+    for name in ("aquifer", "township", "irrigation_method"):
+        columns[name] = _labels(wells[name]) if name in wells.columns else np.full(n, UNKNOWN, dtype=object)
+    for name in covariates:
+        number = _as_number(wells[name])
+        columns[name] = number if np.isfinite(number).any() else _labels(wells[name])
+    return columns
+
+
+def learn_features(
+    columns: Mapping[str, NDArray[np.generic]],
+    *,
+    weight: Floats,
+    reference_year: float,
+    wear: tuple[float, float],
+    covariates: Sequence[str] = (),
+) -> FeatureSpec:
+    """Learn centres, fills and levels from the whole registry.
+
+    Parameters
+    ----------
+    columns : mapping
+        What :func:`well_columns` gives for every well of the registry.
+    weight : (N,)
+        Annual energy, so that the centre is where the water is.
+    reference_year : float
+        Decimal year at which the wear regressor is zero.
+    wear : (mean, sd)
+        Prior of the change of ln κ a year.
+    covariates : sequence of str
+        Further columns asked for in the configuration.
+    """
+    aquifer = _texts(columns["aquifer"])
+    rows = [(name, r["column"], r["transform"] == "log") for name, r in slope_priors().items() if r["transform"]]
+    used = {column for _, column, _ in rows}
+    rows += [(name, name, False) for name in covariates if columns[name].dtype != object and name not in used]
+    numeric = [
+        feature
+        for name, column, log in rows
+        if (feature := _learn_numeric(name, column, columns.get(column), aquifer, weight, log=log)) is not None
+    ]
+    factors = [
+        Factor("stratum", _levels(columns["stratum"]), variance="stratum"),
+        Factor("township", _levels(columns["township"]), variance="township"),
+    ]
+    factors += [
+        Factor(name, levels, sd=sd)
+        for name, sd in _FIXED_FACTOR_SD.items()
+        if len(levels := _levels(columns[name])) > 1
+    ]
+    factors += [
+        Factor(name, _levels(columns[name]), sd=_COVARIATE_FACTOR_SD)
+        for name in covariates
+        if columns[name].dtype == object and name not in {f.name for f in factors}
+    ]
+    return FeatureSpec(
+        tuple(numeric), tuple(factors), _levels(aquifer), _physics_intercept(numeric), reference_year, wear
+    )
+
+
+def energy_anomaly(kwh: Floats, annual_kwh: Floats, aquifer: Ints) -> Floats:
+    """How unusual a well's energy of a month is: ln of it against a twelfth of its year, less the aquifer's mean of the month.
+
+    Within a well κ and energy move against each other: a farmer who needs the same water burns more when κ has fallen (trap 3 of
+    METHOD.md). Shapes (N, M), (N,), (N,) → (N, M); NaN where there is no energy.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_ratio = np.log(kwh) - np.log(annual_kwh / 12.0)[:, None]
+    log_ratio[~np.isfinite(log_ratio)] = np.nan
+    out = np.full_like(log_ratio, np.nan)
+    for code in np.unique(aquifer):
+        here = aquifer == code
+        block = log_ratio[here]
+        known = np.isfinite(block)
+        mean = np.where(known, block, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        out[here] = block - mean
+    return out
+
+
+def _as_number(series: pd.Series) -> Floats:
+    if series.dtype == object or isinstance(series.dtype, pd.StringDtype):
+        return np.asarray(pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan))
+    return np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def _labels(series: pd.Series) -> Texts:
+    codes, levels = pd.factorize(series, use_na_sentinel=True)
+    names = np.append(np.asarray(levels.astype(str), dtype=object), UNKNOWN)
+    return np.asarray(names[codes], dtype=object)
+
+
+def _age_decades(wells: pd.DataFrame, reference_year: float) -> Floats:
+    if "pump_installed_on" not in wells.columns:
+        return np.full(len(wells), np.nan)
+    age = reference_year - decimal_year(wells["pump_installed_on"].to_numpy(dtype="datetime64[s]"))
+    return np.clip(age, 0.0, 30.0) / 10.0
+
+
+def decimal_year(dates: NDArray[np.datetime64]) -> Floats:
+    """Decimal years of dates; NaN for NaT."""
+    days = dates.astype("datetime64[s]").astype(np.float64) / 86400.0
+    return np.where(np.isnat(dates), np.nan, 1970.0 + days / 365.25)
+
+
+def _floats(columns: Mapping[str, NDArray[np.generic]], name: str, n: int) -> Floats:
+    return np.asarray(columns[name], dtype=np.float64) if name in columns else np.full(n, np.nan)
+
+
+def _texts(values: NDArray[np.generic]) -> Texts:
+    return np.asarray(values, dtype=object)
+
+
+def _levels(values: NDArray[np.generic]) -> tuple[str, ...]:
+    return tuple(sorted(pd.unique(_texts(values)).tolist()))
+
+
+def _level_codes(levels: tuple[str, ...], values: Texts) -> Ints:
+    return np.asarray(pd.Index(levels, dtype=object).get_indexer(values), dtype=np.intp)
+
+
+def _transform(values: Floats, *, log: bool) -> Floats:
+    if not log:
+        return values
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(values > 0, np.log(values), np.nan)
+
+
+def _learn_numeric(
+    name: str, column: str, values: NDArray[np.generic] | None, aquifer: Texts, weight: Floats, *, log: bool
+) -> Numeric | None:
+    if values is None:
+        return None
+    x = _transform(np.asarray(values, dtype=np.float64), log=log)
+    known = np.isfinite(x)
+    if not known.any() or np.ptp(x[known]) < _SHOULD_VARY:
+        return None
+    w = np.where(np.isfinite(weight) & (weight > 0), weight, 0.0)[known]
+    w = w if w.sum() > 0 else np.ones(int(known.sum()))
+    centre = float(np.average(x[known], weights=w))
+    is_covariate = name == column
+    scale = float(np.std(x[known])) if is_covariate and name != "vfd" else 1.0
+    fills = [(str(a), float(x[known & (aquifer == a)].mean())) for a in np.unique(aquifer[known])]
+    default = float(x[known].mean())
+    fill_of = dict(fills)
+    residual = x[known] - np.array([fill_of[a] for a in aquifer[known]])
+    share = 1.0 - known.mean()
+    indicator = bool(_FEW_BLANKS < share < 1.0 - _FEW_BLANKS)
+    return Numeric(name, column, log, centre, scale, tuple(fills), default, float(residual.std()) / scale, indicator)
+
+
+def _centred(feature: Numeric, values: Floats, aquifer: Texts) -> tuple[Floats, NDArray[np.bool_]]:
+    x = _transform(values, log=feature.log)
+    missing = ~np.isfinite(x)
+    if missing.any():
+        fill = dict(feature.fill)
+        x = x.copy()
+        x[missing] = [fill.get(a, feature.fill_default) for a in aquifer[missing]]
+    return (x - feature.centre) / feature.scale, missing
+
+
+def _physics_intercept(numeric: Sequence[Numeric]) -> float:
+    """ln κ at the centre of the registry from κ = 367.1 η/H, with the head guessed from whatever depth is known.
+
+    Depth to water plus some 12 m of drawdown, friction and outlet; a setting depth hangs some 15 m below the water; a pump is rated
+    about a quarter above the head it works at.
+    """
+    centre = {f.name: f.centre for f in numeric}
+    guesses = []
+    if "log_water_depth" in centre:
+        guesses.append(np.exp(centre["log_water_depth"]) + 12.0)
+    if "log_pump_depth" in centre:
+        guesses.append(max(np.exp(centre["log_pump_depth"]) - 15.0, 5.0) + 12.0)
+    if "log_pump_head" in centre:
+        guesses.append(0.8 * np.exp(centre["log_pump_head"]))
+    head = float(np.exp(np.mean(np.log(guesses)))) if guesses else 45.0
+    return float(np.log(conversion_coefficient(_TYPICAL_EFFICIENCY, head)))

@@ -1,0 +1,321 @@
+"""Fitting the coefficient: from the tables of a county to the posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from elec2water.calendar_ import month_of
+from elec2water.coefficient import features
+from elec2water.coefficient.features import FeatureSpec, Static
+from elec2water.coefficient.gaussian import Rows
+from elec2water.coefficient.posterior import Posterior, fit_posterior
+from elec2water.coefficient.shared import Layout
+from elec2water.energy import MonthlyEnergy
+from elec2water.errors import UsageError
+from elec2water.levels import Levels, depth_by_well
+from elec2water.pairs import Measurements, measurements, short_test_rel_u
+from elec2water.strata import Strata, classify
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+Months = NDArray[np.datetime64]
+
+_SMALL_MONTH = 0.05
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What METHOD.md fixes beforehand; the section ``[model]`` and ``[strata]`` of the configuration."""
+
+    strata_by: tuple[str, ...] = ("aquifer", "pump_power_kw", "pump_depth_m")
+    strata_breaks: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    strata_classes: int = 3
+    covariates: tuple[str, ...] = ()
+    wear_mean_per_year: float = -0.02
+    wear_sd_per_year: float = 0.015
+    student_df: float = 4.0
+    shared_meter_rel_u: float = 0.01
+    meter_rel_u: float = 0.02
+
+
+@dataclass(frozen=True)
+class WellContext:
+    """All wells of a registry as the model sees them over some months.
+
+    ``months`` (M,), ``kwh`` (N, M), ``annual_kwh`` (N,), ``level`` (N, M) ln depth to water less the well's own reference,
+    ``anomaly`` (N, M) of energy, ``static`` features and the frame's ``well_id`` (N,).
+    """
+
+    well_id: NDArray[np.object_]
+    strata: Strata
+    static: Static
+    months: Months
+    kwh: Floats
+    annual_kwh: Floats
+    level: Floats
+    anomaly: Floats
+    pump_installed: NDArray[np.datetime64]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The months against which a well's energy and water level are measured: the year before ``energy_end``, and ``level``."""
+
+    energy_end: np.datetime64
+    level: Months
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """What a kWh is worth: the posterior of ln κ for every well, sampled or not.
+
+    Holds arrays only: the posterior, how wells become features, and the options of the fit.
+    """
+
+    posterior: Posterior
+    spec: FeatureSpec
+    options: FitOptions
+    windows: Windows
+    sample_id: NDArray[np.object_]
+    measured: Measurements
+
+    def __repr__(self) -> str:
+        sd = {name: round(value**0.5, 3) for name, value in self.posterior.variance.items()}
+        return (
+            f"Coefficient({self.sample_id.size} sample wells, {self.posterior.rows.y.size} pairs, "
+            f"{self.posterior.layout.size} shared effects, sd of ln κ {sd})"
+        )
+
+
+def fit_coefficient(
+    pairs: pd.DataFrame,
+    wells: pd.DataFrame,
+    water_levels: pd.DataFrame | None = None,
+    *,
+    energy: MonthlyEnergy | None = None,
+    until: np.datetime64 | None = None,
+    options: FitOptions | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Coefficient:
+    """Fit the conversion coefficient of every well of a registry.
+
+    Parameters
+    ----------
+    pairs, wells, water_levels : DataFrame
+        Tables of the contract, as :func:`elec2water.tables.read_tables` returns them.
+    energy : MonthlyEnergy, optional
+        Electricity of all wells; carries the information of poor pumps. Left out, the model does without.
+    until : datetime64[M], optional
+        Last month for which coefficients are wanted; the last month of pairs by default.
+    options : FitOptions, optional
+    progress : callable, optional
+        Told in words what is being done.
+
+    Raises
+    ------
+    UsageError
+        No usable pair of a well of the registry.
+    """
+    options = options or FitOptions()
+    well_id = wells["well_id"].to_numpy(dtype=object)
+    measured = measurements(pairs, well_id)
+    if measured.well.size == 0:
+        raise UsageError(
+            f"pairs: expected at least one usable pair of a registered well, found none in {len(pairs)} rows; "
+            "check well_id, energy_kwh and volume_m3"
+        )
+    first, last = _span(measured, energy)
+    windows = Windows(_energy_end(energy, last), np.arange(first, last + 1))
+    last = last if until is None else max(last, np.datetime64(until, "M"))
+    months = np.arange(first, last + 1)
+    spec, context = _learn(wells, water_levels, energy, months, windows, options)
+    layout = spec.layout(months)
+    sample, rows = measured_rows(measured, context, spec, layout)
+    posterior = fit_posterior(rows, layout, sample, student_df=options.student_df, progress=progress)
+    return Coefficient(posterior, spec, options, windows, well_id[sample], measured)
+
+
+def describe_wells(
+    wells: pd.DataFrame,
+    water_levels: pd.DataFrame | None,
+    energy: MonthlyEnergy | None,
+    months: Months,
+    windows: Windows,
+    spec: FeatureSpec,
+    options: FitOptions,
+) -> WellContext:
+    """See the wells of a registry over ``months`` with the features learned in a fit."""
+    columns, moving = _columns(wells, water_levels, energy, months, windows, options, spec.reference_year)
+    return _context(wells, columns, moving, months, spec)
+
+
+def measured_rows(
+    measured: Measurements, context: WellContext, spec: FeatureSpec, layout: Layout
+) -> tuple[Ints, Rows]:
+    """Pairs as rows of the regression: the place in the registry of each sample well (W,), and the rows."""
+    sample, position = np.unique(measured.well, return_inverse=True)
+    middle = np.where(np.isnat(measured.middle), layout.months[-1].astype("datetime64[s]"), measured.middle)
+    month = month_of(middle)
+    column = np.clip(np.searchsorted(context.months, month), 0, context.months.size - 1)
+    aquifer = context.static.aquifer[measured.well]
+    moving = spec.moving(
+        aquifer,
+        features.decimal_year(middle),
+        level=context.level[measured.well, column],
+        anomaly=np.where(measured.test, 0.0, context.anomaly[measured.well, column]),
+        short_test=measured.test,
+    )
+    cell_month = np.clip(np.searchsorted(layout.months, month), 0, layout.months.size - 1)
+    rows = Rows(
+        well=np.asarray(position, dtype=np.intp),
+        y=np.log(measured.coefficient),
+        time=features.decimal_year(middle),
+        pump=(context.pump_installed[measured.well] <= middle).astype(np.intp),
+        cell=np.asarray(aquifer * layout.months.size + cell_month, dtype=np.intp),
+        static=shared_static(context.static, layout)[sample],
+        moving=moving,
+        scale=_scale(measured, context),
+        extra=short_test_rel_u(measured) ** 2,
+        level_scale=np.ones(sample.size),
+        n_cells=layout.n_cells,
+    )
+    return np.asarray(sample, dtype=np.intp), rows
+
+
+def shared_static(static: Static, layout: Layout) -> Floats:
+    """Static features with the factors written out as columns of zeros and ones, (N, p_F)."""
+    blocks = [static.dense]
+    for k, factor in enumerate(layout.factors):
+        one_hot = np.zeros((static.dense.shape[0], len(factor.levels)))
+        known = np.flatnonzero(static.codes[:, k] >= 0)
+        one_hot[known, static.codes[known, k]] = 1.0
+        blocks.append(one_hot)
+    return np.hstack(blocks)
+
+
+def _span(measured: Measurements, energy: MonthlyEnergy | None) -> tuple[np.datetime64, np.datetime64]:
+    month = month_of(measured.middle)
+    known = month[~np.isnat(month)]
+    if known.size:
+        return known.min(), known.max()
+    if energy is None:
+        return np.datetime64("1970-01", "M"), np.datetime64("1970-01", "M")
+    return energy.months[-1], energy.months[-1]
+
+
+def _energy_end(energy: MonthlyEnergy | None, last: np.datetime64) -> np.datetime64:
+    return last if energy is None else energy.months[-1]
+
+
+def _learn(
+    wells: pd.DataFrame,
+    water_levels: pd.DataFrame | None,
+    energy: MonthlyEnergy | None,
+    months: Months,
+    windows: Windows,
+    options: FitOptions,
+) -> tuple[FeatureSpec, WellContext]:
+    reference_year = float(features.decimal_year(np.array([windows.level[-1] + 1], dtype="datetime64[s]"))[0])
+    columns, moving = _columns(wells, water_levels, energy, months, windows, options, reference_year)
+    weight = np.asarray(columns["annual_kwh"], dtype=np.float64)
+    spec = features.learn_features(
+        columns,
+        weight=weight,
+        reference_year=reference_year,
+        wear=(options.wear_mean_per_year, options.wear_sd_per_year),
+        covariates=options.covariates,
+    )
+    return spec, _context(wells, columns, moving, months, spec)
+
+
+@dataclass(frozen=True)
+class _MovingParts:
+    strata: Strata
+    kwh: Floats
+    level: Floats
+
+
+def _columns(
+    wells: pd.DataFrame,
+    water_levels: pd.DataFrame | None,
+    energy: MonthlyEnergy | None,
+    months: Months,
+    windows: Windows,
+    options: FitOptions,
+    reference_year: float,
+) -> tuple[dict[str, NDArray[np.generic]], _MovingParts]:
+    n = len(wells)
+    strata = classify(wells, options.strata_by, breaks=dict(options.strata_breaks), classes=options.strata_classes)
+    annual, kwh = np.full(n, np.nan), np.full((n, months.size), np.nan)
+    if energy is not None:
+        annual = energy.annual_kwh(windows.energy_end)
+        place = np.searchsorted(energy.months, months)
+        inside = (place < energy.months.size) & (months >= energy.months[0])
+        kwh[:, inside] = energy.kwh[:, place[inside]]
+    level, reference = _levels(wells, water_levels, months, windows)
+    columns = features.well_columns(
+        wells,
+        strata.labels,
+        annual_kwh=annual,
+        depth_to_water=reference,
+        reference_year=reference_year,
+        covariates=options.covariates,
+    )
+    return columns, _MovingParts(strata, kwh, level)
+
+
+def _levels(
+    wells: pd.DataFrame, water_levels: pd.DataFrame | None, months: Months, windows: Windows
+) -> tuple[Floats, Floats]:
+    n = len(wells)
+    if water_levels is None or water_levels.empty:
+        return np.full((n, months.size), np.nan), np.full(n, np.nan)
+    wanted = np.union1d(months, windows.level)
+    levels: Levels = depth_by_well(wells, water_levels, wanted)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_depth = np.log(levels.depth_m)
+    log_depth[~np.isfinite(log_depth)] = np.nan
+    window = log_depth[:, np.isin(wanted, windows.level)]
+    known = np.isfinite(window)
+    count = known.sum(axis=1)
+    reference = np.where(count > 0, np.where(known, window, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
+    return log_depth[:, np.isin(wanted, months)] - reference[:, None], np.exp(reference)
+
+
+def _context(
+    wells: pd.DataFrame,
+    columns: Mapping[str, NDArray[np.generic]],
+    moving: _MovingParts,
+    months: Months,
+    spec: FeatureSpec,
+) -> WellContext:
+    static = spec.static(columns)
+    annual = np.asarray(columns["annual_kwh"], dtype=np.float64)
+    never = np.datetime64("9999-01-01", "s")
+    installed = np.full(len(wells), never)
+    if "pump_installed_on" in wells.columns:
+        given = wells["pump_installed_on"].to_numpy(dtype="datetime64[s]")
+        installed = np.where(np.isnat(given), never, given)
+    return WellContext(
+        wells["well_id"].to_numpy(dtype=object),
+        moving.strata,
+        static,
+        months,
+        moving.kwh,
+        annual,
+        moving.level,
+        features.energy_anomaly(moving.kwh, annual, static.aquifer),
+        installed,
+    )
+
+
+def _scale(measured: Measurements, context: WellContext) -> Floats:
+    """Error variance of a pair against that of an ordinary month: a month with hardly any energy says little."""
+    annual = context.annual_kwh[measured.well]
+    small = _SMALL_MONTH * np.where(np.isfinite(annual), annual, 0.0) / 12.0
+    return np.where(measured.test, 1.0, 1.0 + (small / measured.energy_kwh) ** 2)

@@ -1,0 +1,290 @@
+"""The exact Gaussian algebra: every sample well eliminated in its own small block.
+
+The model of METHOD.md, given its variances, is
+
+    y_ij = ln κ_ij = f_i'θ_F + g_ij'θ_G + d[c_ij] + r_i(t_ij) + ε_ij,      θ ~ N(μ, P)
+
+with ``f`` what a well always has, ``g`` what changes in time, ``d`` one value for each aquifer and month (cell ``c``), ``r_i`` the
+well's own path (a constant level plus an Ornstein–Uhlenbeck drift) and ε the error of one pair. Integrating ``r_i`` out leaves
+one small covariance ``S_i`` a well; the shared ``θ`` then has precision ``P⁻¹ + Σ X_i'S_i⁻¹X_i`` (Lindley & Smith 1972, eq. 13;
+Rasmussen & Williams 2006, eq. 2.8 and 2.30). The cost is linear in wells and pairs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from elec2water.coefficient.shared import Prior
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the sample wells measured, in the order of the wells.
+
+    ``well`` (R,) is sorted; wells are 0..W-1 and each has at least one row. ``time`` in years, ``pump`` counts the pumps a well has
+    had, ``cell`` is the aquifer-month, ``scale`` multiplies the error variance of a pair, ``extra`` adds to it.
+    """
+
+    well: Ints
+    y: Floats
+    time: Floats
+    pump: Ints
+    cell: Ints
+    static: Floats  # (W, p_F)
+    moving: Floats  # (R, p_G)
+    scale: Floats  # (R,)
+    extra: Floats  # (R,)
+    level_scale: Floats  # (W,) multiplies the variance of a well's level
+    n_cells: int
+
+    @property
+    def n_wells(self) -> int:
+        """Number of sample wells with pairs."""
+        return self.static.shape[0]
+
+    @property
+    def n_shared(self) -> int:
+        """Number of shared effects, the length of θ."""
+        return self.static.shape[1] + self.moving.shape[1] + self.n_cells
+
+    def product(self, theta: Floats) -> Floats:
+        """``Xθ`` (R,) without writing X out."""
+        a = self.static.shape[1]
+        b = a + self.moving.shape[1]
+        return (self.static @ theta[:a])[self.well] + self.moving @ theta[a:b] + theta[b:][self.cell]
+
+    def matrix(self) -> Floats:
+        """The (R, p) matrix X of the shared effects, written out; for small problems and tests."""
+        cells = np.zeros((self.y.size, self.n_cells))
+        cells[np.arange(self.y.size), self.cell] = 1.0
+        return np.hstack([self.static[self.well], self.moving, cells])
+
+
+@dataclass(frozen=True)
+class WellVariances:
+    """Variances of what belongs to one well: level, drift (with its memory in years) and the error of a pair."""
+
+    level: float
+    drift: float
+    error: float
+    memory: float
+    pump_share: float = 0.5
+
+    def path(self, lag: Floats, level: Floats) -> Floats:
+        """Covariance of a well's path at times ``lag`` years apart (infinite: another pump).
+
+        A new pump redraws the drift and the ``pump_share`` of the level's variance; what belongs to the borehole stays.
+        """
+        return self.drift * np.exp(-lag / self.memory) + level * np.where(np.isinf(lag), 1.0 - self.pump_share, 1.0)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """What the wells say of θ: precision ``J`` (p, p), ``h`` (p,), and the constants of the log-likelihood."""
+
+    J: Floats
+    h: Floats
+    quadratic: float
+    log_det: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Wells with the same number of pairs, so that their blocks are one batch: ``rows`` (w, n) into :class:`Rows`."""
+
+    wells: Ints
+    rows: Ints
+    lag: Floats  # (w, n, n) years between pairs; infinite across a change of pump
+
+
+def group_wells(rows: Rows) -> tuple[Group, ...]:
+    """Batch the wells by their number of pairs."""
+    counts = np.bincount(rows.well, minlength=rows.n_wells)
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    groups = []
+    for n in np.unique(counts[counts > 0]):
+        wells = np.flatnonzero(counts == n)
+        index = starts[wells][:, None] + np.arange(n)
+        time, pump = rows.time[index], rows.pump[index]
+        lag = np.abs(time[:, :, None] - time[:, None, :])
+        lag[pump[:, :, None] != pump[:, None, :]] = np.inf
+        groups.append(Group(wells, index, lag))
+    return tuple(groups)
+
+
+def well_covariance(group: Group, rows: Rows, variances: WellVariances) -> Floats:
+    """Covariance ``S`` (w, n, n) of the wells' own path and error, θ given."""
+    covariance = variances.path(group.lag, (variances.level * rows.level_scale[group.wells])[:, None, None])
+    diagonal = np.arange(group.rows.shape[1])
+    covariance[:, diagonal, diagonal] += variances.error * rows.scale[group.rows] + rows.extra[group.rows]
+    return covariance
+
+
+def eliminate_wells(rows: Rows, groups: tuple[Group, ...], variances: WellVariances) -> Blocks:
+    """Integrate every well out and add up what is left for θ.
+
+    Returns
+    -------
+    Blocks
+        ``J = Σ X_i'S_i⁻¹X_i``, ``h = Σ X_i'S_i⁻¹y_i``, ``Σ y_i'S_i⁻¹y_i`` and ``Σ ln|S_i|``.
+    """
+    n, n_cells = rows.y.size, rows.n_cells
+    ones_row, y_row = np.empty(n), np.empty(n)
+    moving_row = np.empty_like(rows.moving)
+    cell_cell = np.zeros(n_cells * n_cells)
+    log_det = 0.0
+    for group in groups:
+        S = well_covariance(group, rows, variances)
+        inverse = np.linalg.inv(S)
+        log_det += float(np.linalg.slogdet(S)[1].sum())
+        flat = group.rows.ravel()
+        ones_row[flat] = inverse.sum(axis=2).ravel()
+        y_row[flat] = np.einsum("wij,wj->wi", inverse, rows.y[group.rows]).ravel()
+        moving_row[flat] = np.matmul(inverse, rows.moving[group.rows]).reshape(flat.size, -1)
+        cell = rows.cell[group.rows]
+        pair = cell[:, :, None] * n_cells + cell[:, None, :]
+        cell_cell += np.bincount(pair.ravel(), weights=inverse.ravel(), minlength=n_cells * n_cells)
+    sums = _WellSums(ones_row, y_row, moving_row, cell_cell.reshape(n_cells, n_cells))
+    return _assemble(rows, sums, log_det)
+
+
+@dataclass(frozen=True)
+class _WellSums:
+    ones_row: Floats
+    y_row: Floats
+    moving_row: Floats
+    cell_cell: Floats
+
+
+def _assemble(rows: Rows, sums: _WellSums, log_det: float) -> Blocks:
+    n_wells, n_cells = rows.n_wells, rows.n_cells
+    p_static, p_moving = rows.static.shape[1], rows.moving.shape[1]
+    starts = np.searchsorted(rows.well, np.arange(n_wells))
+    by_well = np.add.reduceat(
+        np.column_stack([sums.ones_row, sums.y_row, sums.moving_row]), starts, axis=0
+    )
+    one_cell = np.bincount(
+        rows.well * n_cells + rows.cell, weights=sums.ones_row, minlength=n_wells * n_cells
+    ).reshape(n_wells, n_cells)
+    moving_cell = np.array(
+        [np.bincount(rows.cell, weights=sums.moving_row[:, k], minlength=n_cells) for k in range(p_moving)]
+    ).reshape(p_moving, n_cells)
+    J = np.empty((rows.n_shared, rows.n_shared))
+    a, b = p_static, p_static + p_moving
+    J[:a, :a] = rows.static.T @ (by_well[:, :1] * rows.static)
+    J[:a, a:b] = rows.static.T @ by_well[:, 2:]
+    J[:a, b:] = rows.static.T @ one_cell
+    J[a:b, a:b] = rows.moving.T @ sums.moving_row
+    J[a:b, b:] = moving_cell
+    J[b:, b:] = sums.cell_cell
+    J[a:, :a] = J[:a, a:].T
+    J[b:, a:b] = J[a:b, b:].T
+    h = np.concatenate(
+        [
+            rows.static.T @ by_well[:, 1],
+            rows.moving.T @ sums.y_row,
+            np.bincount(rows.cell, weights=sums.y_row, minlength=n_cells),
+        ]
+    )
+    return Blocks(0.5 * (J + J.T), h, float(rows.y @ sums.y_row), log_det, rows.y.size)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Posterior of θ given the variances: mean (p,), Cholesky factor of the precision, log marginal likelihood of y."""
+
+    mean: Floats
+    factor: Floats
+    log_likelihood: float
+
+    def covariance(self) -> Floats:
+        """Posterior covariance of θ, (p, p)."""
+        covariance = linalg.cho_solve((self.factor, True), np.eye(self.mean.size), check_finite=False)
+        return np.asarray(0.5 * (covariance + covariance.T))
+
+
+def solve_shared(blocks: Blocks, prior: Prior) -> Solution:
+    """Combine the wells' blocks with the prior of θ."""
+    b = blocks.h + prior.precision @ prior.mean
+    factor = linalg.cholesky(blocks.J + prior.precision, lower=True, check_finite=False)
+    mean = linalg.cho_solve((factor, True), b, check_finite=False)
+    log_likelihood = -0.5 * (
+        blocks.n * np.log(2 * np.pi)
+        + blocks.log_det
+        + prior.log_det
+        + 2 * float(np.log(np.diag(factor)).sum())
+        + blocks.quadratic
+        + float(prior.mean @ prior.precision @ prior.mean)
+        - float(b @ mean)
+    )
+    return Solution(mean, factor, log_likelihood)
+
+
+@dataclass(frozen=True)
+class WellPaths:
+    """What the pairs of the sample wells say of their own paths at chosen times, θ given.
+
+    ``r_i(s) | θ, y ~ N(offset - gain·θ, variance)`` with ``offset`` (K,), ``gain`` (K, p), ``variance`` (K,).
+    """
+
+    offset: Floats
+    gain: Floats
+    variance: Floats
+
+
+def predict_paths(
+    rows: Rows, groups: tuple[Group, ...], variances: WellVariances, *, times: Floats, pumps: Ints
+) -> WellPaths:
+    """Condition every sample well's path on its own pairs.
+
+    Parameters
+    ----------
+    times : (W,) years
+        When each well's path is wanted.
+    pumps : (W,)
+        Which of its pumps the well has at that time.
+    """
+    n_wells, p = rows.n_wells, rows.n_shared
+    offset, gain, variance = np.zeros(n_wells), np.zeros((n_wells, p)), np.zeros(n_wells)
+    p_static, p_moving = rows.static.shape[1], rows.moving.shape[1]
+    for group in groups:
+        level = variances.level * rows.level_scale[group.wells]
+        lag = np.abs(rows.time[group.rows] - times[group.wells][:, None])
+        lag[rows.pump[group.rows] != pumps[group.wells][:, None]] = np.inf
+        cross = variances.path(lag, level[:, None])
+        weight = np.linalg.solve(well_covariance(group, rows, variances), cross[:, :, None])[:, :, 0]
+        offset[group.wells] = (weight * rows.y[group.rows]).sum(axis=1)
+        variance[group.wells] = level + variances.drift - (weight * cross).sum(axis=1)
+        gain[group.wells, :p_static] = weight.sum(axis=1)[:, None] * rows.static[group.wells]
+        gain[group.wells, p_static : p_static + p_moving] = np.einsum(
+            "wn,wnk->wk", weight, rows.moving[group.rows]
+        )
+        np.add.at(gain, (group.wells[:, None], p_static + p_moving + rows.cell[group.rows]), weight)
+    return WellPaths(offset, gain, np.maximum(variance, 0.0))
+
+
+def pair_residuals(
+    rows: Rows, groups: tuple[Group, ...], variances: WellVariances, solution: Solution
+) -> tuple[Floats, Floats]:
+    """Expected error of each pair and its variance, given all pairs: ``E[ε|y]`` and ``var[ε|y]``, both (R,).
+
+    With ``D`` the diagonal error covariance, ``E[ε|y] = D S⁻¹(y - Xθ)`` and ``var[ε|y,θ] = D - D S⁻¹ D``; the part of θ's own
+    uncertainty is left out, it is of the order 1/wells.
+    """
+    n = rows.y.size
+    residual = rows.y - rows.product(solution.mean)
+    mean, variance = np.empty(n), np.empty(n)
+    for group in groups:
+        inverse = np.linalg.inv(well_covariance(group, rows, variances))
+        D = variances.error * rows.scale[group.rows] + rows.extra[group.rows]
+        mean[group.rows] = D * np.einsum("wij,wj->wi", inverse, residual[group.rows])
+        variance[group.rows] = D - D**2 * np.diagonal(inverse, axis1=1, axis2=2)
+    return mean, np.maximum(variance, 0.0)

@@ -1,0 +1,114 @@
+"""Variances integrated, not plugged in: a few weighted nodes over the posterior of the log standard deviations.
+
+With 10 to 60 sample wells the variances themselves are uncertain, and an interval at their best value is too short (trap 6 of
+METHOD.md). The mode is found, the curvature there gives axes, and a central composite design around it is weighted by the true
+density (Rue, Martino & Chopin 2009, J. R. Statist. Soc. B 71, section 6.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+
+Floats = NDArray[np.float64]
+LogDensity = Callable[[Floats], float]
+
+_RADIUS = 1.1  # f0 of Rue et al. (2009)
+_STEP = 0.08  # of the finite differences, on the scale of log standard deviations
+_LIMIT = 6.0
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Points ``psi`` (K, d) and weights (K,) that add up to one; the first point is the mode."""
+
+    psi: Floats
+    weight: Floats
+    log_density: Floats
+
+
+def find_mode(log_density: LogDensity, start: Floats) -> Floats:
+    """Mode of a smooth log density, by L-BFGS-B within ±6 of the start."""
+    bounds = [(s - _LIMIT, s + _LIMIT) for s in start]
+
+    def value_and_slope(psi: Floats) -> tuple[float, Floats]:
+        value = log_density(psi)
+        step = 1e-4
+        slope = [(log_density(psi + step * e) - value) / step for e in np.eye(psi.size)]
+        return -value, -np.asarray(slope)
+
+    found = optimize.minimize(
+        value_and_slope, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-7, "gtol": 1e-2}
+    )
+    return np.asarray(found.x, dtype=np.float64)
+
+
+def curvature(log_density: LogDensity, mode: Floats) -> Floats:
+    """Negative Hessian (d, d) of the log density by central differences."""
+    d, h = mode.size, _STEP
+    eye = h * np.eye(d)
+    centre = log_density(mode)
+    plus = np.array([log_density(mode + e) for e in eye])
+    minus = np.array([log_density(mode - e) for e in eye])
+    hessian = np.diag((plus + minus - 2 * centre) / h**2)
+    for i in range(d):
+        for j in range(i):
+            mixed = log_density(mode + eye[i] + eye[j]) + log_density(mode - eye[i] - eye[j])
+            hessian[i, j] = hessian[j, i] = (
+                (mixed - plus[i] - plus[j] - minus[i] - minus[j] + 2 * centre) / (2 * h**2)
+            )
+    return -hessian
+
+
+def _corners(d: int) -> Floats:
+    """Corners of a two-level fraction of resolution V at least, d ≤ 8 factors."""
+    if d <= 4:
+        return np.array(list(product([-1.0, 1.0], repeat=d)))
+    base = np.array(list(product([-1.0, 1.0], repeat=d - 1)))
+    return np.column_stack([base, base.prod(axis=1)])
+
+
+def composite_design(d: int) -> tuple[Floats, Floats]:
+    """Standard points (K, d) and base weights (K,) of the central composite design of Rue et al. (2009).
+
+    All points but the centre lie on the sphere of radius ``f0 √d``; the weights make the first two moments of a standard
+    Gaussian exact once multiplied by its density.
+    """
+    axial = np.sqrt(d) * np.vstack([np.eye(d), -np.eye(d)])
+    corners = _corners(d) if d > 1 else np.empty((0, d))
+    sphere = _RADIUS * np.vstack([axial, corners])
+    on_sphere = 1.0 / (sphere.shape[0] * _RADIUS**2)
+    centre = 1.0 - 1.0 / _RADIUS**2
+    density = np.exp(-0.5 * d * _RADIUS**2)
+    points = np.vstack([np.zeros(d), sphere])
+    weights = np.concatenate([[centre], np.full(sphere.shape[0], on_sphere / density)])
+    return points, weights
+
+
+def integrate(log_density: LogDensity, start: Floats) -> Nodes:
+    """Weighted nodes over a posterior of log standard deviations.
+
+    Parameters
+    ----------
+    log_density : callable
+        Unnormalised log posterior of ψ.
+    start : (d,)
+        Where the search begins.
+    """
+    mode = find_mode(log_density, start)
+    values, vectors = np.linalg.eigh(curvature(log_density, mode))
+    # A direction that neither data nor prior bends keeps the width of a weak prior instead of running away.
+    axes = vectors / np.sqrt(np.maximum(values, 1.0))
+    points, base = composite_design(mode.size)
+    psi = mode + points @ axes.T
+    log_values = np.array([log_density(point) for point in psi])
+    log_weight = np.log(base) + log_values - log_values[0]
+    weight = np.exp(log_weight - log_weight.max())
+    keep = weight > 1e-6 * weight.max()
+    weight = np.where(keep, weight, 0.0)[keep]
+    return Nodes(psi[keep], weight / weight.sum(), log_values[keep])

@@ -1,0 +1,262 @@
+"""The joint posterior of the shared effects and of the sample wells' own paths, its variances integrated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elec2water.coefficient import gaussian, nodes
+from elec2water.coefficient.gaussian import Blocks, Group, Rows, Solution, WellPaths, WellVariances
+from elec2water.coefficient.shared import Layout, Prior, aquifer_correlation, month_correlation
+
+Floats = NDArray[np.float64]
+
+DRIFT_MEMORY_YEARS = 2.0
+_ROBUST_ROUNDS = 3
+_WELL_LIMIT = 3.5
+
+
+@dataclass(frozen=True)
+class SdPrior:
+    """Lognormal prior of a standard deviation of ln κ: its median and the standard deviation of its logarithm."""
+
+    name: str
+    median: float
+    log_sd: float
+
+
+SD_PRIORS = (
+    SdPrior("level", 0.25, 0.40),  # within aquifer × depth × method the log-sd of wells is 0.2-0.4 (METHOD.md)
+    SdPrior("drift", 0.07, 0.50),  # repeat tests within a season agree to 4-9 %
+    SdPrior("error", 0.04, 0.50),  # monthly pairs are precise
+    SdPrior("stratum", 0.08, 0.70),
+    SdPrior("township", 0.08, 0.70),
+    SdPrior("month", 0.04, 0.60),
+)
+SD_NAMES = tuple(p.name for p in SD_PRIORS)
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Mixture over the variance nodes of exact Gaussian posteriors.
+
+    Attributes
+    ----------
+    layout : Layout
+        What each effect of θ is.
+    sd : (K, 6)
+        Standard deviations at the nodes, in the order of ``SD_NAMES``.
+    weight : (K,)
+        Weights of the nodes.
+    means, covariances : (K, p), (K, p, p)
+        Posterior of θ at each node.
+    rows : Rows
+        The pairs behind it, with the weights the robust error model gave them.
+    sample : (W,)
+        Place in the registry of each sample well.
+    """
+
+    layout: Layout
+    sd: Floats
+    weight: Floats
+    means: Floats
+    covariances: Floats
+    rows: Rows
+    sample: NDArray[np.intp]
+    log_likelihood: float
+
+    @cached_property
+    def mean(self) -> Floats:
+        """Posterior mean of θ over the nodes, (p,)."""
+        return np.asarray(self.weight @ self.means)
+
+    @cached_property
+    def covariance(self) -> Floats:
+        """Posterior covariance of θ over the nodes, (p, p): within nodes plus between them."""
+        within = np.einsum("k,kij->ij", self.weight, self.covariances)
+        between = self.means - self.mean
+        return np.asarray(within + (self.weight[:, None] * between).T @ between)
+
+    @cached_property
+    def variance(self) -> dict[str, float]:
+        """Posterior mean of each variance component."""
+        return dict(zip(SD_NAMES, (self.weight @ self.sd**2).tolist(), strict=True))
+
+    @property
+    def typical(self) -> WellVariances:
+        """Well variances at their posterior mean."""
+        v = self.variance
+        return WellVariances(v["level"], v["drift"], v["error"], DRIFT_MEMORY_YEARS)
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """Sample wells batched by their number of pairs."""
+        return gaussian.group_wells(self.rows)
+
+    @cached_property
+    def unbiasing(self) -> Floats:
+        """Matrix ``Q`` (p, p): ``exp(a'θ̂ + ½ a'Qa)`` has the expectation of ``exp(a'θ)`` over samples, regression held fixed.
+
+        The posterior mean ``exp(a'θ̂ + ½ a'Ca)`` of a regression with a vague prior overshoots by about ``a'Ca`` (trap 2 of
+        METHOD.md; Bradu & Mundlak 1970, J. Am. Statist. Assoc. 65, for the regression alone). With pooled effects ``z ~ N(0, P_z)``
+        and ``K = I - C P⁻¹`` the sampling variance of ``a'θ̂`` is ``a'(K C + K_z P_z K_z')a``, so ``Q = diag(0, P_z)`` less that.
+        Where there are no data ``K = 0`` and the answer is the prior's.
+        """
+        pooled = self.layout.is_pooled
+        total = np.zeros_like(self.covariances[0])
+        for weight, sd, C in zip(self.weight, self.sd, self.covariances, strict=True):
+            prior = self.layout.prior(dict(zip(SD_NAMES, sd, strict=True)))
+            K = np.eye(C.shape[0]) - C @ prior.precision
+            P_z = prior.covariance[np.ix_(pooled, pooled)]
+            sampling = K @ C + K[:, pooled] @ P_z @ K[:, pooled].T
+            Q = -0.5 * (sampling + sampling.T)
+            Q[np.ix_(pooled, pooled)] += P_z
+            total += weight * Q
+        return total
+
+    def covering(self, months: NDArray[np.datetime64]) -> Posterior:
+        """Extend the aquifers' movement to months outside the fit; exact, as the movement is a first-order autoregression.
+
+        Given ``d`` at the fitted months, ``d_new = A d + e`` with ``A = R_no R_oo⁻¹`` and ``var e = σ² B ⊗ (R_nn - A R_on)``.
+        """
+        old = self.layout.months
+        new = np.setdiff1d(months, old)
+        if not new.size:
+            return self
+        layout = replace(self.layout, months=np.union1d(old, new))
+        transform, noise = _month_extension(self.layout, layout)
+        month_variance = self.sd[:, SD_NAMES.index("month")] ** 2
+        means = self.means @ transform.T
+        covariances = transform @ self.covariances @ transform.T + month_variance[:, None, None] * noise
+        place = _cell_places(self.layout, layout)
+        rows = replace(self.rows, cell=place[self.rows.cell], n_cells=layout.n_cells)
+        return replace(self, layout=layout, means=means, covariances=covariances, rows=rows)
+
+    def paths(self, times: Floats, pumps: NDArray[np.intp]) -> WellPaths:
+        """What the pairs say of every sample well's own path at the given times (W,), at the typical variances."""
+        return gaussian.predict_paths(self.rows, self.groups, self.typical, times=times, pumps=pumps)
+
+
+def fit_posterior(
+    rows: Rows,
+    layout: Layout,
+    sample: NDArray[np.intp],
+    *,
+    student_df: float = 4.0,
+    progress: Callable[[str], None] | None = None,
+) -> Posterior:
+    """Fit the model of METHOD.md to the pairs of the sample wells.
+
+    Pairs have Student errors, as scale mixtures: each pair's weight is its expectation at the mode of the variances, updated three
+    times (Lange, Little & Taylor 1989, J. Am. Statist. Assoc. 84, section 3). A well further than 3.5 standard deviations from its
+    class keeps its own level and loses weight in the class.
+
+    Parameters
+    ----------
+    rows : Rows
+        Pairs, sorted by well.
+    layout : Layout
+    sample : (W,)
+        Place in the registry of each well of ``rows``.
+    student_df : float
+        Degrees of freedom of the errors of pairs.
+    progress : callable, optional
+        Told in words what is being done.
+    """
+    tell = progress or (lambda _: None)
+    groups = gaussian.group_wells(rows)
+    start = np.log([p.median for p in SD_PRIORS])
+    robust = rows
+    for round_ in range(_ROBUST_ROUNDS):
+        tell(f"fit: variances and pair weights, round {round_ + 1} of {_ROBUST_ROUNDS}")
+        start = nodes.find_mode(_log_density(robust, groups, layout), start)
+        robust = reweight(rows, robust, groups, layout, start, student_df)
+    tell("fit: integrating over the variances")
+    found = nodes.integrate(_log_density(robust, groups, layout), start)
+    solutions = [_solve(robust, groups, layout, psi)[0] for psi in found.psi]
+    return Posterior(
+        layout,
+        np.exp(found.psi),
+        found.weight,
+        np.array([s.mean for s in solutions]),
+        np.array([s.covariance() for s in solutions]),
+        robust,
+        sample,
+        solutions[0].log_likelihood,
+    )
+
+
+def well_variances(psi: Floats) -> WellVariances:
+    """Variances of a well's level, drift and pair error from log standard deviations."""
+    level, drift, error = np.exp(2 * psi[:3])
+    return WellVariances(float(level), float(drift), float(error), DRIFT_MEMORY_YEARS)
+
+
+def _solve(rows: Rows, groups: tuple[Group, ...], layout: Layout, psi: Floats) -> tuple[Solution, Prior, Blocks]:
+    blocks = gaussian.eliminate_wells(rows, groups, well_variances(psi))
+    prior = layout.prior(dict(zip(SD_NAMES, np.exp(psi), strict=True)))
+    return gaussian.solve_shared(blocks, prior), prior, blocks
+
+
+def _log_density(rows: Rows, groups: tuple[Group, ...], layout: Layout) -> Callable[[Floats], float]:
+    centre = np.log([p.median for p in SD_PRIORS])
+    width = np.array([p.log_sd for p in SD_PRIORS])
+
+    def log_density(psi: Floats) -> float:
+        solution = _solve(rows, groups, layout, psi)[0]
+        return solution.log_likelihood - 0.5 * float((((psi - centre) / width) ** 2).sum())
+
+    return log_density
+
+
+def reweight(
+    rows: Rows, robust: Rows, groups: tuple[Group, ...], layout: Layout, psi: Floats, student_df: float
+) -> Rows:
+    """One step of the robust weights of pairs and wells, at the log standard deviations ``psi``."""
+    variances = well_variances(psi)
+    solution = _solve(robust, groups, layout, psi)[0]
+    error, error_variance = gaussian.pair_residuals(robust, groups, variances, solution)
+    base = variances.error * rows.scale + rows.extra
+    weight = (student_df + 1.0) / (student_df + (error**2 + error_variance) / base)
+    return replace(
+        rows,
+        scale=rows.scale / weight,
+        extra=rows.extra / weight,
+        level_scale=_level_scale(robust, groups, variances, solution),
+    )
+
+
+def _level_scale(rows: Rows, groups: tuple[Group, ...], variances: WellVariances, solution: Solution) -> Floats:
+    starts = np.searchsorted(rows.well, np.arange(rows.n_wells), side="right") - 1
+    paths = gaussian.predict_paths(rows, groups, variances, times=rows.time[starts], pumps=rows.pump[starts])
+    mean = paths.offset - paths.gain @ solution.mean
+    z = np.abs(mean) / np.sqrt(variances.level + variances.drift)
+    return np.maximum(1.0, (z / _WELL_LIMIT) ** 2)
+
+
+def _cell_places(old: Layout, new: Layout) -> NDArray[np.intp]:
+    month = np.searchsorted(new.months, old.months)
+    aquifer = np.arange(len(old.aquifers))
+    return np.asarray((aquifer[:, None] * new.months.size + month).ravel(), dtype=np.intp)
+
+
+def _month_extension(old: Layout, new: Layout) -> tuple[Floats, Floats]:
+    """Matrix that carries θ of the old layout to the new, (p_new, p_old), and the unit covariance it adds."""
+    correlation = month_correlation(new.months)
+    known = np.isin(new.months, old.months)
+    A = np.zeros((new.months.size, old.months.size))
+    A[known] = np.eye(old.months.size)
+    A[~known] = correlation[np.ix_(~known, known)] @ np.linalg.inv(correlation[np.ix_(known, known)])
+    left = correlation - A @ correlation[np.ix_(known, known)] @ A.T
+    left[known] = left[:, known] = 0.0
+    transform = np.zeros((new.size, old.size))
+    head = old.cells_start
+    transform[:head, :head] = np.eye(head)
+    transform[head:, head:] = np.kron(np.eye(len(old.aquifers)), A)
+    noise = np.zeros((new.size, new.size))
+    noise[head:, head:] = np.kron(aquifer_correlation(len(old.aquifers)), left)
+    return transform, noise

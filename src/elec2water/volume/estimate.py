@@ -1,0 +1,264 @@
+"""From electricity to water: every well of a quarter, with what its error shares with others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import special
+
+from elec2water.calendar_ import quarter_months
+from elec2water.coefficient import features
+from elec2water.coefficient.fit import Coefficient, WellContext, describe_wells
+from elec2water.coefficient.posterior import Posterior
+from elec2water.energy import MonthlyEnergy
+from elec2water.stats import lognormal_interval, lognormal_sd, mixture_quantile
+from elec2water.volume.measured import MeasuredMonths, measured_months
+from elec2water.volume.result import Volume, WellVolumes
+from elec2water.volume.shared_error import Loadings
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+_IMPOSSIBLE_PAIR = 8.0
+_GRID = "grid"
+
+
+def estimate_volume(
+    coefficient: Coefficient,
+    energy: MonthlyEnergy,
+    *,
+    quarter: str,
+    wells: pd.DataFrame,
+    water_levels: pd.DataFrame | None = None,
+    confidence: float = 0.90,
+) -> Volume:
+    """Turn the electricity of a quarter into volumes of water.
+
+    Parameters
+    ----------
+    coefficient : Coefficient
+    energy : MonthlyEnergy
+        Electricity of the wells, missing months imputed; the months of the quarter must be inside.
+    quarter : str
+        Text like ``2026Q3``.
+    wells, water_levels : DataFrame
+        Registry in the order of ``energy``, and levels as in the fit.
+    confidence : float
+        Level of the intervals.
+
+    Returns
+    -------
+    Volume
+        Every well, and totals of any domain on request.
+    """
+    months = quarter_months(quarter)
+    posterior = coefficient.posterior.covering(months)
+    context = describe_wells(
+        wells, water_levels, energy, months, coefficient.windows, coefficient.spec, coefficient.options
+    )
+    parts = _Parts.of(coefficient, posterior, context, energy, wells)
+    volumes = well_volumes(parts, posterior, coefficient, confidence=confidence)
+    return Volume(quarter, confidence, volumes, parts.loadings, posterior, coefficient.options.shared_meter_rel_u)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Everything known of the wells of a quarter before a volume is made of it."""
+
+    well_id: NDArray[np.object_]
+    kwh: Floats
+    kwh_variance: Floats
+    quality: NDArray[np.str_]
+    loadings: Loadings
+    log_offset: Floats
+    own_variance: Floats
+    sampled: NDArray[np.bool_]
+    measured: MeasuredMonths
+
+    @classmethod
+    def of(
+        cls,
+        coefficient: Coefficient,
+        posterior: Posterior,
+        context: WellContext,
+        energy: MonthlyEnergy,
+        wells: pd.DataFrame,
+    ) -> _Parts:
+        column = np.searchsorted(energy.months, context.months)
+        kwh = np.where(_electric(wells)[:, None], energy.kwh[:, column], np.nan)
+        loadings, offset, variance = _paths(coefficient, posterior, context)
+        sampled = np.zeros(kwh.shape[0], dtype=bool)
+        sampled[posterior.sample] = True
+        v = posterior.variance
+        measured = measured_months(
+            coefficient.measured,
+            posterior.rows.scale < _IMPOSSIBLE_PAIR * np.median(posterior.rows.scale),
+            context.months,
+            kwh.shape[0],
+            meter_rel_u=coefficient.options.meter_rel_u,
+            pair_error=v["error"],
+        )
+        variance += _blank_variance(context, posterior) * ~sampled
+        return cls(
+            context.well_id,
+            kwh,
+            np.nan_to_num(energy.variance[:, column]),
+            energy.quality[:, column],
+            loadings,
+            offset,
+            variance,
+            sampled,
+            measured,
+        )
+
+
+def _electric(wells: pd.DataFrame) -> NDArray[np.bool_]:
+    if "power_source" not in wells.columns:
+        return np.ones(len(wells), dtype=bool)
+    return np.asarray(wells["power_source"].fillna(_GRID).eq(_GRID).to_numpy(dtype=bool))
+
+
+def _paths(coefficient: Coefficient, posterior: Posterior, context: WellContext) -> tuple[Loadings, Floats, Floats]:
+    """Loadings of all wells; offset of ln κ and own variance where a well has pairs of its own."""
+    n, layout = context.well_id.size, posterior.layout
+    middle = context.months[0].astype("datetime64[s]") + (
+        (context.months[-1] + 1).astype("datetime64[s]") - context.months[0].astype("datetime64[s]")
+    ) / 2
+    when = float(features.decimal_year(np.array([middle]))[0])
+    pumps = (context.pump_installed[posterior.sample] <= middle).astype(np.intp)
+    paths = posterior.paths(np.full(posterior.sample.size, when), pumps)
+    v = posterior.variance
+    offset, variance = np.zeros(n), np.full(n, v["level"] + v["drift"])
+    offset[posterior.sample], variance[posterior.sample] = paths.offset, paths.variance
+    loadings = _loadings(context, coefficient, posterior)
+    return replace(loadings, sample=posterior.sample, gain=paths.gain), offset, variance
+
+
+def _loadings(context: WellContext, coefficient: Coefficient, posterior: Posterior) -> Loadings:
+    layout, static = posterior.layout, context.static
+    n, n_months = context.well_id.size, context.months.size
+    middles = context.months.astype("datetime64[s]") + np.timedelta64(15, "D")
+    years = features.decimal_year(middles)
+    moving = np.stack(
+        [
+            coefficient.spec.moving(
+                static.aquifer, np.full(n, years[m]), level=context.level[:, m], anomaly=context.anomaly[:, m]
+            )
+            for m in range(n_months)
+        ],
+        axis=1,
+    )
+    codes = np.full(static.codes.shape, -1, dtype=np.intp)
+    for k, factor in enumerate(layout.factors):
+        known = static.codes[:, k] >= 0
+        codes[known, k] = layout.factor_start(factor.name) + static.codes[known, k]
+    month = np.searchsorted(layout.months, context.months)
+    cells = layout.cells_start + static.aquifer[:, None] * layout.months.size + month
+    return Loadings(
+        static.dense,
+        np.arange(static.dense.shape[1]),
+        codes,
+        np.asarray(cells, dtype=np.intp),
+        moving,
+        layout.moving_start + np.arange(moving.shape[2]),
+        posterior.sample,
+        np.zeros((posterior.sample.size, layout.size)),
+        layout.size,
+    )
+
+
+def _blank_variance(context: WellContext, posterior: Posterior) -> Floats:
+    """Variance of ln κ that a blank attribute leaves: slope² × spread of the attribute, and that of a factor's new level."""
+    q = context.static.dense.shape[1]
+    slope2 = posterior.mean[:q] ** 2 + np.diag(posterior.covariance)[:q]
+    variance = context.static.blank @ slope2
+    for k, factor in enumerate(posterior.layout.factors):
+        new = context.static.codes[:, k] < 0
+        variance += new * (posterior.variance[factor.variance] if factor.variance else factor.sd**2)
+    return np.asarray(variance)
+
+
+def well_volumes(
+    parts: _Parts, posterior: Posterior, coefficient: Coefficient, *, confidence: float
+) -> WellVolumes:
+    """Volume, standard error and interval of every well."""
+    has_energy = np.isfinite(parts.kwh)
+    is_measured = np.isfinite(parts.measured.volume_m3) & parts.sampled[:, None]
+    kwh = np.where(has_energy, parts.kwh, np.where(is_measured, parts.measured.energy_kwh, 0.0))
+    month_weight = _month_weight(kwh)
+    shared_variance = parts.loadings.quadratic(posterior.covariance, month_weight)
+    shift = 0.5 * parts.loadings.quadratic(posterior.unbiasing, month_weight)
+    shift[parts.sampled] = 0.5 * shared_variance[parts.sampled]
+    log_kappa = parts.loadings.product(posterior.mean) + (parts.log_offset + 0.5 * parts.own_variance + shift)[:, None]
+    converted = np.where(is_measured, 0.0, kwh * np.exp(log_kappa))
+    measured = np.where(is_measured, parts.measured.volume_m3, 0.0)
+    volume = converted.sum(axis=1) + measured.sum(axis=1)
+    total = np.where(volume > 0, volume, 1.0)
+    converted_share = converted.sum(axis=1) / total
+    energy_error = (
+        (converted**2 * parts.kwh_variance / np.where(kwh > 0, kwh, 1.0) ** 2).sum(axis=1) / total**2
+    )
+    own = (
+        converted_share**2 * np.expm1(parts.own_variance)
+        + (1.0 - converted_share) ** 2 * parts.measured.own_error
+        + energy_error
+    )
+    log_variance = (
+        np.log1p(own) + converted_share**2 * shared_variance + coefficient.options.shared_meter_rel_u**2
+    )
+    alpha = 0.5 * (1.0 - confidence)
+    z = _well_z(posterior, parts, shared_variance, alpha)
+    lower, upper = lognormal_interval(volume, log_variance, z)
+    none = ~(has_energy | is_measured).any(axis=1)
+    return WellVolumes(
+        well_id=parts.well_id,
+        kwh=np.where(none, np.nan, kwh.sum(axis=1)),
+        volume_m3=np.where(none, np.nan, volume),
+        se_m3=np.where(none, np.nan, lognormal_sd(volume, log_variance)),
+        lower_m3=np.where(none, np.nan, lower),
+        upper_m3=np.where(none, np.nan, upper),
+        method=_method(none, is_measured, kwh, parts.quality),
+        quality=_worst_quality(parts.quality, none),
+        partly_measured=is_measured.any(axis=1) & ~(is_measured | (kwh <= 0)).all(axis=1),
+        sampled=parts.sampled,
+        converted_m3=converted,
+        own_variance_m6=own * volume**2,
+        level_squared_m6=np.where(parts.sampled, 0.0, converted.sum(axis=1) ** 2),
+    )
+
+
+def _month_weight(kwh: Floats) -> Floats:
+    total = kwh.sum(axis=1, keepdims=True)
+    return np.where(total > 0, kwh / np.where(total > 0, total, 1.0), 1.0 / kwh.shape[1])
+
+
+def _well_z(posterior: Posterior, parts: _Parts, shared_variance: Floats, alpha: float) -> Floats:
+    """Standard deviations to the bounds: a little more than the normal's where the spread of wells is itself uncertain."""
+    normal = float(special.ndtri(1.0 - alpha))
+    level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
+    shared = float(np.mean(shared_variance[~parts.sampled])) if (~parts.sampled).any() else 0.0
+    sd = np.sqrt(level + shared)[:, None]
+    mixture = mixture_quantile(1.0 - alpha, np.zeros_like(sd), sd, posterior.weight)[0]
+    heavy = float(mixture / np.sqrt(posterior.weight @ level + shared))
+    return np.where(parts.sampled, normal, heavy)
+
+
+def _method(
+    none: NDArray[np.bool_], is_measured: NDArray[np.bool_], kwh: Floats, quality: NDArray[np.str_]
+) -> NDArray[np.object_]:
+    method = np.full(none.size, "converted", dtype=object)
+    method[((quality == "S") & ~is_measured).any(axis=1)] = "imputed"
+    method[is_measured.any(axis=1) & (is_measured | (kwh <= 0)).all(axis=1)] = "measured"
+    method[none] = "none"
+    return method
+
+
+def _worst_quality(quality: NDArray[np.str_], none: NDArray[np.bool_]) -> NDArray[np.object_]:
+    worst = np.full(none.size, "A", dtype=object)
+    for letter in ("E", "S", "N"):
+        worst[(quality == letter).any(axis=1)] = letter
+    worst[none] = "N"
+    return worst

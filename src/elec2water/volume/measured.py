@@ -1,0 +1,76 @@
+"""What water meters measured within a quarter, month by month."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elec2water.pairs import Measurements
+
+Floats = NDArray[np.float64]
+
+_WHOLE_MONTH = 0.98
+
+
+@dataclass(frozen=True)
+class MeasuredMonths:
+    """Measured volume of wells and months, (N, M) with NaN where a month is not wholly measured.
+
+    ``own_error`` (N,) is the relative variance of the measured volume that belongs to the well's water meter alone.
+    """
+
+    volume_m3: Floats
+    energy_kwh: Floats
+    own_error: Floats
+
+
+def measured_months(
+    measured: Measurements,
+    working: NDArray[np.bool_],
+    months: NDArray[np.datetime64],
+    n_wells: int,
+    *,
+    meter_rel_u: float,
+    pair_error: float,
+) -> MeasuredMonths:
+    """Lay the pairs of working water meters over calendar months; an interval that crosses months is split by days.
+
+    Parameters
+    ----------
+    measured : Measurements
+    working : (R,)
+        False for pairs that the robust fit found impossible; their months are converted like any other.
+    months : (M,) datetime64[M]
+    n_wells : int
+        N of the registry.
+    meter_rel_u : float
+        Relative standard uncertainty of a water meter that states none.
+    pair_error : float
+        Variance of the error of one pair.
+    """
+    shape = (n_wells, months.size)
+    pairs = measured.take(np.flatnonzero(working & ~measured.test & (measured.days > 0)))
+    volume, energy, days, squares = (np.zeros(shape) for _ in range(4))
+    for m, month in enumerate(months):
+        overlap = _overlap_days(pairs, month)
+        share = overlap / pairs.days
+        for target, value in ((volume, pairs.volume_m3 * share), (energy, pairs.energy_kwh * share), (days, overlap)):
+            target[:, m] = np.bincount(pairs.well, weights=value, minlength=n_wells)
+        squares[:, m] = np.bincount(pairs.well, weights=(pairs.volume_m3 * share) ** 2, minlength=n_wells)
+    length = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.float64)
+    whole = days >= _WHOLE_MONTH * length
+    total = np.where(whole, volume, 0.0).sum(axis=1)
+    repeat = pair_error * np.where(whole, squares, 0.0).sum(axis=1) / np.where(total > 0, total, 1.0) ** 2
+    u = np.full(n_wells, meter_rel_u)
+    stated = np.isfinite(pairs.meter_rel_u)
+    u[pairs.well[stated]] = pairs.meter_rel_u[stated]
+    return MeasuredMonths(np.where(whole, volume, np.nan), np.where(whole, energy, np.nan), u**2 + repeat)
+
+
+def _overlap_days(pairs: Measurements, month: np.datetime64) -> Floats:
+    start = np.maximum(pairs.start, month.astype("datetime64[s]"))
+    end = np.minimum(pairs.end, (month + 1).astype("datetime64[s]"))
+    seconds = (end - start).astype("timedelta64[s]").astype(np.float64)
+    return np.asarray(np.maximum(seconds, 0.0) / 86400.0)
