@@ -3,6 +3,7 @@
 from elec2water.release.formats import csv_bytes, escape_text, netcdf_bytes, parquet_bytes, unescape_text
 from elec2water.release.lock import ProjectLock, project_lock
 from elec2water.release.publish import (
+    MANIFEST,
     ReleaseInfo,
     find_release,
     list_release_folders,
@@ -13,6 +14,7 @@ from elec2water.release.publish import (
 )
 
 __all__ = [
+    "MANIFEST",
     "ProjectLock",
     "ReleaseInfo",
     "csv_bytes",
