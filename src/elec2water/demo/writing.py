@@ -138,12 +138,10 @@ def sample_pairs(county: County, well_ids: Sequence[str], refusal: float, seed: 
 def random_sample(county: County, n: int, seed: int) -> list[str]:
     """Draw `n` wells in use on the grid, in proportion to aquifer and third of pump depth."""
     wells = county.wells
-    used = (
-        np.asarray(wells["status"].eq("in_use"), dtype=bool) if "status" in wells else np.ones(len(wells), dtype=bool)
-    )
-    frame = np.flatnonzero(county.electric & used)
+    used = wells["status"].eq("in_use") if "status" in wells else pd.Series(data=True, index=wells.index)
+    frame = np.flatnonzero(county.electric & np.asarray(used, dtype=bool))
     depth = wells["pump_depth_m"].iloc[frame]
-    third = np.floor(2.999 * depth.fillna(depth.median()).rank(pct=True)).to_numpy()
+    third = np.floor(2.999 * np.asarray(depth.fillna(depth.median()).rank(pct=True)))
     layer = pd.factorize(wells["aquifer"].iloc[frame])[0]
     order = np.lexsort((stream(seed, "sample").random(len(frame)), third, layer))
     n = min(n, len(frame))
