@@ -1,0 +1,76 @@
+"""Set up elec2water and run it: ``python start.py`` for the demo county, ``python start.py test`` for the tests.
+
+Needs nothing but Python 3.11 or later with its standard library, on Windows, macOS or Linux. The package is installed
+into ``.venv`` beside this file, once for each state of pyproject.toml: after that no network is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+ENVIRONMENT = ROOT / ".venv"
+PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+COUNTY = ROOT / "county"
+QUARTER = "2026Q3"
+
+
+def main(arguments: list[str]) -> int:
+    """Run the demo county, or the tests; further arguments go to pytest."""
+    if sys.hexversion < 0x030B0000:
+        return complain(f"elec2water needs Python 3.11 or later; this is {sys.version.split()[0]}.")
+    if arguments[:1] not in ([], ["test"]):
+        return complain("usage: python start.py [test [PYTEST ARGUMENTS]]")
+    if install("[test]" if arguments else ""):
+        return complain("The installation failed, for the reason above. When it is mended, run the same command again.")
+    return call(PYTHON, "-m", "pytest", *arguments[1:]) if arguments else run_demo()
+
+
+def run_demo() -> int:
+    """Make the demo county unless it is there, run its quarter, and say where the results lie."""
+    elec2water = PYTHON.with_name("elec2water" + PYTHON.suffix)
+    status = 0 if COUNTY.exists() else call(elec2water, "demo", COUNTY, "--wells", "500", "--seed", "2026")
+    status = status or call(elec2water, "run", COUNTY, "--quarter", QUARTER)
+    if status == 0:
+        print(f"The results are in {newest_release()}; totals.csv is the table to begin with.")
+    return status
+
+
+def newest_release() -> Path:
+    """Find the last release of the quarter."""
+    releases = (COUNTY / "releases" / QUARTER).glob("r[0-9]*")
+    return max(releases, key=lambda folder: int(folder.name[1:]))
+
+
+def install(extra: str) -> int:
+    """Make ``.venv`` and install this folder into it, editable; return 0 when it is done, or was done before."""
+    wanted = (ROOT / "pyproject.toml").read_bytes()
+    done = ENVIRONMENT / f"installed{extra}.toml"
+    if done.exists() and done.read_bytes() == wanted:
+        return 0
+    print(f"Installing elec2water into {ENVIRONMENT} (some minutes the first time) …", file=sys.stderr, flush=True)
+    pip = (PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    status = call(sys.executable, "-m", "venv", ENVIRONMENT) or call(*pip, "--editable", f"{ROOT}{extra}")
+    if status == 0:
+        done.write_bytes(wanted)
+    return status
+
+
+def call(*command: object) -> int:
+    """Run a command in this folder, with nothing of another environment in its way."""
+    environment = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}}
+    environment["PYTHONUTF8"] = "1"
+    return subprocess.run([str(part) for part in command], cwd=ROOT, env=environment, check=False).returncode
+
+
+def complain(message: str) -> int:
+    """Say what is wrong on standard error, and give the exit status for it."""
+    print(message, file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
