@@ -131,8 +131,9 @@ class Findings:
     def __len__(self) -> int:
         return len(self._frame)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Findings) and self._frame.equals(other._frame)
+    def equals(self, other: Findings) -> bool:
+        """Whether two tables hold the same findings."""
+        return self._frame.equals(other._frame)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -243,7 +244,7 @@ def findings_of(
         template.format_map(dict(zip(names, record, strict=True)))
         for record in zip(*(columns[name] for name in names), strict=True)
     ]
-    data = {name: columns[name] for name in COLUMNS if name in columns}
+    data: dict[str, Iterable[object]] = {name: columns[name] for name in COLUMNS if name in columns}
     data |= {"rule": [rule] * size, "severity": [entry.severity] * size, "message": messages}
     return Findings(pd.DataFrame({name: pd.Series(data[name], dtype=object) for name in COLUMNS}))
 

@@ -1,0 +1,186 @@
+"""From raw columns to typed ones, one at a time: parse, convert the unit, hold against the bounds, fill defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from elec2water import schema
+from elec2water.findings import Findings
+from elec2water.tables import parse
+from elec2water.tables.typed import DATE_TYPES, TEXT_TYPES, TypedTable, Values
+
+if TYPE_CHECKING:
+    from elec2water.tables.headings import Heading
+    from elec2water.tables.context import Context
+    from elec2water.tables.container import RawTable
+
+_LOOKS_LIKE_CODE = r"^0[0-9]|^[+-]?[0-9]{16,}"
+
+
+def type_columns(raw: RawTable, headings: tuple[Heading | None, ...], context: Context) -> tuple[TypedTable, Findings]:
+    """Type every column of one file.
+
+    Parameters
+    ----------
+    raw : RawTable
+        Cells as they stand.
+    headings : tuple of Heading or None
+        What each column is.
+    context : Context
+        For the findings.
+
+    Returns
+    -------
+    TypedTable
+        Canonical columns and further ones; wrong cells are missing.
+    Findings
+        A warning for each wrong cell, with its raw text; an info for each column that was rewritten.
+    """
+    known = {column.column: column for column in schema.columns(context.table)}
+    done: dict[str, Any] = {}
+    checks: list[_Checked] = []
+    for heading, cells in zip(headings, raw.columns, strict=True):
+        if heading is None:
+            continue
+        if heading.column in known:
+            checked = _checked(known[heading.column], heading, cells)
+            done[heading.column] = checked.values
+            checks.append(checked)
+        else:
+            done[heading.column] = _further(cells)
+    done |= _defaults(known, set(done), len(raw.rows))
+    table = TypedTable(context.table, done, raw.rows, np.zeros(len(raw.rows), np.int16), (context.file,))
+    return table, Findings.concat(item for check in checks for item in _reported(check, table, context))
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    column: schema.Column
+    cells: pa.Array
+    values: Any
+    wrong: Mapping[str, npt.NDArray[np.bool_]]
+    normalised: int
+
+
+def _checked(column: schema.Column, heading: Heading, cells: pa.Array) -> _Checked:
+    if column.type in TEXT_TYPES:
+        parsed = _parsed_text(column, cells)
+        return _Checked(column, cells, _with_default(column, parsed), parsed.wrong, parsed.normalised)
+    if column.type in DATE_TYPES:
+        parsed = parse.parse_dates(cells, months=column.type == "month")
+    elif column.type == "bool":
+        parsed = parse.parse_bools(cells)
+    else:
+        parsed = parse.parse_numbers(cells, column.unit)
+    values = parsed.values * heading.factor if heading.factor != 1.0 else parsed.values
+    wrong = dict(parsed.wrong)
+    if column.type == "integer":
+        wrong["NOT_AN_INTEGER"] = np.isfinite(values) & (values != np.floor(values))
+    outside = _outside(column, values)
+    if outside is not None:
+        wrong[column.range_rule] = outside
+    left_out = np.zeros(len(values), dtype=bool)
+    for mask in wrong.values():
+        left_out |= mask
+    missing = np.datetime64("NaT", "s") if values.dtype.kind == "M" else np.nan
+    if left_out.any():
+        values = np.where(left_out, missing, values)
+    if column.default and column.type == "number":
+        values = np.where(np.isnan(values) & ~left_out, float(column.default), values)
+    return _Checked(column, cells, values, wrong, parsed.normalised)
+
+
+def _parsed_text(column: schema.Column, cells: pa.Array) -> parse.Parsed:
+    words = column.column if column.type in ("category", "choice") and schema.words(column.column) else ""
+    null_kind = {"id": "" if column.required else "null_id", "text": ""}.get(column.type, "null")
+    return parse.parse_text(cells, column.type, words=words, null_kind=null_kind)
+
+
+def _with_default(column: schema.Column, parsed: parse.Parsed) -> pa.DictionaryArray:
+    if not column.default:
+        return parsed.values
+    unknown = parsed.wrong.get("UNKNOWN_WORD", np.zeros(len(parsed.values), dtype=bool))
+    fill = pa.array(np.asarray(parsed.values.is_null()) & ~unknown)
+    return pc.if_else(fill, column.default, parsed.values.cast(pa.string())).dictionary_encode()
+
+
+def _outside(column: schema.Column, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
+    if not column.lower and not column.upper:
+        return None
+    if values.dtype.kind == "M":
+        low, high = np.datetime64(column.lower, "s"), np.datetime64(column.upper, "s")
+        return np.asarray((values < low) | (values > high))
+    return np.asarray((values < float(column.lower)) | (values > float(column.upper)))
+
+
+def _further(cells: pa.Array) -> Values:
+    """Keep a column the schema does not know: numbers when every cell is one and none looks like a code, else text."""
+    as_text = parse.parse_text(cells, "text")
+    if pa.types.is_temporal(cells.type) or pa.types.is_boolean(cells.type):
+        return as_text.values
+    if bool(pc.any(pc.match_substring_regex(as_text.values.dictionary, _LOOKS_LIKE_CODE)).as_py()):
+        return as_text.values
+    numbers = parse.parse_numbers(cells)
+    is_number = not numbers.wrong["NOT_A_NUMBER"].any() and bool(np.isfinite(numbers.values).any())
+    return numbers.values if is_number else as_text.values
+
+
+def _defaults(known: Mapping[str, schema.Column], there: set[str], size: int) -> dict[str, Any]:
+    absent = [column for name, column in known.items() if column.default and name not in there]
+    return {
+        column.column: np.full(size, float(column.default))
+        if column.type == "number"
+        else pa.DictionaryArray.from_arrays(pa.array(np.zeros(size, np.int32)), pa.array([column.default]))
+        for column in absent
+    }
+
+
+def _reported(check: _Checked, table: TypedTable, context: Context) -> list[Findings]:
+    name = check.column.column
+    found = []
+    for rule, mask in check.wrong.items():
+        at = np.flatnonzero(mask)
+        if len(at):
+            where = table.place(at)
+            found.append(
+                context.finding(
+                    rule, **where, observed=_raw(check.cells, at), limit=_limit(check.column, rule), column=name
+                )
+            )
+    if check.column.required and check.column.type != "id":
+        found.append(_blanks(check, table, context))
+    if check.normalised:
+        found.append(context.finding("VALUES_NORMALISED", observed=check.normalised, column=name))
+    return found
+
+
+def _blanks(check: _Checked, table: TypedTable, context: Context) -> Findings:
+    """Report blank cells of a required column (those that were filled but wrong have their finding already)."""
+    column = check.column
+    blank = table.is_blank(column.column)
+    for mask in check.wrong.values():
+        blank &= ~mask
+    at = np.flatnonzero(blank)
+    if len(at) == len(table):
+        return context.finding("BLANK_COLUMN", observed=len(at), column=column.column, limit=column.heading_zh)
+    return context.finding("BLANK_VALUE", **table.place(at), column=column.column, limit=column.heading_zh)
+
+
+def _raw(cells: pa.Array, at: npt.NDArray[np.int64]) -> list[str]:
+    return ["" if cell is None else str(cell)[:80] for cell in cells.take(pa.array(at)).to_pylist()]
+
+
+def _limit(column: schema.Column, rule: str) -> str:
+    if rule == column.range_rule:
+        return f"{column.lower}–{column.upper} {column.unit}".strip()
+    if rule == "UNKNOWN_WORD":
+        kind = "bool" if column.type == "bool" else column.column
+        return ", ".join(dict.fromkeys(schema.words(kind).values()))
+    return column.heading_zh

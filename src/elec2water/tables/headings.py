@@ -1,0 +1,215 @@
+"""Which heading is which column, and in which unit it is written."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from elec2water import schema
+from elec2water.findings import Findings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from elec2water.tables.context import Context
+
+_NOISE = re.compile("[\\s_\\-·.•⋅*:'\"\u200b-\u200f\u2060\ufeff]+")
+_BRACKETS = re.compile(r"^(.*?)[(\[【〔]([^()\[\]【】〔〕]*)[)\]】〕]$")
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What a heading was found to be.
+
+    Attributes
+    ----------
+    column : str
+        Canonical column, or the heading itself (trimmed) for a further column.
+    factor : float
+        Multiplies the numbers to give the canonical unit.
+    unit : str
+        The unit as written, where it is not the canonical one.
+    """
+
+    column: str
+    factor: float = 1.0
+    unit: str = ""
+
+
+class _UnknownUnitError(Exception):
+    """The heading is a known column with a unit that is none of the column's."""
+
+    def __init__(self, column: str) -> None:
+        super().__init__(column)
+        self.column = column
+
+
+def normal(heading: str) -> str:
+    r"""Reduce a heading to what decides: no case, width, blank, line break or punctuation.
+
+    Examples
+    --------
+    >>> normal("用电量\n（ＫＷ·ｈ）")
+    '用电量(kwh)'
+    """
+    return _NOISE.sub("", unicodedata.normalize("NFKC", heading)).casefold()
+
+
+def count_known(table: str, cells: Sequence[str], aliases: Mapping[str, str]) -> int:
+    """Count the columns of a table that a row of cells names; 0 unless it can be the row of headings.
+
+    Two known headings are asked for (one where the row has no more than two cells): one alone may be a title.
+    """
+    known = set()
+    for cell in cells:
+        try:
+            known.add(_lookup(table, cell, tuple(aliases.items())))
+        except _UnknownUnitError as unknown:
+            known.add(Heading(unknown.column))
+    count = len({heading.column for heading in known if heading is not None})
+    filled = sum(bool(cell.strip()) for cell in cells)
+    return count if count >= min(2, filled) else 0
+
+
+def resolve(
+    headings: Sequence[str], aliases: Mapping[str, str], context: Context
+) -> tuple[tuple[Heading | None, ...], Findings]:
+    """Match every heading of a file to its column.
+
+    Parameters
+    ----------
+    headings : sequence of str
+        As written.
+    aliases : mapping of str to str
+        The project's own: heading → column.
+    context : Context
+        For the findings.
+
+    Returns
+    -------
+    tuple of Heading or None
+        One per heading; ``None`` for a nameless column.
+    Findings
+        Errors for missing, doubled and misunderstood headings, all at once; infos for converted units.
+    """
+    table, own = context.table, tuple(aliases.items())
+    resolved: list[Heading | None] = []
+    found: list[Findings] = []
+    for heading in headings:
+        try:
+            known = _lookup(table, heading, own)
+        except _UnknownUnitError as unknown:
+            expected = ", ".join(schema.units()[schema.column(table, unknown.column).unit])
+            found.append(
+                context.finding("HEADING_UNIT", observed=heading, limit=expected, column=unknown.column, row=1)
+            )
+            known = Heading(unknown.column)
+        title = " ".join(heading.split())
+        resolved.append(known or (Heading(title) if title else None))
+        if known and known.factor != 1.0:
+            unit = schema.column(table, known.column).unit
+            found.append(context.finding("UNIT_CONVERTED", observed=heading, limit=unit, factor=known.factor))
+    found += [_doubled(headings, resolved, context), _missing(headings, resolved, context)]
+    return tuple(resolved), Findings.concat(found)
+
+
+def _doubled(headings: Sequence[str], resolved: Sequence[Heading | None], context: Context) -> Findings:
+    by_column: dict[str, list[str]] = {}
+    for written, heading in zip(headings, resolved, strict=True):
+        if heading is not None:
+            by_column.setdefault(heading.column, []).append(written)
+    doubled = {column: names for column, names in by_column.items() if len(names) > 1}
+    return context.finding(
+        "DUPLICATE_HEADING",
+        row=[1] * len(doubled),
+        observed=[" | ".join(names) for names in doubled.values()],
+        limit=list(doubled),
+    )
+
+
+def _missing(headings: Sequence[str], resolved: Sequence[Heading | None], context: Context) -> Findings:
+    there = {heading.column for heading in resolved if heading is not None}
+    missing = missing_columns(context.table, there)
+    written = [" ".join(heading.split()) for heading in headings if heading.strip()]
+    near = [_nearest(schema.column(context.table, name), written) for name in missing]
+    return context.finding(
+        "MISSING_COLUMN",
+        row=[1] * len(missing),
+        limit=[f"{schema.column(context.table, name).heading_zh} / {name}" for name in missing],
+        observed=near,
+    )
+
+
+def missing_columns(table: str, there: set[str]) -> list[str]:
+    """List the required columns that are not there; of every group of forms the nearest to complete counts."""
+    missing = [column.column for column in schema.columns(table) if column.required and column.column not in there]
+    groups: dict[str, dict[str, list[str]]] = {}
+    for column in schema.columns(table):
+        for group, form in column.forms:
+            groups.setdefault(group, {}).setdefault(form, []).append(column.column)
+    for forms in groups.values():
+        lacking = [[name for name in names if name not in there] for names in forms.values()]
+        best = min(lacking, key=len)
+        missing += best
+    return missing
+
+
+def _nearest(column: schema.Column, written: Sequence[str]) -> str:
+    close = [m for name in column.headings for m in difflib.get_close_matches(name, written, n=1, cutoff=0.6)]
+    return close[0] if close else ""
+
+
+@cache
+def _lookup(table: str, heading: str, aliases: tuple[tuple[str, str], ...]) -> Heading | None:
+    own = {normal(name): column for name, column in aliases}
+    index = _index(table)
+    text = normal(heading)
+    if text in own:
+        return Heading(own[text])
+    if text in index:
+        return Heading(index[text])
+    if match := _BRACKETS.match(text):
+        base = own.get(match[1]) or index.get(match[1])
+        return _with_unit(table, base, match[2]) if base else None
+    return _with_suffix(table, text, own | index)
+
+
+def _with_unit(table: str, column: str, unit: str) -> Heading:
+    known = {item.column: item for item in schema.columns(table)}.get(column)
+    if known is None or not known.unit or unit in _marks():
+        return Heading(column)
+    factors = _factors(known.unit)
+    if unit not in factors:
+        raise _UnknownUnitError(column)
+    return Heading(column, factors[unit], unit)
+
+
+def _with_suffix(table: str, text: str, index: Mapping[str, str]) -> Heading | None:
+    """Read a unit written straight behind the name, as in 年许可水量万m³."""
+    for length in range(len(text) - 1, 1, -1):
+        column = index.get(text[:length])
+        if column is None:
+            continue
+        known = {item.column: item for item in schema.columns(table)}.get(column)
+        factors = _factors(known.unit) if known is not None and known.unit else {}
+        if text[length:] in factors:
+            return Heading(column, factors[text[length:]], text[length:])
+    return None
+
+
+@cache
+def _index(table: str) -> dict[str, str]:
+    return {normal(name): column.column for column in schema.columns(table) for name in column.headings}
+
+
+@cache
+def _factors(unit: str) -> dict[str, float]:
+    return {normal(word): factor for word, factor in schema.units()[unit].items()}
+
+
+@cache
+def _marks() -> frozenset[str]:
+    return frozenset(map(normal, schema.words("note_mark")))

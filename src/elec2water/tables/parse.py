@@ -1,0 +1,342 @@
+"""From text to numbers, dates and identifiers by whole columns; what is not understood is marked, not guessed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from elec2water import schema
+
+Bools = npt.NDArray[np.bool_]
+
+_INVISIBLE = r"[\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{2064}\x{2066}-\x{2069}\x{FEFF}\x{00AD}\x{0000}-\x{0008}]"
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
+_GROUPED = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$"
+_WITH_UNIT = r"^(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))\s*(?P<unit>[^0-9.+\-*/ ][^0-9+\-*]*)$"
+_DMS = r"^(?P<d>[0-9]{1,3})[°度](?P<m>[0-9]{1,2})[′'分](?P<s>[0-9]{1,2}(?:\.[0-9]+)?)(?:′′|''|\"|秒)?[NEne北东]?$"
+_PRECISION_LOST = r"^[0-9](\.[0-9]+)?[eE]\+[0-9]+$|^[0-9]{15,}\.0$"
+_DATE = (
+    r"^(?P<y>[12][0-9]{3})[-/.年](?P<m>[0-9]{1,2})[-/.月](?P<d>[0-9]{1,2})日?"
+    r"(?:[T\s]*(?P<H>[0-9]{1,2})[:时](?P<M>[0-9]{1,2})分?(?::?(?P<S>[0-9]{1,2})(?:\.[0-9]+)?秒?)?)?Z?$"
+)
+_COMPACT = r"^(?P<y>(?:19|20)[0-9]{2})(?P<m>[0-9]{2})(?P<d>[0-9]{2})$"
+_MONTH = r"^(?P<y>(?:19|20)[0-9]{2})[-/.年]?(?P<m>[0-9]{1,2})月?$"
+_SERIAL = r"^[2-7][0-9]{4}(\.[0-9]+)?$"
+_AMBIGUOUS = r"^[0-9]{1,2}[-/.年][0-9]{1,2}[-/.月][0-9]{1,2}日?([T\s].*)?$|^[0-9]{1,2}[-/.][0-9]{1,2}[-/.][12][0-9]{3}$"
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """One column, parsed.
+
+    Attributes
+    ----------
+    values : numpy.ndarray or pyarrow.DictionaryArray
+        (n,) float64, datetime64[s] or dictionary-encoded text.
+    wrong : dict of str to numpy.ndarray
+        Rule → (n,) mask of the cells that break it; their value is missing.
+    normalised : int
+        Cells that were understood only after rewriting (width, separators, units, serials).
+    """
+
+    values: Any
+    wrong: dict[str, Bools]
+    normalised: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """Text as integer codes into its distinct values (−1 where missing)."""
+
+    codes: npt.NDArray[np.int64]
+    values: pa.Array
+
+    def spread(self, distinct: npt.NDArray[Any], missing: object) -> npt.NDArray[Any]:
+        """Give each row the result for its distinct value."""
+        padded = np.append(distinct, np.array([missing], dtype=distinct.dtype))
+        return padded[self.codes]
+
+
+def encode(column: pa.Array) -> Coded:
+    """Code a column by its distinct values.
+
+    Parameters
+    ----------
+    column : pyarrow.Array
+        (n,) text, dictionary-encoded or typed (typed values are written as text).
+
+    Returns
+    -------
+    Coded
+    """
+    if pa.types.is_dictionary(column.type):
+        encoded = column
+    else:
+        text = column if pa.types.is_string(column.type) else _as_text(column)
+        encoded = text.dictionary_encode()
+    codes = np.asarray(encoded.indices.fill_null(-1)).astype(np.int64)
+    return Coded(codes, encoded.dictionary.cast(pa.string()))
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    if pa.types.is_floating(column.type):
+        whole = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), 1e15))
+        integers = pc.cast(pc.if_else(whole, column, 0.0), pa.int64(), safe=False)
+        return pc.if_else(whole, pc.cast(integers, pa.string()), pc.cast(column, pa.string()))
+    return pc.cast(column, pa.string())
+
+
+def tidy(text: pa.Array, *, compatible: bool = True) -> pa.Array:
+    """Take away what is not seen: blanks around, zero-width and direction marks, a text apostrophe.
+
+    Parameters
+    ----------
+    text : pyarrow.Array
+        (n,) strings.
+    compatible : bool
+        Also turn full-width forms into plain ones (NFKC).
+    """
+    if not pc.all(pc.string_is_ascii(text)).as_py():
+        if compatible:
+            text = pc.utf8_normalize(text, form="NFKC")
+        text = pc.replace_substring_regex(text, pattern=_INVISIBLE, replacement="")
+    return pc.replace_substring_regex(pc.utf8_trim_whitespace(text), pattern=r"^'(.)", replacement=r"\1")
+
+
+def parse_text(column: pa.Array, kind: str, *, words: str = "", null_kind: str = "") -> Parsed:
+    """Clean identifiers, free text and words.
+
+    Parameters
+    ----------
+    column : pyarrow.Array
+        (n,) raw cells.
+    kind : str
+        ``id``, ``text``, ``category`` or ``choice``.
+    words : str
+        Kind of ``data/words.csv`` that turns words into canonical ones; only a ``choice`` refuses unknown ones.
+    null_kind : str
+        Kind of ``data/words.csv`` that means blank.
+
+    Returns
+    -------
+    Parsed
+        Dictionary-encoded text.
+    """
+    coded = encode(column)
+    clean = tidy(coded.values, compatible=kind != "text")
+    blank = pc.or_(pc.equal(clean, ""), _is_word(clean, null_kind))
+    wrong: dict[str, Bools] = {}
+    if kind == "id":
+        wrong["ID_PRECISION_LOST"] = coded.spread(
+            _mask(pc.match_substring_regex(clean, _PRECISION_LOST)), missing=False
+        )
+    if words:
+        clean, known = _canonical(clean, words)
+        if kind == "choice":
+            unknown = _mask(pc.and_not(pc.invert(known), blank))
+            wrong["UNKNOWN_WORD"] = coded.spread(unknown, missing=False)
+            blank = pc.or_(blank, pc.invert(known))
+    changed = np.not_equal(_mask(pc.not_equal(clean, coded.values)), _mask(blank)) & ~_mask(blank)
+    normalised = 0 if words else int(coded.spread(changed, missing=False).sum())
+    values = pc.if_else(blank, pa.scalar(None, pa.string()), clean)
+    return Parsed(_recoded(coded, values), wrong, normalised)
+
+
+def _recoded(coded: Coded, values: pa.Array) -> pa.DictionaryArray:
+    """Code anew: two spellings of one identifier have become one value."""
+    encoded = _dictionary(values)
+    inner = np.asarray(encoded.indices.fill_null(-1)).astype(np.int64)
+    codes = coded.spread(inner, missing=-1)
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0).cast(pa.int32()), encoded.dictionary)
+
+
+def _dictionary(values: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
+    merged = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return merged.dictionary_encode()
+
+
+def _canonical(text: pa.Array, words: str) -> tuple[pa.Array, pa.Array]:
+    table = {word.casefold(): value for word, value in schema.words(words).items()}
+    keys = pa.array(list(table), type=pa.string())
+    place = pc.index_in(pc.utf8_lower(text), value_set=keys)
+    found = pc.take(pa.array(list(table.values()), type=pa.string()), place)
+    return pc.coalesce(found, text), pc.is_valid(place)
+
+
+def parse_numbers(column: pa.Array, unit: str = "") -> Parsed:
+    """Read numbers: full-width digits, thousands separators, null words, a unit behind the number.
+
+    Parameters
+    ----------
+    column : pyarrow.Array
+        (n,) text or numbers.
+    unit : str
+        Canonical unit of the column; a cell may carry one of its words.
+
+    Returns
+    -------
+    Parsed
+        float64, NaN where blank or wrong (``NOT_A_NUMBER``).
+    """
+    if _is_numeric(column.type):
+        values = np.asarray(pc.cast(column, pa.float64(), safe=False).fill_null(np.nan))
+        infinite = np.isinf(values)
+        return Parsed(np.where(infinite, np.nan, values), {"NOT_A_NUMBER": infinite})
+    coded = encode(column)
+    clean = tidy(coded.values)
+    plain = pc.match_substring_regex(clean, _NUMBER)
+    values = np.asarray(pc.cast(pc.if_else(plain, clean, "nan"), pa.float64()))
+    blank = _mask(pc.or_(pc.equal(clean, ""), _is_word(clean, "null")))
+    odd = ~_mask(plain) & ~blank
+    if odd.any():
+        values = values.copy()
+        values[odd] = _odd_numbers(clean.filter(pa.array(odd)), unit)
+    bad = ~np.isfinite(values) & ~blank
+    values = np.where(bad, np.nan, values) + 0.0
+    rewritten = (odd | _mask(pc.and_(pc.not_equal(clean, coded.values), plain))) & ~bad
+    return Parsed(
+        coded.spread(values, missing=np.nan),
+        {"NOT_A_NUMBER": coded.spread(bad, missing=False)},
+        int(coded.spread(rewritten, missing=False).sum()),
+    )
+
+
+def _odd_numbers(text: pa.Array, unit: str) -> npt.NDArray[np.float64]:
+    grouped = pc.match_substring_regex(text, _GROUPED)
+    values = np.asarray(pc.cast(pc.if_else(grouped, pc.replace_substring(text, ",", ""), "nan"), pa.float64()))
+    parts = pc.extract_regex(text, _WITH_UNIT)
+    if unit and parts.null_count < len(text):
+        factors = {word.casefold(): factor for word, factor in schema.units()[unit].items()}
+        place = pc.index_in(
+            pc.utf8_lower(pc.struct_field(parts, "unit")), value_set=pa.array(list(factors), type=pa.string())
+        )
+        factor = pc.take(pa.array(list(factors.values())), place)
+        scaled = pc.multiply(pc.cast(pc.struct_field(parts, "number"), pa.float64()), factor)
+        values = np.where(np.isnan(values), np.asarray(scaled.fill_null(np.nan)), values)
+    if unit == "deg":
+        values = np.where(np.isnan(values), _degrees(text), values)
+    return values
+
+
+def _degrees(text: pa.Array) -> npt.NDArray[np.float64]:
+    parts = pc.extract_regex(text, _DMS)
+    degree, minute, second = (
+        np.asarray(pc.cast(pc.struct_field(parts, name), pa.float64()).fill_null(np.nan)) for name in "dms"
+    )
+    return np.where((minute < 60) & (second < 60), degree + minute / 60 + second / 3600, np.nan)
+
+
+def parse_dates(column: pa.Array, *, months: bool = False) -> Parsed:
+    """Read dates and date-times: ISO, slashes, dots, 年月日, eight digits, spreadsheet serials.
+
+    Parameters
+    ----------
+    column : pyarrow.Array
+        (n,) text, dates or timestamps (with a time zone: Asia/Shanghai wall time).
+    months : bool
+        Months are asked for: ``202603`` and ``2026年3月`` are read, and every date becomes the first of its month.
+
+    Returns
+    -------
+    Parsed
+        ``datetime64[s]``, NaT where blank or wrong (``AMBIGUOUS_DATE``: the year is not told; ``NOT_A_DATE``).
+    """
+    if pa.types.is_temporal(column.type):
+        return Parsed(_first_of_month(_typed_dates(column), months=months), {})
+    coded = encode(column)
+    clean = tidy(coded.values)
+    blank = _mask(pc.or_(pc.equal(clean, ""), _is_word(clean, "null")))
+    values = _dates_of(clean, _DATE)
+    for pattern in (_COMPACT, *((_MONTH,) if months else ())):
+        values = np.where(np.isnat(values), _dates_of(clean, pattern), values)
+    serial = _serials(clean)
+    values = np.where(np.isnat(values), serial, values)
+    ambiguous = _mask(pc.match_substring_regex(clean, _AMBIGUOUS)) & np.isnat(values)
+    bad = np.isnat(values) & ~blank & ~ambiguous
+    return Parsed(
+        coded.spread(_first_of_month(values, months=months), missing=np.datetime64("NaT", "s")),
+        {
+            "AMBIGUOUS_DATE": coded.spread(ambiguous, missing=False),
+            "NOT_A_DATE": coded.spread(bad, missing=False),
+        },
+        int(coded.spread(~np.isnat(serial) & (values == serial), missing=False).sum()),
+    )
+
+
+def _typed_dates(column: pa.Array) -> npt.NDArray[np.datetime64]:
+    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
+        zoned = pc.cast(column, pa.timestamp("s", tz="Asia/Shanghai"), safe=False)
+        column = pc.local_timestamp(zoned)
+    seconds = pc.cast(column, pa.timestamp("s"), safe=False)
+    return np.asarray(seconds.to_numpy(zero_copy_only=False)).astype("datetime64[s]")
+
+
+def _first_of_month(values: npt.NDArray[np.datetime64], *, months: bool) -> npt.NDArray[np.datetime64]:
+    return values.astype("datetime64[M]").astype("datetime64[s]") if months else values
+
+
+def _dates_of(text: pa.Array, pattern: str) -> npt.NDArray[np.datetime64]:
+    parts = pc.extract_regex(text, pattern)
+    names = [parts.type.field(i).name for i in range(parts.type.num_fields)]
+    field = {name: _integers(pc.struct_field(parts, name)) for name in names}
+    missing = _mask(pc.is_null(parts))
+    year, month = field["y"], field["m"]
+    day = field.get("d", np.ones_like(year))
+    first = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
+    date = first.astype("datetime64[D]") + (day - 1)
+    hour, minute, second = (field.get(name, np.zeros_like(year)) for name in "HMS")
+    valid = ~missing & (month >= 1) & (month <= 12) & (day >= 1) & (date.astype("datetime64[M]") == first)
+    valid &= (hour < 24) & (minute < 60) & (second < 60)
+    stamp = date.astype("datetime64[s]") + (hour * 3600 + minute * 60 + second)
+    return np.where(valid, stamp, np.datetime64("NaT", "s"))
+
+
+def _integers(text: pa.Array) -> npt.NDArray[np.int64]:
+    filled = pc.if_else(pc.equal(text, ""), "0", text).fill_null("0")
+    return np.asarray(pc.cast(filled, pa.int64()))
+
+
+def _serials(text: pa.Array) -> npt.NDArray[np.datetime64]:
+    """Days since 1899-12-30, as a spreadsheet keeps dates; 1954 to 2119 only: no small number becomes a date."""
+    is_serial = pc.match_substring_regex(text, _SERIAL)
+    days = np.asarray(pc.cast(pc.if_else(is_serial, text, "0"), pa.float64()))
+    stamp = np.datetime64("1899-12-30", "s") + np.round(days * 86400).astype(np.int64)
+    return np.where(_mask(is_serial), stamp, np.datetime64("NaT", "s"))
+
+
+def parse_bools(column: pa.Array) -> Parsed:
+    """Read 是/否, yes/no, 1/0 as 1.0 and 0.0; ``UNKNOWN_WORD`` for the rest."""
+    if pa.types.is_boolean(column.type) or _is_numeric(column.type):
+        values = np.asarray(pc.cast(column, pa.float64()).fill_null(np.nan))
+        bad = ~np.isnan(values) & (values != 0) & (values != 1)
+        return Parsed(np.where(bad, np.nan, values), {"UNKNOWN_WORD": bad})
+    coded = encode(column)
+    clean = tidy(coded.values)
+    known_as, known = _canonical(clean, "bool")
+    values = np.asarray(pc.cast(pc.if_else(known, known_as, "nan"), pa.float64()))
+    blank = _mask(pc.or_(pc.equal(clean, ""), _is_word(clean, "null")))
+    bad = np.isnan(values) & ~blank
+    return Parsed(coded.spread(values, missing=np.nan), {"UNKNOWN_WORD": coded.spread(bad, missing=False)})
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _is_word(text: pa.Array, kind: str) -> pa.Array:
+    return pc.is_in(pc.utf8_lower(text), value_set=_word_set(kind))
+
+
+@cache
+def _word_set(kind: str) -> pa.Array:
+    return pa.array([word.casefold() for word in schema.words(kind)] if kind else [], type=pa.string())
+
+
+def _mask(column: pa.Array) -> Bools:
+    return np.asarray(pc.fill_null(column, fill_value=False)).astype(bool)

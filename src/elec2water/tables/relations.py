@@ -1,0 +1,198 @@
+"""Checks between tables: what one table names and another does not know, with the energy at stake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from elec2water.findings import Findings
+from elec2water.tables.context import Context
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from elec2water.tables.typed import TypedTable
+
+
+def relate(tables: Mapping[str, TypedTable], lang: str = "zh") -> Findings:
+    """Hold the tables against each other.
+
+    Parameters
+    ----------
+    tables : mapping of str to TypedTable
+        ``wells`` and whatever else was read without an error.
+    lang : str
+        Language of the findings.
+
+    Returns
+    -------
+    Findings
+        Warnings, one for each identifier that is not known on the other side.
+    """
+    if "wells" not in tables:
+        return Findings.empty()
+    contexts = {name: Context(name, ", ".join(table.files), lang) for name, table in tables.items()}
+    found = [_unknown(tables, contexts, "pairs", "well_id", "ORPHAN_PAIR")]
+    found.append(_unknown(tables, contexts, "water_levels", "well_id", "ORPHAN_LEVEL"))
+    if "permits" in tables:
+        found.append(_unknown_permits(tables, contexts["wells"]))
+    found += _links(tables, contexts)
+    return Findings.concat(found)
+
+
+def _known(values: pa.Array, other: pa.Array) -> npt.NDArray[np.bool_]:
+    return np.asarray(pc.is_in(values, value_set=other))
+
+
+def _first_rows(table: TypedTable, name: str) -> npt.NDArray[np.int64]:
+    """Give the position of the first record of every distinct value."""
+    codes = table.codes(name)
+    first = np.full(len(table.distinct(name)), -1, dtype=np.int64)
+    present = np.flatnonzero(codes >= 0)[::-1]
+    first[codes[present]] = present
+    return first
+
+
+def _candidates(unknown: pa.Array, other: pa.Array) -> list[str]:
+    """Name the only known identifier that differs in leading zeros or case; it is shown, never applied."""
+    reduced = _reduced(other)
+    counts = {item["values"]: item["counts"] for item in pc.value_counts(reduced).to_pylist()} if len(unknown) else {}
+    place = pc.index_in(_reduced(unknown), value_set=reduced).to_pylist()
+    keys = _reduced(unknown).to_pylist()
+    return [
+        "" if at is None or counts[key] > 1 else str(other[at].as_py()) for key, at in zip(keys, place, strict=True)
+    ]
+
+
+def _reduced(values: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(pc.utf8_lower(values), pattern="^0+", replacement="")
+
+
+def _unknown(
+    tables: Mapping[str, TypedTable], contexts: Mapping[str, Context], name: str, column: str, rule: str
+) -> Findings:
+    if name not in tables or column not in tables[name]:
+        return Findings.empty()
+    table, registry = tables[name], tables["wells"].distinct("well_id")
+    first = _first_rows(table, column)
+    missing = np.flatnonzero((first >= 0) & ~_known(table.distinct(column), registry))
+    if len(missing) == 0:
+        return Findings.empty()
+    values = table.distinct(column).take(pa.array(missing))
+    return contexts[name].finding(rule, **table.place(first[missing]), candidate=_hints(values, registry))
+
+
+def _hints(values: pa.Array, registry: pa.Array) -> list[str]:
+    shown = _candidates(values[:2000], registry)
+    return shown + [""] * (len(values) - len(shown))
+
+
+def _unknown_permits(tables: Mapping[str, TypedTable], context: Context) -> Findings:
+    wells, permits = tables["wells"], tables["permits"]
+    if "permit_no" not in wells or "permit_no" not in permits:
+        return Findings.empty()
+    first = _first_rows(wells, "permit_no")
+    missing = np.flatnonzero((first >= 0) & ~_known(wells.distinct("permit_no"), permits.distinct("permit_no")))
+    at = first[missing]
+    return context.finding("PERMIT_NOT_FOUND", **wells.place(at), observed=wells.text("permit_no", at))
+
+
+def _links(tables: Mapping[str, TypedTable], contexts: Mapping[str, Context]) -> list[Findings]:
+    """Follow the energy: readings → meters → wells, and back."""
+    if "readings" not in tables:
+        return []
+    readings, wells = tables["readings"], tables["wells"]
+    links = tables.get("meters")
+    linked = links.distinct("meter_id") if links is not None else wells.distinct("well_id")
+    energy = _energy_by_meter(readings)
+    first = _first_rows(readings, "meter_id")
+    at = np.flatnonzero((first >= 0) & ~_known(readings.distinct("meter_id"), linked))
+    stray = readings.distinct("meter_id").take(pa.array(at))
+    found = [
+        contexts["readings"].finding(
+            "ORPHAN_READING", **readings.place(first[at]), observed=energy[at], candidate=_hints(stray, linked)
+        )
+    ]
+    if links is None:
+        supplied = readings.distinct("meter_id")
+        per_well = _at_wells(wells, supplied, energy)
+    else:
+        found += _link_findings(readings, links, wells, contexts, energy)
+        supplied = links.distinct("well_id")
+        per_well = _well_energy(readings, links, wells, energy)
+    return [*found, *_well_findings(wells, supplied, per_well, contexts["wells"])]
+
+
+def _energy_by_meter(readings: TypedTable) -> npt.NDArray[np.float64]:
+    """Sum the billed kWh of each distinct meter; NaN where only a register is given."""
+    codes, size = readings.codes("meter_id"), len(readings.distinct("meter_id"))
+    energy = readings.numbers("energy_kwh")
+    use = (codes >= 0) & ~np.isnan(energy)
+    total = np.bincount(codes[use], weights=energy[use], minlength=size)
+    billed = np.bincount(codes[use], minlength=size) > 0
+    return np.asarray(np.where(billed, total, np.nan), dtype=np.float64)
+
+
+def _look_up(keys: pa.Array, values: pa.Array, numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    place = np.asarray(pc.index_in(keys, value_set=values).fill_null(-1)).astype(np.int64)
+    return np.append(numbers, np.nan)[place]
+
+
+def _at_wells(wells: TypedTable, supplied: pa.Array, energy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return _look_up(wells.distinct("well_id"), supplied, energy)
+
+
+def _well_energy(
+    readings: TypedTable, links: TypedTable, wells: TypedTable, energy: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Sum the kWh of the meters linked to each distinct well (a shared meter counts whole for each of its wells)."""
+    meter_energy = _look_up(links.distinct("meter_id"), readings.distinct("meter_id"), energy)
+    meter, well = links.codes("meter_id"), links.codes("well_id")
+    use = (meter >= 0) & (well >= 0)
+    total = np.bincount(
+        well[use], weights=np.nan_to_num(meter_energy)[meter[use]], minlength=len(links.distinct("well_id"))
+    )
+    return _look_up(wells.distinct("well_id"), links.distinct("well_id"), np.asarray(total, dtype=np.float64))
+
+
+def _link_findings(
+    readings: TypedTable,
+    links: TypedTable,
+    wells: TypedTable,
+    contexts: Mapping[str, Context],
+    energy: npt.NDArray[np.float64],
+) -> list[Findings]:
+    meter_energy = _look_up(links.distinct("meter_id"), readings.distinct("meter_id"), energy)
+    registry = wells.distinct("well_id")
+    well_known = np.append(_known(links.distinct("well_id"), registry), True)[links.codes("well_id")]
+    at = np.flatnonzero(~well_known)
+    kwh = np.append(meter_energy, np.nan)[links.codes("meter_id")]
+    names = links.columns["well_id"].take(pa.array(at)).cast(pa.string())
+    found = [
+        contexts["meters"].finding(
+            "ORPHAN_METER", **links.place(at), observed=kwh[at], candidate=_hints(names, registry)
+        )
+    ]
+    first = _first_rows(links, "meter_id")
+    silent = np.flatnonzero((first >= 0) & ~_known(links.distinct("meter_id"), readings.distinct("meter_id")))
+    found.append(contexts["meters"].finding("LINK_WITHOUT_READINGS", **links.place(first[silent])))
+    return found
+
+
+def _well_findings(
+    wells: TypedTable, supplied: pa.Array, energy: npt.NDArray[np.float64], context: Context
+) -> list[Findings]:
+    codes = wells.codes("well_id")
+    has_meter = np.append(_known(wells.distinct("well_id"), supplied), True)[codes]
+    electric = ~wells.equals_word("power_source", "diesel", "solar")
+    closed = wells.equals_word("status", "sealed", "abandoned")
+    without = np.flatnonzero(~has_meter & electric & ~closed)
+    kwh = np.append(energy, np.nan)[codes]
+    inactive = np.flatnonzero(closed & (kwh > 0))
+    return [
+        context.finding("ORPHAN_WELL", **wells.place(without)),
+        context.finding("INACTIVE_WITH_ENERGY", **wells.place(inactive), observed=kwh[inactive]),
+    ]

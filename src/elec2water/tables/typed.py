@@ -1,0 +1,194 @@
+"""A table with typed columns, still knowing the file and row of every record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from elec2water import schema
+
+Values: TypeAlias = Any
+"""A column: numbers and dates in numpy, text dictionary-encoded."""
+
+TEXT = pd.StringDtype(storage="pyarrow", na_value=np.nan)
+TEXT_TYPES = ("id", "text", "category", "choice")
+DATE_TYPES = ("date", "datetime", "month")
+
+
+@dataclass(frozen=True, slots=True)
+class TypedTable:
+    """Columns of one table.
+
+    Attributes
+    ----------
+    table : str
+        Its name.
+    columns : mapping of str to array
+        (n,) float64, ``datetime64[s]``, or text as ``pyarrow.DictionaryArray``.
+    rows : numpy.ndarray
+        (n,) row number in the file.
+    file_codes : numpy.ndarray
+        (n,) index into `files`.
+    files : tuple of str
+        Names of the files read.
+    """
+
+    table: str
+    columns: Mapping[str, Values]
+    rows: npt.NDArray[np.int64]
+    file_codes: npt.NDArray[np.int16]
+    files: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.columns
+
+    def keep(self, mask: npt.NDArray[np.bool_]) -> TypedTable:
+        """Keep some rows."""
+        if mask.all():
+            return self
+        chosen = pa.array(mask)
+        columns = {
+            name: values[mask] if isinstance(values, np.ndarray) else values.filter(chosen)
+            for name, values in self.columns.items()
+        }
+        return replace(self, columns=columns, rows=self.rows[mask], file_codes=self.file_codes[mask])
+
+    def with_columns(self, **columns: object) -> TypedTable:
+        """Replace or add columns."""
+        return replace(self, columns={**self.columns, **columns})
+
+    def blanked(self, names: Sequence[str], mask: npt.NDArray[np.bool_]) -> TypedTable:
+        """Leave out the numbers of some rows."""
+        return (
+            self.with_columns(**{name: np.where(mask, np.nan, self.columns[name]) for name in names})
+            if mask.any()
+            else self
+        )
+
+    def numbers(self, name: str) -> npt.NDArray[np.float64]:
+        """Give a numeric column, all NaN where it is absent."""
+        if name not in self.columns:
+            return np.full(len(self), np.nan)
+        return np.asarray(self.columns[name])
+
+    def dates(self, name: str) -> npt.NDArray[np.datetime64]:
+        """Give a date column, all NaT where it is absent."""
+        if name not in self.columns:
+            return np.full(len(self), np.datetime64("NaT", "s"))
+        return np.asarray(self.columns[name])
+
+    def codes(self, name: str) -> npt.NDArray[np.int64]:
+        """Give integer codes of any column: equal cells have equal codes, missing ones −1."""
+        values = self.columns[name]
+        if isinstance(values, np.ndarray):
+            return pd.factorize(values)[0].astype(np.int64)
+        return np.asarray(values.indices.fill_null(-1)).astype(np.int64)
+
+    def distinct(self, name: str) -> pa.Array:
+        """Give the distinct values of a text column, in the order of :meth:`codes`."""
+        return self.columns[name].dictionary
+
+    def is_blank(self, name: str) -> npt.NDArray[np.bool_]:
+        """Tell where a column is missing."""
+        values = self.columns[name]
+        if isinstance(values, np.ndarray):
+            return np.asarray(pd.isna(values))
+        return np.asarray(values.is_null())
+
+    def equals_word(self, name: str, *words: str) -> npt.NDArray[np.bool_]:
+        """Tell where a text column is one of some words."""
+        if name not in self.columns:
+            return np.zeros(len(self), dtype=bool)
+        hit = np.append(np.asarray(pc.is_in(self.distinct(name), value_set=pa.array(words, pa.string()))), False)
+        return np.asarray(hit[self.codes(name)]).astype(bool)
+
+    def place(self, positions: npt.NDArray[np.int64]) -> dict[str, object]:
+        """Say where records stand, for findings: file, row and identifiers."""
+        names = np.array(self.files, dtype=object)
+        where: dict[str, object] = {"file": names[self.file_codes[positions]], "row": self.rows[positions]}
+        for name in ("well_id", "meter_id"):
+            if name in self.columns:
+                where[name] = self.text(name, positions)
+        return where
+
+    def text(self, name: str, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.object_]:
+        """Give cells of a text column, ``None`` where missing."""
+        cells = self.columns[name].take(pa.array(positions)).cast(pa.string())
+        return np.array(cells.to_pylist(), dtype=object)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the frame of docs/architecture.md: canonical columns first, index = row in the file."""
+        known = {column.column: column for column in schema.columns(self.table)}
+        names = [*known, *(name for name in self.columns if name not in known)]
+        data = {
+            name: _series(self.columns[name]) if name in self.columns else _empty(known[name], len(self))
+            for name in names
+        }
+        frame = pd.DataFrame(data, copy=False)
+        frame.index = pd.Index(self.rows, name="row")
+        frame.attrs["file"] = ", ".join(self.files)
+        return frame
+
+
+def concat(parts: Sequence[TypedTable]) -> TypedTable:
+    """Join the files of one table; a column that a file does not have is missing for its rows."""
+    if len(parts) == 1:
+        return parts[0]
+    first: dict[str, Values] = {}
+    for part in parts:
+        for name, values in part.columns.items():
+            first.setdefault(name, values)
+    columns = {name: _joined([_column(part, name, like) for part in parts]) for name, like in first.items()}
+    codes = np.concatenate([np.full(len(part), i, dtype=np.int16) for i, part in enumerate(parts)])
+    rows = np.concatenate([part.rows for part in parts])
+    return TypedTable(parts[0].table, columns, rows, codes, tuple(file for part in parts for file in part.files))
+
+
+def _column(part: TypedTable, name: str, like: object) -> Values:
+    if name not in part.columns:
+        if isinstance(like, np.ndarray):
+            missing = np.datetime64("NaT", "s") if like.dtype.kind == "M" else np.nan
+            return np.full(len(part), missing)
+        return pa.nulls(len(part), pa.string()).dictionary_encode()
+    values = part.columns[name]
+    if isinstance(values, np.ndarray) != isinstance(like, np.ndarray):
+        return _as_text(values)
+    return values
+
+
+def _as_text(values: Values) -> pa.DictionaryArray:
+    if isinstance(values, np.ndarray):
+        cells = [None if np.isnan(x) else f"{x:.15g}" for x in values]
+        return pa.array(cells, pa.string()).dictionary_encode()
+    return values
+
+
+def _joined(arrays: Sequence[Values]) -> Values:
+    if all(isinstance(array, np.ndarray) for array in arrays):
+        return np.concatenate(arrays)
+    texts = [_as_text(array) for array in arrays]
+    return pa.chunked_array(texts).unify_dictionaries().combine_chunks()
+
+
+def _series(values: Values) -> Values | pd.Series[str]:
+    if isinstance(values, np.ndarray):
+        return values
+    return pd.Series(pd.array(values.cast(pa.large_string()), dtype=TEXT), copy=False)
+
+
+def _empty(column: schema.Column, size: int) -> Values | pd.Series[str]:
+    if column.type in TEXT_TYPES:
+        return pd.Series(pd.array(pa.nulls(size, pa.large_string()), dtype=TEXT), copy=False)
+    if column.type in DATE_TYPES:
+        return np.full(size, np.datetime64("NaT", "s"))
+    return np.full(size, np.nan)

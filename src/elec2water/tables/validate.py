@@ -1,0 +1,267 @@
+"""Checks within one table: blanks, duplicates, order of dates, values that contradict each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from elec2water import schema
+from elec2water.findings import Findings
+from elec2water.tables.typed import TypedTable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from elec2water.tables.context import Context
+
+Mask = npt.NDArray[np.bool_]
+Checked = tuple[TypedTable, Findings]
+
+COEFFICIENT_BOUNDS = (0.05, 60.0)
+"""m³/kWh: 367.1·η/H at η = 0.1 under 730 m of head, and at η = 0.8 under 5 m."""
+
+
+def validate(table: TypedTable, context: Context) -> Checked:
+    """Check one table.
+
+    Parameters
+    ----------
+    table : TypedTable
+        All files of it.
+    context : Context
+        For the findings.
+
+    Returns
+    -------
+    TypedTable
+        Exact duplicates dropped; numbers that cannot stand are missing.
+    Findings
+        One for each record (or for a whole column that is blank).
+    """
+    table, found = _drop_copies(table, context)
+    found += _blank_ids(table, context)
+    for check in _CHECKS[table.table]:
+        table, more = check(table, context)
+        found += more
+    return table, found
+
+
+def groups(*codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Give every distinct combination of some codes (−1 counts as a value) a number.
+
+    Examples
+    --------
+    >>> groups(np.array([0, 0, 1]), np.array([5, 5, 5])).tolist()
+    [0, 0, 1]
+    """
+    combined = codes[0] + 1
+    for code in codes[1:]:
+        shifted = code + 1
+        width = int(shifted.max(initial=0)) + 1
+        if int(combined.max(initial=0)) + 1 > (1 << 62) // width:
+            combined = pd.factorize(combined)[0].astype(np.int64)
+        combined = combined * width + shifted
+    return pd.factorize(combined)[0].astype(np.int64)
+
+
+def _repeated(key: npt.NDArray[np.int64]) -> Mask:
+    return np.bincount(key, minlength=1)[key] > 1
+
+
+def _key_names(table: TypedTable) -> list[str]:
+    keys = {
+        "wells": ["well_id"],
+        "meters": ["meter_id", "well_id"],
+        "readings": ["meter_id", "read_on", "start", "end", "month"],
+        "pairs": ["well_id", "start", "end"],
+        "water_levels": ["well_id", "township", "aquifer", "date", "month"],
+        "permits": ["permit_no"],
+    }
+    return [name for name in keys[table.table] if name in table]
+
+
+def _drop_copies(table: TypedTable, context: Context) -> Checked:
+    """Drop rows equal in every column; only rows that share a key are compared in full."""
+    names = _key_names(table)
+    if not names or len(table) < 2:
+        return table, Findings.empty()
+    suspects = np.flatnonzero(_repeated(groups(*(table.codes(name) for name in names))))
+    if len(suspects) == 0:
+        return table, Findings.empty()
+    part = table.keep(_mask_of(suspects, len(table)))
+    copies = suspects[pd.Series(groups(*(part.codes(name) for name in part.columns))).duplicated().to_numpy()]
+    if len(copies) == 0:
+        return table, Findings.empty()
+    found = context.finding("DUPLICATE_ROW", **table.place(copies))
+    return table.keep(~_mask_of(copies, len(table))), found
+
+
+def _mask_of(at: npt.NDArray[np.int64], size: int) -> Mask:
+    mask = np.zeros(size, dtype=bool)
+    mask[at] = True
+    return mask
+
+
+def _blank_ids(table: TypedTable, context: Context) -> Findings:
+    """Report records that name no well, meter or permit: an error where the table is the registry of them."""
+    rule = "BLANK_ID" if table.table in ("wells", "permits") else "BLANK_LINK"
+    ids = [c for c in schema.columns(table.table) if c.required and c.type == "id" and c.column in table]
+    blank = [(c, np.flatnonzero(table.is_blank(c.column))) for c in ids]
+    return Findings.concat(
+        context.finding(rule, **table.place(at), column=c.column, limit=c.heading_zh) for c, at in blank if len(at)
+    )
+
+
+def _mark(
+    table: TypedTable, context: Context, rule: str, mask: Mask, *, leave_out: Sequence[str] = (), **values: object
+) -> Checked:
+    """Report the rows of a mask and leave out their numbers; values that are arrays go along the whole table."""
+    at = np.flatnonzero(mask)
+    if len(at) == 0:
+        return table, Findings.empty()
+    taken = {name: value[at] if isinstance(value, np.ndarray) else value for name, value in values.items()}
+    found = context.finding(rule, **table.place(at), **taken)
+    return table.blanked([name for name in leave_out if name in table], mask), found
+
+
+def _unique_ids(rule: str) -> Callable[[TypedTable, Context], Checked]:
+    def check(table: TypedTable, context: Context) -> Checked:
+        names = [*_key_names(table), *(["valid_from"] if table.table == "permits" else [])]
+        there = [name for name in names if name in table]
+        mask = _repeated(groups(*(table.codes(name) for name in there))) & ~table.is_blank(there[0])
+        return _mark(table, context, rule, mask, observed=_all_text(table, there[0]))
+
+    return check
+
+
+def _all_text(table: TypedTable, name: str) -> npt.NDArray[np.object_]:
+    return table.text(name, np.arange(len(table)))
+
+
+def _half_position(table: TypedTable, context: Context) -> Checked:
+    """Leave out a position of which only one half is valid."""
+    longitude, latitude = table.numbers("longitude"), table.numbers("latitude")
+    alone = np.isnan(longitude) != np.isnan(latitude)
+    if "longitude" not in table or "latitude" not in table:
+        alone[:] = False
+    return _mark(table, context, "POSITION_INCOMPLETE", alone, leave_out=("longitude", "latitude"))
+
+
+def _depth_order(table: TypedTable, context: Context) -> Checked:
+    pump, well = table.numbers("pump_depth_m"), table.numbers("well_depth_m")
+    return _mark(
+        table,
+        context,
+        "DEPTH_ORDER",
+        pump > well,
+        leave_out=("pump_depth_m", "well_depth_m"),
+        observed=pump,
+        limit=well,
+    )
+
+
+def _link_order(table: TypedTable, context: Context) -> Checked:
+    start, end = table.dates("valid_from"), table.dates("valid_to")
+    return _mark(table, context, "PERIOD_ORDER", end < start, observed=end, limit=start)
+
+
+def _monthly_form(table: TypedTable, context: Context) -> Checked:
+    """Take a billing month as the calendar month where no dates are given, and say so."""
+    if "month" not in table:
+        return table, Findings.empty()
+    month, start, end = table.dates("month"), table.dates("start"), table.dates("end")
+    use = ~np.isnat(month) & (np.isnat(start) | np.isnat(end)) & np.isnat(table.dates("read_on"))
+    following = (month.astype("datetime64[M]") + 1).astype("datetime64[s]")
+    table = table.with_columns(start=np.where(use, month, start), end=np.where(use, following, end))
+    if not use.any():
+        return table, Findings.empty()
+    return table, context.finding("PERIOD_ASSUMED", observed=int(use.sum()), row=table.rows[np.argmax(use)])
+
+
+def _reading_forms(table: TypedTable, context: Context) -> Checked:
+    register = ~np.isnat(table.dates("read_on")) & ~np.isnan(table.numbers("register_kwh"))
+    billing = ~np.isnat(table.dates("start")) & ~np.isnat(table.dates("end")) & ~np.isnan(table.numbers("energy_kwh"))
+    return _mark(table, context, "READING_INCOMPLETE", ~(register | billing))
+
+
+def _period(table: TypedTable) -> npt.NDArray[np.object_]:
+    start, end = (table.dates(name).astype("datetime64[D]").astype(str).astype(object) for name in ("start", "end"))
+    return np.asarray(start + "/" + end, dtype=object)
+
+
+def _with_short_tests(table: TypedTable) -> TypedTable:
+    """Give a short test the energy and volume of its interval, or of one hour where the times are not told."""
+    flow, power = table.numbers("flow_m3_per_h"), table.numbers("power_kw")
+    energy, volume = table.numbers("energy_kwh"), table.numbers("volume_m3")
+    test = (np.isnan(energy) | np.isnan(volume)) & ~np.isnan(flow) & ~np.isnan(power)
+    start, end = table.dates("start"), table.dates("end")
+    timed = (start != start.astype("datetime64[D]")) | (end != end.astype("datetime64[D]"))
+    hours = np.where(timed & (end > start), (end - start).astype(np.float64) / 3600.0, 1.0)
+    hours = np.where(np.isnat(start) | np.isnat(end), 1.0, hours)
+    one_hour = test & (np.isnat(end) | (~timed & (end == start)))
+    return table.with_columns(
+        energy_kwh=np.where(test, power * hours, energy),
+        volume_m3=np.where(test, flow * hours, volume),
+        end=np.where(one_hour, start + np.timedelta64(3600, "s"), end),
+    )
+
+
+def _pair_checks(table: TypedTable, context: Context) -> Checked:
+    table = _with_short_tests(table)
+    out = ("energy_kwh", "volume_m3")
+    start, end = table.dates("start"), table.dates("end")
+    energy, volume = table.numbers("energy_kwh"), table.numbers("volume_m3")
+    incomplete = np.isnan(energy) | np.isnan(volume) | np.isnat(start) | np.isnat(end)
+    order = ~incomplete & (end <= start)
+    no_energy = ~incomplete & ~order & (energy <= 0)
+    no_volume = ~incomplete & ~order & ~no_energy & (volume <= 0)
+    usable = ~(incomplete | order | no_energy | no_volume)
+    kappa = np.divide(volume, energy, out=np.full(len(table), np.nan), where=usable)
+    absurd = (kappa < COEFFICIENT_BOUNDS[0]) | (kappa > COEFFICIENT_BOUNDS[1])
+    found = Findings.empty()
+    cases: list[tuple[str, Mask, dict[str, object]]] = [
+        ("PAIR_INCOMPLETE", incomplete, {}),
+        ("PERIOD_ORDER", order, {"observed": end, "limit": start}),
+        ("PAIR_ENERGY", no_energy, {"observed": energy}),
+        ("PAIR_VOLUME", no_volume, {"observed": volume}),
+        ("COEF_RANGE", absurd, {"observed": kappa, "limit": "0.05–60", "inverse": 1.0 / np.where(absurd, kappa, 1.0)}),
+    ]
+    for rule, mask, values in cases:
+        table, more = _mark(table, context, rule, mask, leave_out=out, **values)
+        found += more
+    return table, found
+
+
+def _pair_overlaps(table: TypedTable, context: Context) -> Checked:
+    """Leave out the later of two pairs of one well and kind that share time."""
+    out = ("energy_kwh", "volume_m3")
+    usable = np.flatnonzero(~np.isnan(table.numbers("energy_kwh")) & ~table.is_blank("well_id"))
+    kind = table.codes("kind") if "kind" in table else np.zeros(len(table), np.int64)
+    key = groups(table.codes("well_id"), kind)[usable]
+    start, end = (table.dates(name)[usable].astype(np.int64) for name in ("start", "end"))
+    order = np.lexsort((end, start, key))
+    span = int(end.max(initial=0) - start.min(initial=0)) + 1
+    running = np.maximum.accumulate(end[order] + key[order] * span) if len(order) else end
+    overlaps = np.zeros(len(table), dtype=bool)
+    late = (start[order][1:] + key[order][1:] * span < running[:-1]) & (key[order][1:] == key[order][:-1])
+    overlaps[usable[order[1:][late]]] = True
+    return _mark(table, context, "PAIR_OVERLAP", overlaps, leave_out=out, period=_period(table))
+
+
+def _plan_above_permit(table: TypedTable, context: Context) -> Checked:
+    plan, permit = table.numbers("plan_volume_m3"), table.numbers("annual_volume_m3")
+    table, found = _mark(table, context, "PLAN_GT_PERMIT", plan > permit, observed=plan, limit=permit)
+    table, more = _mark(table, context, "PERMIT_VOLUME", permit == 0, observed=permit)
+    return table, found + more
+
+
+_CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
+    "wells": (_unique_ids("DUPLICATE_INTAKE"), _half_position, _depth_order),
+    "meters": (_link_order,),
+    "readings": (_monthly_form, _reading_forms),
+    "pairs": (_pair_checks, _pair_overlaps),
+    "water_levels": (),
+    "permits": (_unique_ids("DUPLICATE_PERMIT"), _link_order, _plan_above_permit),
+}
