@@ -1,0 +1,40 @@
+"""The design-based answer: totals and ratios of a stratified sample with linearised standard errors.
+
+``design_totals`` is what a release shows beside the model; the estimators below it are those of survey sampling and
+agree with the R package ``survey``.
+"""
+
+from elec2water.survey.calibration import (
+    Calibration,
+    calibrate,
+    calibrated_totals,
+    greg_totals,
+)
+from elec2water.survey.estimators import (
+    combined_ratio_totals,
+    means,
+    ratios,
+    separate_ratio_totals,
+    totals,
+)
+from elec2water.survey.linearised import Domains, Estimate, SampleDesign
+from elec2water.survey.reported import DesignEstimate, adjust_for_refusal, design_totals, gap_findings
+
+__all__ = [
+    "Calibration",
+    "DesignEstimate",
+    "Domains",
+    "Estimate",
+    "SampleDesign",
+    "adjust_for_refusal",
+    "calibrate",
+    "calibrated_totals",
+    "combined_ratio_totals",
+    "design_totals",
+    "gap_findings",
+    "greg_totals",
+    "means",
+    "ratios",
+    "separate_ratio_totals",
+    "totals",
+]

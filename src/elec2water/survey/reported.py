@@ -1,0 +1,330 @@
+"""Design-based totals of volume for every domain of a release, to be read beside those of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from elec2water.errors import UsageError
+from elec2water.findings import Findings, findings_of
+from elec2water.strata import UNKNOWN, Strata, collapse
+from elec2water.survey.calibration import greg_totals
+from elec2water.survey.estimators import combined_ratio_totals, separate_ratio_totals
+from elec2water.survey.linearised import Domains, Estimate, SampleDesign, sum_by
+
+Floats: TypeAlias = NDArray[np.float64]
+Integers: TypeAlias = NDArray[np.int64]
+RatioKind: TypeAlias = Literal["separate", "combined"]
+
+COLUMNS = ("domain", "key", "estimator", "volume_m3", "se_m3", "n_sample")
+_WELLS_A_RATIO = 2
+_WELLS_A_SLOPE = 5
+
+
+@dataclass(frozen=True)
+class DesignEstimate:
+    """Design-based totals.
+
+    Attributes
+    ----------
+    table : DataFrame
+        ``domain, key, estimator`` (ratio, greg), ``volume_m3, se_m3, n_sample`` (sample wells in the domain).
+    n_strata : int
+        Strata behind the ratio estimator, after thin ones were joined.
+    findings : Findings
+    """
+
+    table: pd.DataFrame
+    n_strata: int
+    findings: Findings
+
+    def total(self, domain: str, estimator: str = "greg") -> pd.DataFrame:
+        """Rows of one domain and estimator, by key."""
+        chosen = (self.table["domain"] == domain) & (self.table["estimator"] == estimator)
+        return self.table.loc[chosen].set_index("key")
+
+    def __repr__(self) -> str:
+        domains = ", ".join(self.table["domain"].unique())
+        return f"DesignEstimate({len(self.table)} totals; domains: {domains}; {self.n_strata} strata)"
+
+    def _repr_html_(self) -> str:
+        return self.table.to_html(index=False)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """The sample wells that count, and the population they speak for."""
+
+    design: SampleDesign
+    rows: Integers
+    volume: Floats
+    energy: Floats
+    population: Floats
+
+
+def adjust_for_refusal(weights: ArrayLike, responded: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+    """Let the wells that were measured stand for those of their cell that were not.
+
+    Weights are multiplied by Σ w / Σ_responded w of their cell; what a cell without any response weighs is shared by
+    all others in proportion. Right where refusing does not depend on κ within a cell.
+
+    Parameters
+    ----------
+    weights : (n,) array
+        Design weights of the whole primary sample.
+    responded : (n,) array of bool
+    cells : (n,) array, optional
+        Adjustment cells (the design strata, as a rule); one cell by default.
+
+    Returns
+    -------
+    (n,) array
+        Adjusted weights, 0 for those that did not respond; their sum is that of `weights`.
+
+    Raises
+    ------
+    UsageError
+        If shapes differ or nobody responded.
+    """
+    w = np.asarray(weights, dtype=np.float64)
+    answered = np.asarray(responded, dtype=bool)
+    labels = np.zeros(w.size, dtype=np.int64) if cells is None else np.asarray(cells)
+    if answered.shape != w.shape or labels.shape != w.shape:
+        raise UsageError(
+            f"survey: weights {w.shape}, responded {answered.shape}, cells {labels.shape} differ in length"
+        )
+    if not answered.any():
+        raise UsageError("survey: no sample well was measured, so no weight can be adjusted")
+    codes = np.unique(labels, return_inverse=True)[1]
+    size = int(codes.max()) + 1
+    whole, reached = sum_by(codes, w, size), sum_by(codes, w * answered, size)
+    factor = np.divide(whole, reached, out=np.zeros_like(whole), where=reached > 0)
+    adjusted = w * answered * factor[codes]
+    return np.asarray(adjusted * (w.sum() / adjusted.sum()), dtype=np.float64)
+
+
+def design_totals(
+    *,
+    sample: ArrayLike,
+    volume_m3: ArrayLike,
+    energy_kwh: ArrayLike,
+    weights: ArrayLike,
+    strata: Strata,
+    domains: Mapping[str, ArrayLike],
+    sample_energy_kwh: ArrayLike | None = None,
+    prediction: ArrayLike | None = None,
+    ratio: RatioKind = "separate",
+    lang: str = "zh",
+) -> DesignEstimate:
+    """Stratified ratio and model-assisted (GREG) totals of volume by domain.
+
+    *ratio*: the ratio of volume to energy of each stratum (strata with fewer than two measured wells joined to a
+    neighbour), applied to the energy each domain has there. *greg*: a regression on the energy of each aquifer, and on
+    the model's prediction where given, with residuals of variance ∝ energy; each domain is corrected by its own sample
+    wells. Both are additive: domains add up to the county.
+
+    The finite population enters by taking 1/weight as the inclusion probability, after adjustment for refusals.
+
+    Parameters
+    ----------
+    sample : (n,) array of int
+        Rows of the measured wells among the N wells.
+    volume_m3 : (n,) array
+        What they pumped.
+    energy_kwh : (N,) array
+        Energy of all wells over the period; NaN where the well is not to be covered.
+    weights : (n,) array
+        Design weights, adjusted for refusals; at least 1.
+    strata : Strata
+        Classes of all N wells.
+    domains : mapping of str to (N,) array
+        Key of every well in each kind of domain; wells with a missing key make the domain ``未知``.
+    sample_energy_kwh : (n,) array, optional
+        Energy over what was measured, where that is not the whole period: volumes are scaled to the period's energy.
+    prediction : (N,) array, optional
+        Volumes that a model predicts.
+    ratio : {"separate", "combined"}
+        One ratio a stratum, or one for all.
+    lang : str
+        Language of the findings.
+
+    Returns
+    -------
+    DesignEstimate
+        Without a row if fewer than two sample wells can be used, with a finding. `se_m3` is NaN for *greg* where a
+        domain has no sample well, for no design can vouch for it.
+
+    Raises
+    ------
+    UsageError
+        If shapes differ or a row of `sample` is out of range.
+    """
+    population = np.nan_to_num(np.asarray(energy_kwh, dtype=np.float64), nan=0.0)
+    arrays = _checked_sample(sample, volume_m3, weights, sample_energy_kwh, population)
+    if arrays[0].size < _WELLS_A_RATIO:
+        note = findings_of("SURVEY_NO_SAMPLE", table="pairs", observed=arrays[0].size, lang=lang)
+        return DesignEstimate(pd.DataFrame({name: [] for name in COLUMNS}), 0, note)
+    joined = _joined_strata(strata, arrays[0])
+    taken = _sample_of(arrays, population, joined[strata.codes])
+    auxiliary = _auxiliary(strata, taken, None if prediction is None else np.asarray(prediction, dtype=np.float64))
+    tables = []
+    for name, keys in domains.items():
+        labels, codes = _keys(keys, population.size, name)
+        by_ratio = _ratio_totals(taken, joined[strata.codes], codes, len(labels), ratio)
+        by_greg = _greg_totals(taken, auxiliary, codes, len(labels))
+        tables += [_table(name, labels, "ratio", by_ratio), _table(name, labels, "greg", by_greg)]
+    table = pd.concat(tables, ignore_index=True)
+    return DesignEstimate(table, int(joined.max()) + 1, _collapse_findings(strata, joined, arrays[0], lang))
+
+
+def gap_findings(
+    model: pd.DataFrame, design: DesignEstimate, *, limit: float = 2.0, estimator: str = "greg", lang: str = "zh"
+) -> Findings:
+    """Say where the model and the design disagree by more than chance allows.
+
+    Parameters
+    ----------
+    model : DataFrame
+        ``domain, key, volume_m3, se_m3``.
+    design : DesignEstimate
+    limit : float
+        Joint standard errors, √(se² + se²), beyond which a gap is a finding.
+    estimator : str
+        Which design-based total to compare with.
+    lang : str
+
+    Returns
+    -------
+    Findings
+        A ``SURVEY_GAP`` for every such total.
+    """
+    chosen = design.table.loc[design.table["estimator"] == estimator]
+    both = model.merge(chosen, on=["domain", "key"], suffixes=("", "_design"))
+    joint = np.hypot(both["se_m3"], both["se_m3_design"])
+    gap = (both["volume_m3"] - both["volume_m3_design"]).abs()
+    beyond = gap > limit * joint
+    found = both.loc[beyond]
+    return findings_of(
+        "SURVEY_GAP",
+        table="totals",
+        observed=(gap / joint)[beyond].map("{:.1f}".format).tolist(),
+        limit=limit,
+        domain=found["domain"].tolist(),
+        key=found["key"].tolist(),
+        estimator=estimator,
+        lang=lang,
+    )
+
+
+_Arrays: TypeAlias = tuple[Integers, Floats, Floats]
+
+
+def _checked_sample(
+    sample: ArrayLike, volume: ArrayLike, weights: ArrayLike, measured: ArrayLike | None, population: Floats
+) -> _Arrays:
+    """Return rows, volumes of the whole period and weights of the wells that can be used."""
+    rows = np.asarray(sample, dtype=np.int64)
+    y, w = np.asarray(volume, dtype=np.float64), np.asarray(weights, dtype=np.float64)
+    x = population[rows] if measured is None else np.asarray(measured, dtype=np.float64)
+    if not rows.shape == y.shape == w.shape == x.shape:
+        raise UsageError(
+            f"survey: sample {rows.shape}, volume_m3 {y.shape}, weights {w.shape}, energy {x.shape} differ in length"
+        )
+    if rows.size and not (rows.min() >= 0 and rows.max() < population.size):
+        raise UsageError(f"survey: rows of the sample must lie in 0 … {population.size - 1}")
+    usable = np.isfinite(y) & np.isfinite(w) & (w > 0) & (x > 0) & (population[rows] > 0)
+    rows, y, w, x = rows[usable], y[usable], w[usable], x[usable]
+    return rows, y * (population[rows] / x), w
+
+
+def _joined_strata(strata: Strata, rows: Integers) -> Integers:
+    """Return, for each stratum, the one it is joined to so that every one has two measured wells."""
+    counts = np.bincount(strata.codes[rows], minlength=len(strata.cells))
+    return collapse(counts, minimum=_WELLS_A_RATIO, parent=_aquifers(strata))
+
+
+def _aquifers(strata: Strata) -> Integers:
+    if "aquifer" not in strata.cells.columns:
+        return np.zeros(len(strata.cells), dtype=np.int64)
+    return np.unique(strata.cells["aquifer"].to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
+
+
+def _sample_of(arrays: _Arrays, population: Floats, joined: Integers) -> _Sample:
+    rows, volume, weights = arrays
+    design = SampleDesign.of(weights, joined[rows], fraction=1.0 / np.maximum(weights, 1.0), lonely="adjust")
+    return _Sample(design, rows, volume, population[rows], population)
+
+
+def _auxiliary(strata: Strata, taken: _Sample, prediction: Floats | None) -> Floats:
+    """Energy by aquifer (thin aquifers together), and the prediction (N, P)."""
+    aquifers = _aquifers(strata)
+    of_well = aquifers[strata.codes]
+    counts = np.bincount(of_well[taken.rows], minlength=aquifers.max() + 1)
+    group = collapse(counts, minimum=_WELLS_A_SLOPE)[of_well]
+    columns = [np.where(group == k, taken.population, 0.0) for k in range(group.max() + 1)]
+    if prediction is not None:
+        if prediction.shape != taken.population.shape:
+            raise UsageError(f"survey: prediction has shape {prediction.shape}, expected {taken.population.shape}")
+        columns.append(np.where(taken.population > 0, np.nan_to_num(prediction, nan=0.0), 0.0))
+    return np.column_stack(columns)
+
+
+def _keys(keys: ArrayLike, n: int, name: str) -> tuple[list[str], Integers]:
+    column = pd.Series(np.asarray(keys, dtype=object))
+    if len(column) != n:
+        raise UsageError(f"survey: domain {name!r} has {len(column)} keys for {n} wells")
+    text = column.where(column.notna(), UNKNOWN).astype(str)
+    codes, labels = pd.factorize(text, sort=True)
+    return [str(label) for label in labels], codes.astype(np.int64)
+
+
+def _ratio_totals(taken: _Sample, joined: Integers, codes: Integers, size: int, ratio: RatioKind) -> Estimate:
+    if ratio == "combined":
+        known = sum_by(codes, taken.population, size)
+        total = combined_ratio_totals(taken.design, taken.volume, taken.energy, known)
+    else:
+        n_strata = int(joined.max()) + 1
+        cells = sum_by(joined * size + codes, taken.population, n_strata * size).reshape(n_strata, size)
+        total = separate_ratio_totals(taken.design, taken.volume, taken.energy, cells)
+    counted = np.bincount(codes[taken.rows], minlength=size).astype(np.int64)
+    return Estimate(total.estimate, total.se, counted)
+
+
+def _greg_totals(taken: _Sample, auxiliary: Floats, codes: Integers, size: int) -> Estimate:
+    domains = Domains.of(taken.design, codes[taken.rows], size)
+    known = sum_by(codes, auxiliary, size)
+    result = greg_totals(taken.design, taken.volume, auxiliary[taken.rows], known, domains, q=1.0 / taken.energy)
+    return Estimate(result.estimate, np.where(result.n_sample > 0, result.se, np.nan), result.n_sample)
+
+
+def _table(domain: str, labels: list[str], estimator: str, estimate: Estimate) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "domain": pd.Series([domain] * len(labels), dtype="str"),
+            "key": pd.Series(labels, dtype="str"),
+            "estimator": pd.Series([estimator] * len(labels), dtype="str"),
+            "volume_m3": estimate.estimate,
+            "se_m3": estimate.se,
+            "n_sample": estimate.n_sample,
+        }
+    )
+
+
+def _collapse_findings(strata: Strata, joined: Integers, rows: Integers, lang: str) -> Findings:
+    counts = np.bincount(strata.codes[rows], minlength=joined.size)
+    names = strata.cells["stratum"].to_numpy(dtype=object)
+    largest = {int(group): h for h, group in sorted(enumerate(joined), key=lambda pair: counts[pair[0]])}
+    gone = [h for h in range(joined.size) if counts[h] < _WELLS_A_RATIO and largest[int(joined[h])] != h]
+    return findings_of(
+        "SURVEY_STRATA_COLLAPSED",
+        table="pairs",
+        observed=[names[h] for h in gone],
+        limit=_WELLS_A_RATIO,
+        into=[names[largest[int(joined[h])]] for h in gone],
+        lang=lang,
+    )
