@@ -1,0 +1,90 @@
+"""The kinds of array the energy room works with, and how a frame's columns become them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Texts = npt.NDArray[np.object_]
+
+SECONDS_PER_DAY = 86_400
+NO_DAY = np.int64(-(10**9))
+"""Stands for a blank date among day numbers (days since 1970-01-01)."""
+FOREVER = np.int64(10**9)
+"""Day number that no date reaches: an interval without an end."""
+
+
+def numbers(frame: pd.DataFrame, column: str) -> Floats:
+    """Give a column as float64, all NaN where the frame has no such column; shape (n,)."""
+    if column not in frame.columns:
+        return np.full(len(frame), np.nan)
+    return frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def days(frame: pd.DataFrame, column: str) -> Ints:
+    """Give a date column as whole days since 1970-01-01, :data:`NO_DAY` where blank or absent; shape (n,)."""
+    if column not in frame.columns or not len(frame):
+        return np.full(len(frame), NO_DAY)
+    stamps = frame[column].to_numpy(dtype="datetime64[s]")
+    number = stamps.view(np.int64) // SECONDS_PER_DAY
+    number[np.isnat(stamps)] = NO_DAY
+    return number
+
+
+def texts(frame: pd.DataFrame, column: str) -> Texts:
+    """Give a text column as objects, ``""`` where blank or absent; shape (n,)."""
+    if column not in frame.columns:
+        return np.full(len(frame), "", dtype=object)
+    return frame[column].astype("str").fillna("").to_numpy(dtype=object)
+
+
+def positions(ids: pd.Series[Any] | pd.Index[Any], among: pd.Series[Any] | pd.Index[Any]) -> Ints:
+    """Find each id in a list of ids.
+
+    Parameters
+    ----------
+    ids : pandas.Series or Index, length n
+        Text, may be blank.
+    among : pandas.Series or Index
+        Text; where one occurs more than once the first counts.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``int64`` (n,): the position in `among`, -1 where it is not there or blank.
+    """
+    values = pa.array(ids.astype("str"), type=pa.large_string(), from_pandas=True)
+    listed = pa.array(among.astype("str"), type=pa.large_string(), from_pandas=True)
+    found = pc.index_in(values, value_set=listed, skip_nulls=True)
+    return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def runs(counts: Ints) -> tuple[Ints, Ints]:
+    """Count through runs laid end to end.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray, shape (n,)
+        Length of each run.
+
+    Returns
+    -------
+    tuple of numpy.ndarray, each of shape (counts.sum(),)
+        The run of each member, and its place in the run (0, 1, …).
+
+    Examples
+    --------
+    >>> runs(np.array([2, 0, 3]))
+    (array([0, 0, 2, 2, 2]), array([0, 1, 0, 1, 2]))
+    """
+    run = np.repeat(np.arange(len(counts)), counts)
+    first = np.cumsum(counts) - counts
+    return run, np.arange(len(run)) - first[run]

@@ -1,0 +1,197 @@
+"""The chain from readings to energy per well and month."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from elec2water.calendar_ import Months
+from elec2water.energy.aligned import add_whole_months
+from elec2water.energy.arrays import Bools, numbers
+from elec2water.energy.cells import Cells
+from elec2water.energy.checks import coverage_findings, link_findings, over_capacity, without_energy
+from elec2water.energy.forms import Forms, sort_out
+from elec2water.energy.intervals import Intervals, distinct, merge_estimated, usable, without_overlaps
+from elec2water.energy.links import Epochs, epochs_of
+from elec2water.energy.monthly import MonthlyEnergy, month_range
+from elec2water.energy.periods import SHAPE_PER_DAY, Axis, DailyProfile, Pieces, cut, daily_profile, spread
+from elec2water.energy.registers import differences, energy_of, of_intervals, without_bridged_estimates
+from elec2water.energy.registry import Registry, registry_of
+from elec2water.energy.reporter import Reporter
+from elec2water.energy.wells import cells_of_wells
+from elec2water.errors import UsageError
+from elec2water.findings import Findings
+
+MONTHS_BEFORE, MONTHS_AFTER = 36, 12
+"""Readings this far around the months asked for are looked at too: for the profile, and to tell meters in succession
+from meters in parallel."""
+
+
+def monthly_energy(
+    wells: pd.DataFrame,
+    meters: pd.DataFrame,
+    readings: pd.DataFrame,
+    *,
+    first: np.datetime64,
+    last: np.datetime64,
+    lang: str = "zh",
+) -> tuple[MonthlyEnergy, Findings]:
+    """Turn electricity readings into energy per well and calendar month.
+
+    Register reads become differences × multiplier; estimates are merged into the actual reads that follow; repeated,
+    contradictory, overlapping and negative readings are settled and reported; intervals are spread over months by the
+    county's own daily profile (uniformly where the data do not support one), the energy of a meter conserved;
+    meters are shared between their wells and summed by well. A month is known if at least 80 % of its days are.
+
+    Parameters
+    ----------
+    wells, meters, readings : pandas.DataFrame
+        Typed frames of ``tables`` (canonical columns, the index the row of the file). `meters` without rows: each
+        ``meter_id`` is a ``well_id``. A read or a period's end counts from the start of its day.
+    first, last : numpy.datetime64
+        First and last month wanted, both included.
+    lang : str
+        ``zh`` or ``en``: language of the findings.
+
+    Returns
+    -------
+    tuple of MonthlyEnergy and Findings
+        Energy [kWh] of every well in the order of `wells`, and what was seen on the way.
+
+    Raises
+    ------
+    UsageError
+        If `last` is before `first`, or a frame lacks a column that nothing can be done without.
+    """
+    months = month_range(first, last)
+    _require(wells, "wells", "well_id")
+    _require(readings, "readings", "meter_id")
+    if len(meters):
+        _require(meters, "meters", "meter_id", "well_id")
+    code, read_ids = pd.factorize(readings["meter_id"])
+    registry, found = registry_of(wells, meters, pd.Index(read_ids), lang)
+    reporter = Reporter(registry.meter_id, _file(readings), _file(meters), lang)
+    epochs = epochs_of(registry.links, numbers(wells, "pump_power_kw"), numbers(wells, "irrigated_area_mu"))
+    forms = sort_out(readings, np.asarray(code, dtype=np.int64))
+    axis = Axis.of(_months_around(months, forms))
+    gathered, seen = _gather(forms, registry, epochs, axis, reporter)
+    of_wells = cells_of_wells(gathered.cells, epochs, len(wells), axis, gathered.profile.shape_per_day)
+    energy = _energy_of(wells, of_wells, axis).window(months[0], months[-1])
+    asked = slice(int(np.searchsorted(axis.months, months[0])), int(np.searchsorted(axis.months, months[-1])) + 1)
+    parts = [
+        found,
+        seen,
+        reporter.of("ADJUSTMENT_APART", forms.adjustments, observed=forms.adjustments.kwh),
+        link_findings(wells, registry, epochs, gathered.cells, axis, asked, reporter),
+        coverage_findings(of_wells, gathered.cells, epochs, axis, asked, reporter),
+        over_capacity(energy, wells, lang),
+        without_energy(energy, wells, lang),
+    ]
+    return energy, Findings.concat(parts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Gathered:
+    cells: Cells
+    profile: DailyProfile
+
+
+def _gather(
+    forms: Forms, registry: Registry, epochs: Epochs, axis: Axis, reporter: Reporter
+) -> tuple[_Gathered, Findings]:
+    """Fill the cells of all meters: the orderly ones at once, the others interval by interval."""
+    cells = Cells.empty(len(epochs.meter), len(axis.days))
+    blocked = np.zeros(len(registry.meter_id), dtype=bool)
+    blocked[forms.reads.meter] = True
+    rest = add_whole_months(cells, forms.billing, epochs, blocked, axis)
+    intervals, found = _settled(forms, rest, registry, reporter)
+    pieces = cut(intervals, epochs)
+    crossing = _crosses(pieces, len(intervals))[pieces.parent]
+    first_month = int(axis.months[0].astype(np.int64))
+    flat = DailyProfile(np.full(len(axis.days), np.nan), SHAPE_PER_DAY)
+    _add(cells, intervals, pieces, ~crossing, flat, first_month)
+    profile = daily_profile(cells, axis) if crossing.any() or _partly_read(cells, axis) else flat
+    _add(cells, intervals, pieces, crossing, profile, first_month)
+    return _Gathered(cells, profile), found
+
+
+def _settled(forms: Forms, rest: Bools, registry: Registry, reporter: Reporter) -> tuple[Intervals, Findings]:
+    """Settle billing rows and registers each by their own rules, then one against the other."""
+    billing, unusable = usable(forms.billing.take(rest), reporter)
+    billing, repeated = distinct(billing, reporter)
+    billing, merged = merge_estimated(billing, reporter)
+    billing, overlaps = without_overlaps(billing, reporter)
+    points, repeated_reads = distinct(forms.reads.as_intervals(), reporter)
+    reads, bridged = without_bridged_estimates(of_intervals(points), reporter)
+    moved, registers = energy_of(differences(reads), registry.links, reporter)
+    moved, fallen = usable(moved, reporter)
+    moved, stated_twice = _where_not_billed(moved, billing, reporter)
+    parts = [unusable, repeated, merged, overlaps, repeated_reads, bridged, registers, fallen, stated_twice]
+    return Intervals.concat([billing, moved]).in_order(), Findings.concat(parts)
+
+
+def _where_not_billed(moved: Intervals, billing: Intervals, reporter: Reporter) -> tuple[Intervals, Findings]:
+    """Leave out register differences of days for which the same meter has billed energy."""
+    if not len(billing) or not len(moved):
+        return moved, Findings.empty()
+    base = min(int(billing.start.min()), int(moved.start.min()))
+    span = max(int(billing.end.max()), int(moved.end.max())) - base + 1
+    starts = np.sort(billing.meter * span + billing.start - base)
+    ends = np.sort(billing.meter * span + billing.end - base)
+    opened = np.searchsorted(starts, moved.meter * span + moved.end - base, side="left")
+    closed = np.searchsorted(ends, moved.meter * span + moved.start - base, side="right")
+    billed = opened > closed
+    found = reporter.of("READING_TWO_FORMS", moved.take(billed), observed=moved.kwh[billed])
+    return moved.take(~billed), found
+
+
+def _crosses(pieces: Pieces, n: int) -> Bools:
+    return np.asarray(np.bincount(pieces.parent, minlength=n) > 1)
+
+
+def _partly_read(cells: Cells, axis: Axis) -> bool:
+    return bool(np.any((cells.days > 0) & (cells.days < axis.days)))
+
+
+def _add(
+    cells: Cells, intervals: Intervals, pieces: Pieces, which: Bools, profile: DailyProfile, first_month: int
+) -> None:
+    some = Pieces(pieces.parent[which], pieces.month[which], pieces.epoch[which], pieces.days[which])
+    kwh, variance = spread(intervals, some, profile, first_month)
+    column = some.month - first_month
+    held = (column >= 0) & (column < cells.kwh.shape[1])
+    estimated = intervals.estimated[some.parent] | _crosses(some, len(intervals))[some.parent]
+    cells.add(some.epoch[held], column[held], kwh[held], variance[held], some.days[held], estimated[held])
+
+
+def _energy_of(wells: pd.DataFrame, of_wells: Cells, axis: Axis) -> MonthlyEnergy:
+    unknown = np.isnan(of_wells.kwh)
+    quality = np.full(unknown.shape, "A", dtype="<U1")
+    quality[of_wells.estimated] = "E"
+    quality[unknown] = "N"
+    ids = wells["well_id"].to_numpy(dtype=object)
+    return MonthlyEnergy(ids, axis.months, of_wells.kwh, of_wells.variance, quality)
+
+
+def _months_around(months: Months, forms: Forms) -> Months:
+    """Give the months asked for, and those around them that have readings."""
+    days = [forms.billing.start, forms.billing.end - 1, forms.reads.day]
+    known = [edge for part in days if len(part) for edge in (part.min(), part.max())]
+    if not known:
+        return months
+    read = np.array([min(known), max(known)]).astype("datetime64[D]").astype("datetime64[M]")
+    lower = max(min(read[0], months[0]), months[0] - MONTHS_BEFORE)
+    upper = min(max(read[1], months[-1]), months[-1] + MONTHS_AFTER)
+    return month_range(lower, upper)
+
+
+def _require(frame: pd.DataFrame, table: str, *columns: str) -> None:
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise UsageError(f"{table}: expected the column(s) {missing}, found {list(frame.columns)}; read it with tables")
+
+
+def _file(frame: pd.DataFrame) -> str:
+    return str(frame.attrs.get("file", ""))

@@ -1,0 +1,171 @@
+"""What the energy of meters and wells gives cause to say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from elec2water.calendar_ import days_in_month
+from elec2water.energy.arrays import Bools, Floats, Ints, numbers, texts
+from elec2water.energy.cells import Cells
+from elec2water.energy.links import Epochs
+from elec2water.energy.monthly import MonthlyEnergy
+from elec2water.energy.periods import Axis
+from elec2water.energy.registers import CAPACITY_MARGIN, HOURS_PER_DAY
+from elec2water.energy.registry import Registry
+from elec2water.energy.reporter import Reporter
+from elec2water.findings import Findings, findings_of
+
+_OFF_GRID = ("diesel", "solar")
+_OUT_OF_USE = ("sealed", "abandoned")
+
+
+def link_findings(
+    wells: pd.DataFrame, registry: Registry, epochs: Epochs, cells: Cells, axis: Axis, asked: slice, reporter: Reporter
+) -> Findings:
+    """Report meters and wells that do not find each other, and energy that belongs to no well.
+
+    Parameters
+    ----------
+    wells : pandas.DataFrame, N rows
+        The wells.
+    registry : Registry
+        Meters and links.
+    epochs, cells, axis : Epochs, Cells, Axis
+        What the meters read.
+    asked : slice
+        The months wanted, as columns of `cells`.
+    reporter : Reporter
+        Who speaks.
+
+    Returns
+    -------
+    Findings
+        ``METER_WITHOUT_WELL``, ``ENERGY_OUTSIDE_LINK``, ``SHARE_REST``, ``METER_NO_DATA``, ``SHARED_METER``,
+        ``SEVERAL_METERS``; with kWh of the months wanted where energy is at stake.
+    """
+    n_meters = len(registry.meter_id)
+    kwh, read = cells.kwh[:, asked].sum(axis=1), np.asarray((cells.days[:, asked] > 0).any(axis=1))
+    shared = np.bincount(epochs.epoch, weights=epochs.share, minlength=len(epochs.meter))
+    linked = np.bincount(epochs.epoch, minlength=len(epochs.meter)) > 0
+    served = _any(epochs.meter, linked, n_meters)
+    orphan = np.flatnonzero(~served & _any(epochs.meter, read, n_meters))
+    outside = _sum(epochs.meter, np.where(linked, 0.0, kwh), n_meters) * served
+    rest = _sum(epochs.meter, np.where(linked, (1.0 - shared) * kwh, 0.0), n_meters)
+    held = linked & (epochs.start < axis.edges[asked.stop]) & (epochs.end > axis.edges[asked.start])
+    silent = np.flatnonzero(_any(epochs.meter, held, n_meters) & ~_any(epochs.meter, read, n_meters))
+    split = np.flatnonzero(_any(epochs.meter[epochs.epoch], epochs.share_variance > 0, n_meters))
+    total = _sum(epochs.meter, kwh, n_meters)
+    parts = [
+        reporter.of_meters("METER_WITHOUT_WELL", orphan, table="readings", observed=total[orphan]),
+        _with_energy("ENERGY_OUTSIDE_LINK", outside, reporter),
+        _with_energy("SHARE_REST", np.where(rest > 1e-9 * total, rest, 0.0), reporter),
+        reporter.of_meters("METER_NO_DATA", silent),
+        reporter.of_meters("SHARED_METER", split, observed=total[split]),
+        _several_meters(wells, epochs, reporter.lang),
+    ]
+    return Findings.concat(parts)
+
+
+def coverage_findings(
+    of_wells: Cells, cells: Cells, epochs: Epochs, axis: Axis, asked: slice, reporter: Reporter
+) -> Findings:
+    """Report, month by month, the energy of wells whose month is read too little to be known (``PARTIAL_MONTH``)."""
+    months, wells, energy = [], [], []
+    if not np.isnan(of_wells.kwh[:, asked]).any():
+        return Findings.empty()
+    for month in range(asked.start, asked.stop):
+        lost = np.isnan(of_wells.kwh[epochs.well, month]) & (cells.days[epochs.epoch, month] > 0)
+        if lost.any():
+            months.append(str(axis.months[month]))
+            wells.append(len(np.unique(epochs.well[lost])))
+            energy.append(float(epochs.share[lost] @ cells.kwh[epochs.epoch[lost], month]))
+    if not months:
+        return Findings.empty()
+    return findings_of(
+        "PARTIAL_MONTH",
+        table="readings",
+        file=reporter.file,
+        period=np.array(months, dtype=object),
+        observed=np.array(energy),
+        limit="80 %",
+        n_wells=np.array(wells),
+        lang=reporter.lang,
+    )
+
+
+def over_capacity(energy: MonthlyEnergy, wells: pd.DataFrame, lang: str) -> Findings:
+    """Report well-months with more energy than rated power × hours × 1.1; it is kept.
+
+    Parameters
+    ----------
+    energy : MonthlyEnergy
+        Of N wells.
+    wells : pandas.DataFrame, N rows
+        ``pump_power_kw`` where known.
+    lang : str
+        Language of the findings.
+
+    Returns
+    -------
+    Findings
+        ``OVER_CAPACITY``, one for each well-month.
+    """
+    power = numbers(wells, "pump_power_kw")
+    most = np.where(power > 0, power, np.nan)[:, None]
+    hours = days_in_month(energy.months) * HOURS_PER_DAY
+    well, month = np.nonzero(energy.kwh > most * (hours * CAPACITY_MARGIN))
+    if not len(well):
+        return Findings.empty()
+    return findings_of(
+        "OVER_CAPACITY",
+        table="readings",
+        well_id=energy.well_id[well],
+        period=energy.months[month].astype(str).astype(object),
+        observed=np.round(energy.kwh[well, month], 1),
+        limit=np.round(power[well] * hours[month] * CAPACITY_MARGIN, 1),
+        lang=lang,
+    )
+
+
+def without_energy(energy: MonthlyEnergy, wells: pd.DataFrame, lang: str) -> Findings:
+    """Report wells in use and on the grid of which no month's energy is known (``WELL_WITHOUT_ENERGY``)."""
+    expected = ~np.isin(texts(wells, "power_source"), _OFF_GRID) & ~np.isin(texts(wells, "status"), _OUT_OF_USE)
+    bare = np.flatnonzero(expected & ~np.isfinite(energy.kwh).any(axis=1))
+    if not len(bare):
+        return Findings.empty()
+    return findings_of(
+        "WELL_WITHOUT_ENERGY",
+        table="wells",
+        file=str(wells.attrs.get("file", "")),
+        row=wells.index.to_numpy()[bare],
+        well_id=energy.well_id[bare],
+        period=f"{energy.months[0]}/{energy.months[-1]}",
+        lang=lang,
+    )
+
+
+def _several_meters(wells: pd.DataFrame, epochs: Epochs, lang: str) -> Findings:
+    n_wells = len(wells)
+    if not np.any(np.bincount(epochs.well, minlength=1) > 1):
+        return Findings.empty()
+    pair = np.unique(epochs.meter[epochs.epoch] * np.int64(n_wells) + epochs.well)
+    count = np.bincount(pair % n_wells, minlength=n_wells)
+    many = np.flatnonzero(count > 1)
+    if not len(many):
+        return Findings.empty()
+    ids = wells["well_id"].to_numpy(dtype=object)[many]
+    return findings_of("SEVERAL_METERS", table="meters", well_id=ids, observed=count[many], lang=lang)
+
+
+def _with_energy(rule: str, kwh: Floats, reporter: Reporter) -> Findings:
+    meter = np.flatnonzero(kwh > 0)
+    return reporter.of_meters(rule, meter, observed=np.round(kwh[meter], 3))
+
+
+def _any(group: Ints, holds: Bools, n: int) -> Bools:
+    return np.asarray(np.bincount(group, weights=holds, minlength=n) > 0)
+
+
+def _sum(group: Ints, value: Floats, n: int) -> Floats:
+    return np.bincount(group, weights=value, minlength=n).astype(np.float64)

@@ -1,0 +1,137 @@
+"""Months that are missing: from the well's own past and its class's movement in the same month."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from elec2water.energy.arrays import Floats
+from elec2water.energy.level import fit_credibility
+from elec2water.energy.monthly import MonthlyEnergy
+from elec2water.energy.movement import fit_movement
+from elec2water.errors import UsageError
+
+_LEAST_SPREAD = 1e-4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Imputation:
+    """Predictive law of the energy of every well-month, known or not.
+
+    Attributes
+    ----------
+    mean, variance : numpy.ndarray, shape (N, M)
+        Predictive mean [kWh] and variance [kWh²] given the well's other known months; NaN where nothing can be said.
+    zero_share : numpy.ndarray, shape (N, M)
+        Probability that the well does not pump at all in the month.
+    """
+
+    mean: Floats
+    variance: Floats
+    zero_share: Floats
+
+    def interval(self, confidence: float) -> tuple[Floats, Floats]:
+        """Give central intervals of the law: zero with the zero share, else lognormal, with this mean and variance.
+
+        Parameters
+        ----------
+        confidence : float
+            Between 0 and 1.
+
+        Returns
+        -------
+        lower, upper : numpy.ndarray, shape (N, M)
+            Bounds [kWh].
+        """
+        pumping = 1.0 - self.zero_share
+        with np.errstate(divide="ignore", invalid="ignore"):
+            squared_cv = (self.variance + self.mean**2) * pumping / self.mean**2 - 1.0
+            log_variance = np.log1p(np.maximum(squared_cv, _LEAST_SPREAD))
+            centre = np.log(self.mean / pumping) - log_variance / 2.0
+        bounds = []
+        for level in ((1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0):
+            inner = (level - self.zero_share) / pumping
+            quantile = np.exp(centre + np.sqrt(log_variance) * special.ndtri(np.clip(inner, 0.0, 1.0)))
+            bounds.append(np.where(np.isnan(self.mean), np.nan, np.where(inner > 0, np.nan_to_num(quantile), 0.0)))
+        return bounds[0], bounds[1]
+
+
+def impute(energy: MonthlyEnergy, groups: npt.ArrayLike, *, power_kw: Floats | None = None) -> MonthlyEnergy:
+    """Fill the missing months of wells that have some energy.
+
+    Parameters
+    ----------
+    energy : MonthlyEnergy
+        N wells, M months.
+    groups : array_like, shape (N,)
+        Class of each well (labels of any kind): wells that irrigate in the same months.
+    power_kw : numpy.ndarray, shape (N,), optional
+        Rated power [kW]; a well of which little is known is then expected to use energy in proportion to it.
+
+    Returns
+    -------
+    MonthlyEnergy
+        A new object. Filled months have quality S, the predictive mean and its variance. Wells without any energy, and
+        months without energy of any well, stay NaN with quality N.
+
+    Raises
+    ------
+    UsageError
+        If `groups` or `power_kw` does not have N elements.
+    """
+    law = predict_missing(energy, groups, power_kw=power_kw)
+    fill = np.isnan(energy.kwh) & np.isfinite(law.mean)
+    return replace(
+        energy,
+        kwh=np.where(fill, law.mean, energy.kwh),
+        variance=np.where(fill, law.variance, energy.variance),
+        quality=np.where(fill, "S", energy.quality).astype("<U1"),
+    )
+
+
+def predict_missing(energy: MonthlyEnergy, groups: npt.ArrayLike, *, power_kw: Floats | None = None) -> Imputation:
+    """Fit the log-additive model of well level and class × month, and predict every well-month from the others.
+
+    The mean of a well-month is level × class-month effect (:func:`~elec2water.energy.movement.fit_movement`). The level
+    is a credibility mean (Bühlmann and Straub 1970) of the well's own months, each weighted by the inverse of the
+    relative variance c of its class-month, and of its class's mean per kW. The predictive variance is
+    μ²(c(1 + v) + v), with v the relative variance of the level; c is fitted to the squared residuals, zeros included,
+    so that spiky months get what they earned.
+
+    Parameters
+    ----------
+    energy, groups, power_kw
+        As for :func:`impute`.
+
+    Returns
+    -------
+    Imputation
+        For known well-months too, as if they had been missing: this is what a hidden-month test compares.
+    """
+    n = len(energy.well_id)
+    labels = np.asarray(groups)
+    if labels.shape != (n,):
+        raise UsageError(f"groups: expected one label for each of the {n} wells, found shape {labels.shape}")
+    size = _sizes(power_kw, n)
+    scaled = energy.kwh / size[:, None]
+    movement = fit_movement(scaled, labels)
+    model = fit_credibility(scaled, movement)
+    known = np.isfinite(energy.kwh).any(axis=1, keepdims=True) & np.isfinite(movement.profile)[movement.group]
+    return Imputation(
+        mean=np.where(known, model.mean * size[:, None], np.nan),
+        variance=np.where(known, model.variance * size[:, None] ** 2, np.nan),
+        zero_share=np.where(known, model.zero_share, np.nan),
+    )
+
+
+def _sizes(power_kw: Floats | None, n: int) -> Floats:
+    if power_kw is None:
+        return np.ones(n)
+    power = np.asarray(power_kw, dtype=np.float64)
+    if power.shape != (n,):
+        raise UsageError(f"power_kw: expected one number for each of the {n} wells, found shape {power.shape}")
+    usual = float(np.median(power[power > 0])) if np.any(power > 0) else 1.0
+    return np.where(power > 0, power, usual)

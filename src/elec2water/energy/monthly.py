@@ -1,0 +1,141 @@
+"""Energy per well and month: what the room hands on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from elec2water.calendar_ import Months, month_of
+from elec2water.energy.arrays import Floats, Texts
+from elec2water.energy.movement import fit_movement
+from elec2water.errors import UsageError
+
+MONTHS_PER_YEAR = 12
+LEAST_TOLD = 0.05
+"""Known months that carry a smaller part of a class's year than this do not tell a well's year."""
+
+QUALITIES = {"A": "actual", "E": "estimated or spread", "S": "substituted (imputed)", "N": "none"}
+"""The quality letters and their meaning."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MonthlyEnergy:
+    """Electric energy of N wells in M consecutive months.
+
+    Attributes
+    ----------
+    well_id : numpy.ndarray, shape (N,)
+        Text, in the order of the wells frame.
+    months : numpy.ndarray, shape (M,)
+        ``datetime64[M]``, consecutive.
+    kwh : numpy.ndarray, shape (N, M)
+        Energy [kWh]; NaN where nothing is known, never a silent zero.
+    variance : numpy.ndarray, shape (N, M)
+        Variance [kWh²] of splitting, scaling up, estimating or imputing; 0 where a reading is taken as it is, NaN with
+        ``kwh``.
+    quality : numpy.ndarray, shape (N, M)
+        One letter: A actual, E estimated or spread, S substituted (imputed), N none.
+    """
+
+    well_id: Texts
+    months: Months
+    kwh: Floats
+    variance: Floats
+    quality: npt.NDArray[np.str_]
+
+    def __post_init__(self) -> None:
+        shape = (len(self.well_id), len(self.months))
+        for name in ("kwh", "variance", "quality"):
+            found = getattr(self, name).shape
+            if found != shape:
+                raise UsageError(f"MonthlyEnergy: {name} has shape {found}, expected {shape} (wells, months)")
+        if len(self.months) > 1 and np.any(np.diff(self.months) != np.timedelta64(1, "M")):
+            raise UsageError("MonthlyEnergy: months must be consecutive; give every month and leave unknown ones NaN")
+
+    def __repr__(self) -> str:
+        wells, months = self.kwh.shape
+        span = f"{self.months[0]} to {self.months[-1]}" if months else "no month"
+        known = int(np.isfinite(self.kwh).sum())
+        return (
+            f"MonthlyEnergy({wells} wells, {span}, {known} of {wells * months} well-months, {self.total_kwh:.6g} kWh)"
+        )
+
+    @property
+    def total_kwh(self) -> float:
+        """Sum of everything known [kWh]; unknown well-months are left out, not counted as zero."""
+        return float(np.nansum(self.kwh))
+
+    def window(self, first: np.datetime64, last: np.datetime64) -> MonthlyEnergy:
+        """Give the months from `first` to `last`, both included.
+
+        Parameters
+        ----------
+        first, last : numpy.datetime64
+            Months. Those beyond the ones held come out NaN with quality N.
+
+        Returns
+        -------
+        MonthlyEnergy
+            The same wells, ``last - first + 1`` months.
+
+        Raises
+        ------
+        UsageError
+            If `last` is before `first`.
+        """
+        months = month_range(first, last)
+        offset = int((months[0] - self.months[0]).astype(np.int64)) if len(self.months) else 0
+        if offset == 0 and len(months) == len(self.months):
+            return self
+        source = np.arange(len(months)) + offset
+        held = (source >= 0) & (source < len(self.months))
+        shape = (len(self.well_id), len(months))
+        kwh, variance = np.full(shape, np.nan), np.full(shape, np.nan)
+        quality = np.full(shape, "N", dtype="<U1")
+        kwh[:, held] = self.kwh[:, source[held]]
+        variance[:, held] = self.variance[:, source[held]]
+        quality[:, held] = self.quality[:, source[held]]
+        return MonthlyEnergy(self.well_id, months, kwh, variance, quality)
+
+    def annual_kwh(self, end: np.datetime64, groups: npt.ArrayLike | None = None) -> Floats:
+        """Estimate each well's energy of the twelve months up to and including `end`.
+
+        The mean monthly rate × 12, with the rate taken over the months known and each month weighted by its class's
+        seasonal profile: a well read in summer only is not taken to irrigate all winter.
+
+        Parameters
+        ----------
+        end : numpy.datetime64
+            The last of the twelve months.
+        groups : array_like of shape (N,), optional
+            Class of each well, whose months rise and fall together; one class for all by default.
+
+        Returns
+        -------
+        numpy.ndarray
+            Energy [kWh], shape (N,); NaN for a well whose known months carry less than 5 % of its class's year.
+        """
+        year = self.window(end - (MONTHS_PER_YEAR - 1), end)
+        group = np.zeros(len(self.well_id)) if groups is None else np.asarray(groups)
+        movement = fit_movement(year.kwh, group).of_wells
+        seen = np.where(np.isfinite(year.kwh), movement, 0.0).sum(axis=1)
+        energy = np.nansum(year.kwh, axis=1)
+        whole = movement.sum(axis=1)
+        told = (seen >= LEAST_TOLD * whole) & np.isfinite(year.kwh).any(axis=1)
+        return np.asarray(energy * np.divide(whole, seen, out=np.full(len(seen), np.nan), where=told & (seen > 0)))
+
+
+def month_range(first: np.datetime64, last: np.datetime64) -> Months:
+    """Give the months from `first` to `last`, both included, as ``datetime64[M]``.
+
+    Raises
+    ------
+    UsageError
+        If `last` is before `first`.
+    """
+    start, stop = month_of([first, last])
+    if not stop >= start:
+        raise UsageError(f"months: expected first <= last, found {start} to {stop}")
+    return np.arange(start, stop + 1)

@@ -1,0 +1,139 @@
+"""From the reads of a register to the energy between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from elec2water.energy.arrays import Bools, Floats, Ints
+from elec2water.energy.intervals import Intervals
+from elec2water.energy.links import Links
+from elec2water.energy.reporter import Reporter
+from elec2water.findings import Findings
+
+HOURS_PER_DAY = 24.0
+CAPACITY_MARGIN = 1.1
+"""Energy beyond rated power × hours × this margin cannot have gone through the pump."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reads:
+    """Reads of registers, n of them.
+
+    Attributes
+    ----------
+    meter, day : numpy.ndarray, shape (n,)
+        Code of the meter, and days since 1970-01-01.
+    register : numpy.ndarray, shape (n,)
+        What the register showed [kWh before the multiplier].
+    estimated : numpy.ndarray, shape (n,)
+        True where nobody looked.
+    row : numpy.ndarray, shape (n,)
+        Row of the source file.
+    """
+
+    meter: Ints
+    day: Ints
+    register: Floats
+    estimated: Bools
+    row: Ints
+
+    def take(self, which: Bools | Ints) -> Reads:
+        """Give some of the reads, by mask or index."""
+        return Reads(self.meter[which], self.day[which], self.register[which], self.estimated[which], self.row[which])
+
+    def as_intervals(self) -> Intervals:
+        """Give the reads as intervals of no length: a read repeated is settled as an interval repeated is."""
+        return Intervals(self.meter, self.day, self.day, self.register, self.estimated, self.row)
+
+
+def of_intervals(points: Intervals) -> Reads:
+    """Undo :meth:`Reads.as_intervals`."""
+    return Reads(points.meter, points.start, points.kwh, points.estimated, points.row)
+
+
+def without_bridged_estimates(reads: Reads, reporter: Reporter) -> tuple[Reads, Findings]:
+    """Drop estimated reads that an actual read of the same meter follows: the register caught up.
+
+    Parameters
+    ----------
+    reads : Reads
+        In order of meter and day.
+
+    Returns
+    -------
+    tuple of Reads and Findings
+        ``ESTIMATE_MERGED`` (info), one for each read dropped.
+    """
+    if not reads.estimated.any():
+        return reads, Findings.empty()
+    last_actual = np.full(int(reads.meter.max()) + 1, np.iinfo(np.int64).min)
+    actual = ~reads.estimated
+    np.maximum.at(last_actual, reads.meter[actual], reads.day[actual])
+    bridged = reads.estimated & (reads.day < last_actual[reads.meter])
+    points = reads.take(bridged).as_intervals()
+    return reads.take(~bridged), reporter.of("ESTIMATE_MERGED", points, observed=points.kwh)
+
+
+def differences(reads: Reads) -> Intervals:
+    """Give what each register moved from one read to the next of the same meter.
+
+    Parameters
+    ----------
+    reads : Reads
+        In order of meter and day, one a meter and day.
+
+    Returns
+    -------
+    Intervals
+        ``kwh`` before the multiplier; one interval fewer a meter than reads; ``estimated`` where either read is.
+    """
+    same = reads.meter[1:] == reads.meter[:-1]
+    opening, closing = reads.take(np.flatnonzero(same)), reads.take(np.flatnonzero(same) + 1)
+    return Intervals(
+        meter=closing.meter,
+        start=opening.day,
+        end=closing.day,
+        kwh=closing.register - opening.register,
+        estimated=opening.estimated | closing.estimated,
+        row=closing.row,
+    )
+
+
+def energy_of(moved: Intervals, links: Links, reporter: Reporter) -> tuple[Intervals, Findings]:
+    """Turn register movements into energy: rollover, then the multiplier.
+
+    A register that fell has rolled over only if its digits are known and the energy is then possible for the pumps on
+    the meter (rated power × hours × 1.1). Otherwise it stays negative and is left out later, by
+    :func:`elec2water.energy.intervals.usable`.
+
+    Parameters
+    ----------
+    moved : Intervals
+        From :func:`differences`.
+    links : Links
+        Multipliers, digits and pumps of the meters.
+    reporter : Reporter
+        Who speaks.
+
+    Returns
+    -------
+    tuple of Intervals and Findings
+        ``REGISTER_ROLLOVER`` (info) and ``MULTIPLIER_AMBIGUOUS`` (those are left out).
+    """
+    lowest, highest = links.multiplier_between(moved.meter, moved.start, moved.end)
+    limit = links.capacity_kw[moved.meter] * (moved.end - moved.start) * HOURS_PER_DAY * CAPACITY_MARGIN
+    rolled = (moved.kwh + 10.0 ** links.digits[moved.meter]) * lowest
+    rollover = (moved.kwh < 0) & (rolled >= 0) & (rolled <= limit)
+    kwh = np.where(rollover, rolled, moved.kwh * lowest)
+    ambiguous = lowest != highest
+    energy = Intervals(moved.meter, moved.start, moved.end, kwh, moved.estimated, moved.row)
+    rolled_over = rollover & ~ambiguous
+    found = reporter.of(
+        "REGISTER_ROLLOVER", energy.take(rolled_over), observed=kwh[rolled_over], limit=limit[rolled_over]
+    )
+    found += reporter.of(
+        "MULTIPLIER_AMBIGUOUS", energy.take(ambiguous), observed=lowest[ambiguous], limit=highest[ambiguous]
+    )
+    return energy.take(~ambiguous), found
