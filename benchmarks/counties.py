@@ -38,7 +38,7 @@ def lognormal_county(n_wells: int = 2000, seed: int = 1) -> County:
     method = (rng.random(n_wells)[:, None] > np.cumsum([0.5, 0.3, 0.1])).sum(axis=1)
     log_depth = np.log(np.where(aquifer == 1, 62.0, 26.0)) + 0.30 * rng.standard_normal(n_wells)
     depth_class = np.minimum((3 * pd.Series(log_depth).rank(pct=True)).astype(int).to_numpy(), 2)
-    level = 1.60 - 0.62 * (log_depth - np.log(30)) - 0.12 * aquifer + np.array([0.1, 0.0, -0.5, -0.25])[method]
+    level = 1.60 - 0.62 * (log_depth - np.log(30)) - 0.12 * aquifer + np.array([0.1, 0.0, -0.4, -0.2])[method]
     level += (0.08 * rng.standard_normal((2, 4, 3)))[aquifer, method, depth_class] + (
         0.08 * rng.standard_normal(towns)
     )[town]
@@ -122,7 +122,7 @@ def shallow_county(n_wells: int = 2000, seed: int = 1) -> County:
     log_kappa = base[:, None] + slope * np.log(depth / 10.0) + np.cumsum(jump, axis=1) - 0.01 * YEARS
     kappa = np.exp(log_kappa + 0.03 * rng.standard_normal(depth.shape))
     season = np.array([0, 0, 0.01, 0.08, 0.2, 0.22, 0.2, 0.18, 0.09, 0.02, 0, 0])[NUMBER - 1]
-    area = np.exp(np.log(np.where(sprinkler, 190.0, 85.0)) + 0.4 * rng.standard_normal(n_wells))
+    area = np.exp(np.log(np.where(sprinkler, 125.0, 85.0)) + 0.4 * rng.standard_normal(n_wells))
     volume = _volume(rng, n_wells, season, 1.0, 0.3) * area[:, None] * np.where(sprinkler, 130.0, 190.0)[:, None]
     attributes = {
         "township": township_names(towns, seed)[town],

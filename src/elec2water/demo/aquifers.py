@@ -16,7 +16,6 @@ Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
 _LOWEST_MONTH: Final = 7.3
-_AQUIFERS: Final = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +97,9 @@ def draw_water_tables(base_depth_m: Floats, climate: Climate, seed: int) -> Floa
 
 
 def level_table(
-    depth_m: Floats, climate: Climate, townships: NDArray[np.object_], aquifers: NDArray[np.object_], seed: int
+    depth_m: Floats, climate: Climate, places: tuple[NDArray[np.object_], NDArray[np.object_]], groups: Ints, seed: int
 ) -> pd.DataFrame:
-    """Monthly means of the monitoring wells: ``month, township, aquifer, depth_m``.
+    """Give the monthly means of the monitoring wells: ``month, township, aquifer, depth_m``.
 
     Few monitoring wells stand for a township, so that each mean is off by a constant (sd 0.6 m) and by 0.15 m a month;
     4 % of the months are missing.
@@ -108,27 +107,31 @@ def level_table(
     Parameters
     ----------
     depth_m
-        (townships × 3, M) true depth [m].
+        (G, M) true depth [m].
     climate
         Months.
-    townships, aquifers
-        Names.
+    places
+        (G,) township and (G,) aquifer of each group.
+    groups
+        The groups that are monitored, those where there are wells.
     seed
         Seed of the county.
 
     Returns
     -------
     pandas.DataFrame
-        The contract's table; groups by rows of the registry are left to the caller.
+        The contract's table.
     """
     rng = stream(seed, "monitoring")
-    groups, count = depth_m.shape
-    seen = depth_m + 0.6 * rng.standard_normal((groups, 1)) + 0.15 * rng.standard_normal((groups, count))
+    count = len(climate.months)
+    shape = (len(groups), count)
+    seen = depth_m[groups] + 0.6 * rng.standard_normal((len(groups), 1)) + 0.15 * rng.standard_normal(shape)
+    township, aquifer = places
     frame = pd.DataFrame(
         {
-            "month": np.tile(climate.months.astype("datetime64[s]"), groups),
-            "township": pd.Series(np.repeat(np.repeat(townships, _AQUIFERS), count), dtype="str"),
-            "aquifer": pd.Series(np.repeat(np.tile(aquifers, len(townships)), count), dtype="str"),
+            "month": np.tile(climate.months.astype("datetime64[s]"), len(groups)),
+            "township": pd.Series(np.repeat(township[groups], count), dtype="str"),
+            "aquifer": pd.Series(np.repeat(aquifer[groups], count), dtype="str"),
             "depth_m": np.round(np.maximum(seen, 0.5), 2).ravel(),
         }
     )

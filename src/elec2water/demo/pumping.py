@@ -148,7 +148,7 @@ def wanted_volume(plants: Plants, kappa: Floats, climate: Climate, rows: slice, 
     season = _SEASON[climate.number - 1]
     season = season / season.sum()
     norm = _NORM_M3_PER_MU[plants.method[rows]] * np.exp(0.35 * rng.standard_normal(shape[0]))
-    price = (kappa.mean(axis=1) / np.exp(np.log(kappa).mean())) ** 0.20
+    price = (kappa.mean(axis=1) / np.exp(np.log(kappa).mean())) ** 0.30
     year = plants.area_mu[rows] * norm * price * _STATUS_USE[plants.status[rows]]
     month = season * np.exp(0.22 * climate.dryness) * np.exp(0.40 * rng.standard_normal(shape) - 0.08)
     chance = 1 - np.exp(-40 * season)

@@ -85,19 +85,14 @@ def simulate_county(
         plants.electric, plants.township * 1000 + plants.village, plants.power_kw, shared_meters, seed
     )
     meter_ids = metering.draw_meter_ids(int(wiring.meter.max(initial=-1)) + 1, seed)
-    levels = aquifers.level_table(table, climate, registry.township_names(townships, seed), registry.AQUIFERS, seed)
-    present = np.unique(plants.group)
-    known = pd.MultiIndex.from_arrays(
-        [registry.township_names(townships, seed)[present // 3], registry.AQUIFERS[present % 3]]
-    )
-    inside = pd.MultiIndex.from_frame(levels[["township", "aquifer"]]).isin(known)
+    places = (np.repeat(registry.township_names(townships, seed), 3), np.tile(registry.AQUIFERS, townships))
     return County(
         name=name,
         county_code=county_code,
         seed=seed,
         wells=wells,
         meters=metering.meter_table(wiring, ids, meter_ids, seed),
-        water_levels=levels[inside].reset_index(drop=True),
+        water_levels=aquifers.level_table(table, climate, places, np.unique(plants.group), seed),
         permits=permits,
         billing=metering.bill(truth[0], wiring, meter_ids, span, seed),
         well_id=ids,
