@@ -133,14 +133,14 @@ def draw_plants(n: int, townships: int, base_depth_m: Floats, seed: int) -> Plan
     flow = _DESIGN_FLOW[aquifer] * np.exp(0.28 * rng.standard_normal(n))
     capacity = _SPECIFIC_CAPACITY[aquifer] * np.exp(0.40 * rng.standard_normal(n))
     drawdown = np.minimum(flow / capacity, 0.6 * rest + 4)
-    depth = np.round(rest + offset + drawdown + rng.uniform(4, 16, n))
+    depth = np.round(rest + offset + drawdown + rng.uniform(6, 18, n))
     pipe = PIPE_LADDER_MM[np.searchsorted(PIPE_LADDER_MM[:-1], 1000 * np.sqrt(flow / 3600 / (np.pi / 4 * 1.4)))]
     length = depth + _LATERAL_M[method] * np.exp(0.4 * rng.standard_normal(n))
     friction = hydraulics.darcy_weisbach_coefficient(length, pipe / 1000.0)
     outlet = _OUTLET_M[method] * np.exp(0.25 * rng.standard_normal(n))
     need = rest + offset + drawdown + friction * flow**2 + outlet
     head = np.round(need * np.exp(0.06 + 0.11 * rng.standard_normal(n)))
-    shaft = flow * head / (hydraulics.M3_M_PER_KWH * 0.62)
+    shaft = flow * head / (hydraulics.M3_M_PER_KWH * 0.55)
     power = POWER_LADDER_KW[np.clip(np.searchsorted(POWER_LADDER_KW, shaft * rng.uniform(0.95, 1.25, n)), 0, 14)]
     return Plants(
         township=township,
