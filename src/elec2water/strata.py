@@ -6,6 +6,7 @@ Numeric columns are cut where the cumulative square root of their frequency says
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -407,22 +408,27 @@ def collapse(
     (H,) array of int
         The new stratum of each stratum, counted from 0 in the order of the list.
     """
-    sizes = np.asarray(size, dtype=np.float64).tolist()
-    parents = [0] * len(sizes) if parent is None else np.unique(np.asarray(parent), return_inverse=True)[1].tolist()
-    groups = [[h] for h in range(len(sizes))]
-    limit = len(sizes) if at_most is None else max(at_most, 1)
-    while len(groups) > 1:
-        thin = min(range(len(sizes)), key=sizes.__getitem__)
-        if sizes[thin] >= minimum and len(groups) <= limit:
-            break
-        beside = [k for k in (thin - 1, thin + 1) if 0 <= k < len(groups)]
+    sizes: list[float] = np.asarray(size, dtype=np.float64).tolist()
+    n = len(sizes)
+    parents = [0] * n if parent is None else np.unique(np.asarray(parent), return_inverse=True)[1].tolist()
+    before, after = list(range(-1, n - 1)), list(range(1, n + 1))
+    absorbed = [False] * n
+    left, limit = n, n if at_most is None else max(at_most, 1)
+    heap = [(size_h, h) for h, size_h in enumerate(sizes)]
+    heapq.heapify(heap)
+    while left > 1 and (heap[0][0] < minimum or left > limit):
+        size_h, thin = heapq.heappop(heap)
+        if absorbed[thin] or size_h != sizes[thin]:
+            continue
+        beside = [k for k in (before[thin], after[thin]) if 0 <= k < n]
         other = min(beside, key=lambda k: (parents[k] != parents[thin], sizes[k], k))
         first, second = min(thin, other), max(thin, other)
         parents[first] = parents[other]
-        sizes[first] += sizes.pop(second)
-        groups[first] += groups.pop(second)
-        parents.pop(second)
-    joined = np.empty(sum(map(len, groups)), dtype=np.int64)
-    for k, members in enumerate(groups):
-        joined[members] = k
-    return joined
+        sizes[first] += sizes[second]
+        absorbed[second] = True
+        after[first] = after[second]
+        if after[second] < n:
+            before[after[second]] = first
+        heapq.heappush(heap, (sizes[first], first))
+        left -= 1
+    return np.cumsum(~np.array(absorbed, dtype=np.bool_)) - 1

@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csc_array
 
 from elec2water.errors import UsageError
 
@@ -227,10 +228,9 @@ def sum_by(codes: Integers, values: Floats, size: int) -> Floats:
     """Sum (n,) values, or each column of (n, P) values, by code: (size,) or (size, P)."""
     if values.ndim == 1:
         return np.bincount(codes, weights=values, minlength=size).astype(np.float64, copy=False)
-    sums = np.empty((size, values.shape[1]))
-    for k in range(values.shape[1]):
-        sums[:, k] = np.bincount(codes, weights=values[:, k], minlength=size)
-    return sums
+    n = codes.size
+    indicator = csc_array((np.ones(n), codes, np.arange(n + 1)), shape=(size, n))
+    return np.asarray(indicator @ values, dtype=np.float64)
 
 
 def sparse_plus_low_rank_variance(
@@ -253,6 +253,8 @@ def sparse_plus_low_rank_variance(
     -------
     (D,) array
     """
+    if domains.size == 1:
+        return design.variance_by_domain(own + shared @ loading[0], domains)
     applied = design.apply(shared)
     gram = shared.T @ applied
     cross = domains.sums(own[:, None] * applied)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -65,6 +65,16 @@ class _Sample:
     volume: Floats
     energy: Floats
     population: Floats
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One estimator of one kind of domain."""
+
+    domain: str
+    keys: Sequence[str]
+    estimator: str
+    result: Estimate
 
 
 def adjust_for_refusal(weights: ArrayLike, responded: ArrayLike, cells: ArrayLike | None = None) -> Floats:
@@ -172,14 +182,13 @@ def design_totals(
     joined = _joined_strata(strata, arrays[0])
     taken = _sample_of(arrays, population, joined[strata.codes])
     auxiliary = _auxiliary(strata, taken, None if prediction is None else np.asarray(prediction, dtype=np.float64))
-    tables = []
+    parts: list[_Part] = []
     for name, keys in domains.items():
         labels, codes = _keys(keys, population.size, name)
         by_ratio = _ratio_totals(taken, joined[strata.codes], codes, len(labels), ratio)
         by_greg = _greg_totals(taken, auxiliary, codes, len(labels))
-        tables += [_table(name, labels, "ratio", by_ratio), _table(name, labels, "greg", by_greg)]
-    table = pd.concat(tables, ignore_index=True)
-    return DesignEstimate(table, int(joined.max()) + 1, _collapse_findings(strata, joined, arrays[0], lang))
+        parts += [_Part(name, labels, "ratio", by_ratio), _Part(name, labels, "greg", by_greg)]
+    return DesignEstimate(_table(parts), int(joined.max()) + 1, _collapse_findings(strata, joined, arrays[0], lang))
 
 
 def gap_findings(
@@ -275,12 +284,16 @@ def _auxiliary(strata: Strata, taken: _Sample, prediction: Floats | None) -> Flo
 
 
 def _keys(keys: ArrayLike, n: int, name: str) -> tuple[list[str], Integers]:
-    column = pd.Series(np.asarray(keys, dtype=object))
+    column = keys if isinstance(keys, pd.Series) else pd.Series(np.asarray(keys))
     if len(column) != n:
         raise UsageError(f"survey: domain {name!r} has {len(column)} keys for {n} wells")
-    text = column.where(column.notna(), UNKNOWN).astype(str)
-    codes, labels = pd.factorize(text, sort=True)
-    return [str(label) for label in labels], codes.astype(np.int64)
+    found, values = pd.factorize(column)
+    labels = [str(value) for value in values]
+    if (found < 0).any():
+        found = np.where(found < 0, len(labels), found)
+        labels.append(UNKNOWN)
+    names, rank = np.unique(np.array(labels, dtype=str), return_inverse=True)
+    return names.tolist(), rank[found].astype(np.int64)
 
 
 def _ratio_totals(taken: _Sample, joined: Integers, codes: Integers, size: int, ratio: RatioKind) -> Estimate:
@@ -302,21 +315,24 @@ def _greg_totals(taken: _Sample, auxiliary: Floats, codes: Integers, size: int) 
     return Estimate(result.estimate, np.where(result.n_sample > 0, result.se, np.nan), result.n_sample)
 
 
-def _table(domain: str, labels: list[str], estimator: str, estimate: Estimate) -> pd.DataFrame:
+def _table(parts: Sequence[_Part]) -> pd.DataFrame:
+    sizes = [len(part.keys) for part in parts]
     return pd.DataFrame(
         {
-            "domain": pd.Series([domain] * len(labels), dtype="str"),
-            "key": pd.Series(labels, dtype="str"),
-            "estimator": pd.Series([estimator] * len(labels), dtype="str"),
-            "volume_m3": estimate.estimate,
-            "se_m3": estimate.se,
-            "n_sample": estimate.n_sample,
+            "domain": pd.Series(np.repeat([part.domain for part in parts], sizes), dtype="str"),
+            "key": pd.Series([key for part in parts for key in part.keys], dtype="str"),
+            "estimator": pd.Series(np.repeat([part.estimator for part in parts], sizes), dtype="str"),
+            "volume_m3": np.concatenate([part.result.estimate for part in parts]),
+            "se_m3": np.concatenate([part.result.se for part in parts]),
+            "n_sample": np.concatenate([part.result.n_sample for part in parts]),
         }
     )
 
 
 def _collapse_findings(strata: Strata, joined: Integers, rows: Integers, lang: str) -> Findings:
     counts = np.bincount(strata.codes[rows], minlength=joined.size)
+    if (counts >= _WELLS_A_RATIO).all():
+        return Findings.empty()
     names = strata.cells["stratum"].to_numpy(dtype=object)
     largest = {int(group): h for h, group in sorted(enumerate(joined), key=lambda pair: counts[pair[0]])}
     gone = [h for h in range(joined.size) if counts[h] < _WELLS_A_RATIO and largest[int(joined[h])] != h]
