@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from elec2water import ledger as ledger_module
 from elec2water.errors import ReleaseError
 from elec2water.ledger import (
     LEDGER_NAME,
@@ -81,6 +82,21 @@ def test_what_must_not_be_approved_is_refused(tmp_path):
     with pytest.raises(ValueError, match="time with its zone"):
         approve_release(ledger, "2026Q3", "r1", by="王工", at=NOON.replace(tzinfo=None))
     assert list_releases(ledger)["state"].tolist() == ["draft"]
+
+
+def test_of_two_approvals_at_once_one_is_told_it_came_late(tmp_path, monkeypatch):
+    path = open_ledger(tmp_path / LEDGER_NAME).path
+    record_release(open_ledger(path), release(tmp_path))
+    check = ledger_module._check_approvable
+
+    def check_while_another_approves(*arguments):
+        check(*arguments)
+        sql(path, "UPDATE releases SET state = 'approved', approved_by = '李工', approved_at = '2026-10-08'")
+
+    monkeypatch.setattr(ledger_module, "_check_approvable", check_while_another_approves)
+    with pytest.raises(LedgerError, match="by someone else at this moment"):
+        approve_release(open_ledger(path), "2026Q3", "r1", by="王工", at=NOON)
+    assert list_releases(open_ledger(path))["approved_by"].tolist() == ["李工"]
 
 
 def test_files_changed_since_they_were_entered_are_not_approved(tmp_path):

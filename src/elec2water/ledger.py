@@ -155,7 +155,9 @@ def approve_release(ledger: Ledger, quarter: str, release: str, *, by: str, at: 
     with ledger._transaction() as connection:
         _check_approvable(connection, ledger.path, quarter, release)
         approval = {"state": "approved", "approved_by": by.strip(), "approved_at": at.isoformat(timespec="seconds")}
-        connection.execute(_releases.update().where(_is(quarter, release), _DRAFT).values(approval))
+        done = connection.execute(_releases.update().where(_is(quarter, release), _DRAFT).values(approval))
+        if done.rowcount != 1:
+            raise LedgerError(f"{quarter} {release} was approved by someone else at this moment: list the releases.")
 
 
 def list_releases(ledger: Ledger) -> pd.DataFrame:
