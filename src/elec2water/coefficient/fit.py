@@ -284,7 +284,28 @@ def _levels(
     known = np.isfinite(window)
     count = known.sum(axis=1)
     reference = np.where(count > 0, np.where(known, window, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
-    return log_depth[:, np.isin(wanted, months)] - reference[:, None], np.exp(reference)
+    anomaly = log_depth[:, np.isin(wanted, months)] - reference[:, None]
+    return _share_movement(anomaly, wells), np.exp(reference)
+
+
+def _share_movement(anomaly: Floats, wells: pd.DataFrame) -> Floats:
+    """Give wells without a level of their own the mean movement of their township and aquifer, else township, else all."""
+    keys = [c for c in ("township", "aquifer") if c in wells.columns]
+    filled = anomaly.copy()
+    for k in range(len(keys), -1, -1):
+        blank = ~np.isfinite(filled)
+        if not blank.any():
+            break
+        group = wells.groupby(keys[:k], dropna=False, sort=True).ngroup().to_numpy() if k else np.zeros(len(wells), int)
+        known = np.isfinite(anomaly)
+        size = int(group.max()) + 1
+        for m in range(anomaly.shape[1]):
+            total = np.bincount(group, weights=np.where(known[:, m], anomaly[:, m], 0.0), minlength=size)
+            count = np.bincount(group, weights=known[:, m], minlength=size)
+            with np.errstate(invalid="ignore"):
+                mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+            filled[:, m] = np.where(blank[:, m], mean[group], filled[:, m])
+    return filled
 
 
 def _context(

@@ -94,6 +94,7 @@ class Blocks:
     quadratic: float
     log_det: float
     n: int
+    inverses: tuple[Floats, ...]  # S⁻¹ (w, n, n) of each group
 
 
 @dataclass(frozen=True)
@@ -140,11 +141,12 @@ def eliminate_wells(rows: Rows, groups: tuple[Group, ...], variances: WellVarian
     ones_row, y_row = np.empty(n), np.empty(n)
     moving_row = np.empty_like(rows.moving)
     cell_cell = np.zeros(n_cells * n_cells)
-    log_det = 0.0
+    log_det, inverses = 0.0, []
     for group in groups:
         S = well_covariance(group, rows, variances)
         inverse = np.linalg.inv(S)
         log_det += float(np.linalg.slogdet(S)[1].sum())
+        inverses.append(inverse)
         flat = group.rows.ravel()
         ones_row[flat] = inverse.sum(axis=2).ravel()
         y_row[flat] = np.einsum("wij,wj->wi", inverse, rows.y[group.rows]).ravel()
@@ -153,7 +155,8 @@ def eliminate_wells(rows: Rows, groups: tuple[Group, ...], variances: WellVarian
         pair = cell[:, :, None] * n_cells + cell[:, None, :]
         cell_cell += np.bincount(pair.ravel(), weights=inverse.ravel(), minlength=n_cells * n_cells)
     sums = _WellSums(ones_row, y_row, moving_row, cell_cell.reshape(n_cells, n_cells))
-    return _assemble(rows, sums, log_det)
+    J, h = _assemble(rows, sums)
+    return Blocks(J, h, float(rows.y @ y_row), log_det, n, tuple(inverses))
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ class _WellSums:
     cell_cell: Floats
 
 
-def _assemble(rows: Rows, sums: _WellSums, log_det: float) -> Blocks:
+def _assemble(rows: Rows, sums: _WellSums) -> tuple[Floats, Floats]:
     n_wells, n_cells = rows.n_wells, rows.n_cells
     p_static, p_moving = rows.static.shape[1], rows.moving.shape[1]
     starts = np.searchsorted(rows.well, np.arange(n_wells))
@@ -194,7 +197,7 @@ def _assemble(rows: Rows, sums: _WellSums, log_det: float) -> Blocks:
             np.bincount(rows.cell, weights=sums.y_row, minlength=n_cells),
         ]
     )
-    return Blocks(0.5 * (J + J.T), h, float(rows.y @ sums.y_row), log_det, rows.y.size)
+    return 0.5 * (J + J.T), h
 
 
 @dataclass(frozen=True)
@@ -226,6 +229,33 @@ def solve_shared(blocks: Blocks, prior: Prior) -> Solution:
         - float(b @ mean)
     )
     return Solution(mean, factor, log_likelihood)
+
+
+def variance_slopes(
+    rows: Rows, groups: tuple[Group, ...], variances: WellVariances, blocks: Blocks, solution: Solution, covariance: Floats
+) -> Floats:
+    """Slope of the log marginal likelihood along the log standard deviations of level, drift and error, (3,).
+
+    For ``S = Σ_k v_k A_k`` it is ``-v_k Σ_i [tr(S⁻¹A_k) - q'A_k q - tr(S⁻¹ X C X' S⁻¹ A_k)]`` with ``q = S⁻¹(y - Xθ̂)`` and ``C`` the
+    posterior covariance of θ (Rasmussen & Williams 2006, eq. 5.9, with θ integrated out).
+    """
+    residual = rows.y - rows.product(solution.mean)
+    X = rows.matrix()
+    XC = X @ covariance
+    slopes = np.zeros(3)
+    for group, inverse in zip(groups, blocks.inverses, strict=True):
+        w, n = group.rows.shape
+        spread = np.matmul(XC[group.rows], X[group.rows].transpose(0, 2, 1))
+        q = np.einsum("wij,wj->wi", inverse, residual[group.rows])
+        inner = inverse - q[:, :, None] * q[:, None, :] - inverse @ spread @ inverse
+        unit = WellVariances(0.0, 1.0, 0.0, variances.memory, variances.pump_share)
+        level = rows.level_scale[group.wells][:, None, None]
+        slopes[1] -= variances.drift * float((inner * unit.path(group.lag, np.zeros((1, 1, 1)))).sum())
+        unit = WellVariances(0.0, 0.0, 0.0, variances.memory, variances.pump_share)
+        slopes[0] -= variances.level * float((inner * unit.path(group.lag, level)).sum())
+        diagonal = np.diagonal(inner, axis1=1, axis2=2)
+        slopes[2] -= variances.error * float((diagonal * rows.scale[group.rows]).sum())
+    return slopes
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,27 @@ density (Rue, Martino & Chopin 2009, J. R. Statist. Soc. B 71, section 6.5).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
 Floats = NDArray[np.float64]
-LogDensity = Callable[[Floats], float]
+
+
+class Density(Protocol):
+    """A log density of the log standard deviations, unnormalised."""
+
+    def value(self, psi: Floats) -> float:
+        """Log density at ``psi`` (d,)."""
+
+    def with_slope(self, psi: Floats) -> tuple[float, Floats]:
+        """Log density and its gradient (d,)."""
+
+
 
 _RADIUS = 1.1  # f0 of Rue et al. (2009)
 _STEP = 0.08  # of the finite differences, on the scale of log standard deviations
@@ -32,37 +43,26 @@ class Nodes:
     log_density: Floats
 
 
-def find_mode(log_density: LogDensity, start: Floats) -> Floats:
+def find_mode(density: Density, start: Floats) -> Floats:
     """Mode of a smooth log density, by L-BFGS-B within ±6 of the start."""
+
+    def falling(psi: Floats) -> tuple[float, Floats]:
+        value, slope = density.with_slope(psi)
+        return -value, -slope
+
     bounds = [(s - _LIMIT, s + _LIMIT) for s in start]
-
-    def value_and_slope(psi: Floats) -> tuple[float, Floats]:
-        value = log_density(psi)
-        step = 1e-4
-        slope = [(log_density(psi + step * e) - value) / step for e in np.eye(psi.size)]
-        return -value, -np.asarray(slope)
-
     found = optimize.minimize(
-        value_and_slope, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-7, "gtol": 1e-2}
+        falling, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-9, "gtol": 1e-2}
     )
     return np.asarray(found.x, dtype=np.float64)
 
 
-def curvature(log_density: LogDensity, mode: Floats) -> Floats:
-    """Negative Hessian (d, d) of the log density by central differences."""
-    d, h = mode.size, _STEP
-    eye = h * np.eye(d)
-    centre = log_density(mode)
-    plus = np.array([log_density(mode + e) for e in eye])
-    minus = np.array([log_density(mode - e) for e in eye])
-    hessian = np.diag((plus + minus - 2 * centre) / h**2)
-    for i in range(d):
-        for j in range(i):
-            mixed = log_density(mode + eye[i] + eye[j]) + log_density(mode - eye[i] - eye[j])
-            hessian[i, j] = hessian[j, i] = (
-                (mixed - plus[i] - plus[j] - minus[i] - minus[j] + 2 * centre) / (2 * h**2)
-            )
-    return -hessian
+def curvature(density: Density, mode: Floats) -> Floats:
+    """Negative Hessian (d, d) of the log density, by central differences of its slope."""
+    steps = _STEP * np.eye(mode.size)
+    rows = [(density.with_slope(mode - e)[1] - density.with_slope(mode + e)[1]) / (2 * _STEP) for e in steps]
+    hessian = np.array(rows)
+    return np.asarray(0.5 * (hessian + hessian.T))
 
 
 def _corners(d: int) -> Floats:
@@ -90,23 +90,23 @@ def composite_design(d: int) -> tuple[Floats, Floats]:
     return points, weights
 
 
-def integrate(log_density: LogDensity, start: Floats) -> Nodes:
+def integrate(density: Density, start: Floats) -> Nodes:
     """Weighted nodes over a posterior of log standard deviations.
 
     Parameters
     ----------
-    log_density : callable
-        Unnormalised log posterior of ψ.
+    density : Density
+        Posterior of ψ.
     start : (d,)
         Where the search begins.
     """
-    mode = find_mode(log_density, start)
-    values, vectors = np.linalg.eigh(curvature(log_density, mode))
+    mode = find_mode(density, start)
+    values, vectors = np.linalg.eigh(curvature(density, mode))
     # A direction that neither data nor prior bends keeps the width of a weak prior instead of running away.
     axes = vectors / np.sqrt(np.maximum(values, 1.0))
     points, base = composite_design(mode.size)
     psi = mode + points @ axes.T
-    log_values = np.array([log_density(point) for point in psi])
+    log_values = np.array([density.value(point) for point in psi])
     log_weight = np.log(base) + log_values - log_values[0]
     weight = np.exp(log_weight - log_weight.max())
     keep = weight > 1e-6 * weight.max()

@@ -173,10 +173,10 @@ def fit_posterior(
     robust = rows
     for round_ in range(_ROBUST_ROUNDS):
         tell(f"fit: variances and pair weights, round {round_ + 1} of {_ROBUST_ROUNDS}")
-        start = nodes.find_mode(_log_density(robust, groups, layout), start)
+        start = nodes.find_mode(SdDensity(robust, groups, layout), start)
         robust = reweight(rows, robust, groups, layout, start, student_df)
     tell("fit: integrating over the variances")
-    found = nodes.integrate(_log_density(robust, groups, layout), start)
+    found = nodes.integrate(SdDensity(robust, groups, layout), start)
     solutions = [_solve(robust, groups, layout, psi)[0] for psi in found.psi]
     return Posterior(
         layout,
@@ -202,15 +202,33 @@ def _solve(rows: Rows, groups: tuple[Group, ...], layout: Layout, psi: Floats) -
     return gaussian.solve_shared(blocks, prior), prior, blocks
 
 
-def _log_density(rows: Rows, groups: tuple[Group, ...], layout: Layout) -> Callable[[Floats], float]:
-    centre = np.log([p.median for p in SD_PRIORS])
-    width = np.array([p.log_sd for p in SD_PRIORS])
+@dataclass(frozen=True)
+class SdDensity:
+    """Log posterior of the log standard deviations ψ, in the order of ``SD_NAMES``, all else integrated out."""
 
-    def log_density(psi: Floats) -> float:
-        solution = _solve(rows, groups, layout, psi)[0]
-        return solution.log_likelihood - 0.5 * float((((psi - centre) / width) ** 2).sum())
+    rows: Rows
+    groups: tuple[Group, ...]
+    layout: Layout
 
-    return log_density
+    def value(self, psi: Floats) -> float:
+        """Log density at ψ (6,)."""
+        return _solve(self.rows, self.groups, self.layout, psi)[0].log_likelihood + _sd_prior(psi)[0]
+
+    def with_slope(self, psi: Floats) -> tuple[float, Floats]:
+        """Log density and its gradient."""
+        solution, _, blocks = _solve(self.rows, self.groups, self.layout, psi)
+        covariance = solution.covariance()
+        sd = dict(zip(SD_NAMES, np.exp(psi), strict=True))
+        own = gaussian.variance_slopes(self.rows, self.groups, well_variances(psi), blocks, solution, covariance)
+        shared = self.layout.prior_slopes(sd, solution.mean, covariance)
+        prior, prior_slope = _sd_prior(psi)
+        slope = np.concatenate([own, [shared[name] for name in SD_NAMES[3:]]]) + prior_slope
+        return solution.log_likelihood + prior, slope
+
+
+def _sd_prior(psi: Floats) -> tuple[float, Floats]:
+    z = (psi - np.log([p.median for p in SD_PRIORS])) / np.array([p.log_sd for p in SD_PRIORS])
+    return -0.5 * float(z @ z), -z / np.array([p.log_sd for p in SD_PRIORS])
 
 
 def reweight(

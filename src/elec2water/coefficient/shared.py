@@ -137,6 +137,25 @@ class Layout:
         return Prior(self.prior_mean(), covariance, precision, log_det)
 
 
+    def prior_slopes(self, sd: dict[str, float], mean: Floats, covariance: Floats) -> dict[str, float]:
+        """Slope of the log marginal likelihood along the log of each estimated standard deviation of ``prior``.
+
+        ``-K + (θ̂'Ω⁻¹θ̂ + tr(Ω⁻¹C))/σ²`` for a family of K effects ``N(0, σ²Ω)`` with posterior mean θ̂ and covariance C.
+        """
+        slopes = dict.fromkeys(sd, 0.0)
+        for factor in self.factors:
+            if factor.variance:
+                start = self.factor_start(factor.name)
+                here = slice(start, start + len(factor.levels))
+                square = float(mean[here] @ mean[here] + np.trace(covariance[here, here]))
+                slopes[factor.variance] += square / sd[factor.variance] ** 2 - len(factor.levels)
+        cells = slice(self.cells_start, self.size)
+        unit = np.kron(np.linalg.inv(aquifer_correlation(len(self.aquifers))), np.linalg.inv(month_correlation(self.months)))
+        square = float(mean[cells] @ unit @ mean[cells] + (unit * covariance[cells, cells]).sum())
+        slopes["month"] += square / sd["month"] ** 2 - self.n_cells
+        return slopes
+
+
 @dataclass(frozen=True)
 class Prior:
     """Gaussian prior of θ: mean, covariance, precision and ``ln|covariance|``."""

@@ -101,7 +101,10 @@ class _Parts:
             meter_rel_u=coefficient.options.meter_rel_u,
             pair_error=v["error"],
         )
-        variance += _blank_variance(context, posterior) * ~sampled
+        # A meter's own bias is part of what its pairs say of the well, and months differ by more than the drift knows.
+        weight = _month_weight(np.nan_to_num(kwh))
+        own = measured.meter_rel_u**2 + v["error"] * (weight**2).sum(axis=1)
+        variance += np.where(sampled, own, _blank_variance(context, posterior))
         return cls(
             context.well_id,
             kwh,

@@ -18,11 +18,13 @@ _WHOLE_MONTH = 0.98
 class MeasuredMonths:
     """Measured volume of wells and months, (N, M) with NaN where a month is not wholly measured.
 
-    ``own_error`` (N,) is the relative variance of the measured volume that belongs to the well's water meter alone.
+    ``meter_rel_u`` (N,) is the relative standard uncertainty of each well's water meter, ``own_error`` (N,) the relative variance of
+    the measured volume that belongs to the well alone.
     """
 
     volume_m3: Floats
     energy_kwh: Floats
+    meter_rel_u: Floats
     own_error: Floats
 
 
@@ -64,9 +66,9 @@ def measured_months(
     total = np.where(whole, volume, 0.0).sum(axis=1)
     repeat = pair_error * np.where(whole, squares, 0.0).sum(axis=1) / np.where(total > 0, total, 1.0) ** 2
     u = np.full(n_wells, meter_rel_u)
-    stated = np.isfinite(pairs.meter_rel_u)
-    u[pairs.well[stated]] = pairs.meter_rel_u[stated]
-    return MeasuredMonths(np.where(whole, volume, np.nan), np.where(whole, energy, np.nan), u**2 + repeat)
+    stated = np.isfinite(measured.meter_rel_u)
+    u[measured.well[stated]] = measured.meter_rel_u[stated]
+    return MeasuredMonths(np.where(whole, volume, np.nan), np.where(whole, energy, np.nan), u, u**2 + repeat)
 
 
 def _overlap_days(pairs: Measurements, month: np.datetime64) -> Floats:
