@@ -117,13 +117,21 @@ class Findings:
     @classmethod
     def empty(cls) -> Findings:
         """Give a table with no finding."""
-        return cls(pd.DataFrame({name: [] for name in COLUMNS}))
+        return _none()
 
     @classmethod
     def concat(cls, parts: Iterable[Findings]) -> Findings:
         """Join many tables at once (``+`` joins two)."""
-        frames = [part._frame for part in parts if part.count]
-        return cls(pd.concat(frames, ignore_index=True)) if frames else cls.empty()
+        some = [part for part in parts if part.count]
+        if len(some) < 2:
+            return some[0] if some else cls.empty()
+        return cls._of_typed(_sorted(pd.concat([part._frame for part in some], ignore_index=True)))
+
+    @classmethod
+    def _of_typed(cls, frame: pd.DataFrame) -> Findings:
+        made = object.__new__(cls)
+        made._frame = frame
+        return made
 
     def __add__(self, other: Findings) -> Findings:
         return Findings.concat([self, other])
@@ -160,7 +168,7 @@ class Findings:
         keep = np.ones(len(self._frame), dtype=bool)
         for column, value in values.items():
             keep &= self._frame[column].eq(value).to_numpy(dtype=bool)
-        return Findings(self._frame[keep])
+        return self if keep.all() else Findings._of_typed(self._frame[keep].reset_index(drop=True))
 
     def summary(self) -> pd.DataFrame:
         """Count by rule and table.
@@ -188,6 +196,11 @@ class Findings:
         counts = self._frame["severity"].value_counts()
         head = ", ".join(f"{counts.get(name, 0)} {name}" for name in SEVERITIES)
         return f"<p><b>Findings</b>: {head}</p>" + self.summary().to_html(index=False, border=0)
+
+
+@cache
+def _none() -> Findings:
+    return Findings(pd.DataFrame({name: [] for name in COLUMNS}))
 
 
 def findings_of(
@@ -237,6 +250,8 @@ def findings_of(
         "observed": observed, "limit": limit, **values,
     }  # fmt: skip
     size = _common_length(fields)
+    if size == 0:
+        return Findings.empty()
     columns = {name: _broadcast(value, size) for name, value in fields.items()}
     template = entry.template(lang)
     names = list(columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,9 @@ from elec2water.tables import parse
 from elec2water.tables.typed import DATE_TYPES, TEXT_TYPES, TypedTable, Values
 
 if TYPE_CHECKING:
-    from elec2water.tables.headings import Heading
-    from elec2water.tables.context import Context
     from elec2water.tables.container import RawTable
+    from elec2water.tables.context import Context
+    from elec2water.tables.headings import Heading
 
 _LOOKS_LIKE_CODE = r"^0[0-9]|^[+-]?[0-9]{16,}"
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,6 @@ import pyarrow.parquet
 
 from elec2water.findings import Findings
 from elec2water.tables import workbook
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from elec2water.tables.context import Context
@@ -90,16 +90,23 @@ def read_raw(path: Path, sheet: str | None, context: Context, count_headings: He
 
 
 def _read_parquet(path: Path, context: Context) -> RawTable:
+    """Read column by column, text as dictionary codes at once: the plain text of one column only is held in memory."""
     try:
         file = pyarrow.parquet.ParquetFile(path)
-        texts = [f.name for f in file.schema_arrow if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
-        table = pyarrow.parquet.read_table(path, read_dictionary=texts, partitioning=None)
+        names = tuple(file.schema_arrow.names)
+        columns = tuple(_coded(file.read(columns=[name]).column(0)) for name in names)
     except (pa.ArrowException, OSError) as error:
         raise context.refuse("FILE_BROKEN", observed=_one_line(error)) from error
-    if table.num_rows == 0:
-        raise context.refuse("NO_ROWS", observed="0")
-    columns = tuple(_combined(column) for column in table.unify_dictionaries().columns)
-    return RawTable(tuple(table.column_names), columns, np.arange(2, table.num_rows + 2))
+    size = file.metadata.num_rows
+    if size == 0:
+        raise context.refuse("NO_ROWS", observed=0)
+    return RawTable(names, columns, np.arange(2, size + 2))
+
+
+def _coded(column: pa.ChunkedArray) -> pa.Array:
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column = column.dictionary_encode()
+    return _combined(column)
 
 
 def _combined(column: pa.ChunkedArray) -> pa.Array:

@@ -8,10 +8,10 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 from elec2water import schema
 from elec2water.findings import Findings
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from elec2water.tables.context import Context

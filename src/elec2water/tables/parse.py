@@ -106,7 +106,10 @@ def tidy(text: pa.Array, *, compatible: bool = True) -> pa.Array:
         if compatible:
             text = pc.utf8_normalize(text, form="NFKC")
         text = pc.replace_substring_regex(text, pattern=_INVISIBLE, replacement="")
-    return pc.replace_substring_regex(pc.utf8_trim_whitespace(text), pattern=r"^'(.)", replacement=r"\1")
+    text = pc.utf8_trim_whitespace(text)
+    if pc.any(pc.starts_with(text, "'")).as_py():
+        text = pc.replace_substring_regex(text, pattern=r"^'(.)", replacement=r"\1")
+    return text
 
 
 def parse_text(column: pa.Array, kind: str, *, words: str = "", null_kind: str = "") -> Parsed:
@@ -144,6 +147,8 @@ def parse_text(column: pa.Array, kind: str, *, words: str = "", null_kind: str =
             blank = pc.or_(blank, pc.invert(known))
     changed = np.not_equal(_mask(pc.not_equal(clean, coded.values)), _mask(blank)) & ~_mask(blank)
     normalised = 0 if words else int(coded.spread(changed, missing=False).sum())
+    if not (_mask(blank).any() or _mask(pc.not_equal(clean, coded.values)).any()):
+        return Parsed(_as_dictionary(coded.codes, coded.values), wrong)
     values = pc.if_else(blank, pa.scalar(None, pa.string()), clean)
     return Parsed(_recoded(coded, values), wrong, normalised)
 
@@ -153,7 +158,11 @@ def _recoded(coded: Coded, values: pa.Array) -> pa.DictionaryArray:
     encoded = _dictionary(values)
     inner = np.asarray(encoded.indices.fill_null(-1)).astype(np.int64)
     codes = coded.spread(inner, missing=-1)
-    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0).cast(pa.int32()), encoded.dictionary)
+    return _as_dictionary(codes, encoded.dictionary)
+
+
+def _as_dictionary(codes: npt.NDArray[np.int64], values: pa.Array) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32), mask=codes < 0), values)
 
 
 def _dictionary(values: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,6 @@ from elec2water.tables.relations import relate
 from elec2water.tables.rows import drop_non_records
 from elec2water.tables.typed import TypedTable, concat
 from elec2water.tables.validate import validate
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from elec2water.config import Config

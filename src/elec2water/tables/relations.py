@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,6 @@ import pyarrow.compute as pc
 
 from elec2water.findings import Findings
 from elec2water.tables.context import Context
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from elec2water.tables.typed import TypedTable
@@ -100,30 +100,43 @@ def _unknown_permits(tables: Mapping[str, TypedTable], context: Context) -> Find
     return context.finding("PERMIT_NOT_FOUND", **wells.place(at), observed=wells.text("permit_no", at))
 
 
+def _places(keys: pa.Array, values: pa.Array) -> npt.NDArray[np.int64]:
+    """Give the place of every key among the values, −1 where it is not one of them."""
+    return np.asarray(pc.fill_null(pc.index_in(keys, value_set=values), -1)).astype(np.int64)
+
+
+def _reversed(places: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
+    """Turn the map of distinct keys into distinct values around, without looking anything up again."""
+    back = np.full(size, -1, dtype=np.int64)
+    known = np.flatnonzero(places >= 0)
+    back[places[known]] = known
+    return back
+
+
 def _links(tables: Mapping[str, TypedTable], contexts: Mapping[str, Context]) -> list[Findings]:
     """Follow the energy: readings → meters → wells, and back."""
     if "readings" not in tables:
         return []
     readings, wells = tables["readings"], tables["wells"]
     links = tables.get("meters")
-    linked = links.distinct("meter_id") if links is not None else wells.distinct("well_id")
+    meters = wells.distinct("well_id") if links is None else links.distinct("meter_id")
+    read_meters = readings.distinct("meter_id")
+    places = _places(read_meters, meters)
     energy = _energy_by_meter(readings)
     first = _first_rows(readings, "meter_id")
-    at = np.flatnonzero((first >= 0) & ~_known(readings.distinct("meter_id"), linked))
-    stray = readings.distinct("meter_id").take(pa.array(at))
-    found = [
-        contexts["readings"].finding(
-            "ORPHAN_READING", **readings.place(first[at]), observed=energy[at], candidate=_hints(stray, linked)
-        )
-    ]
+    at = np.flatnonzero((first >= 0) & (places < 0))
+    hints = _hints(read_meters.take(pa.array(at)), meters)
+    where = readings.place(first[at])
+    found = [contexts["readings"].finding("ORPHAN_READING", **where, observed=energy[at], candidate=hints)]
+    back = _reversed(places, len(meters))
+    meter_energy = np.append(energy, np.nan)[back]
     if links is None:
-        supplied = readings.distinct("meter_id")
-        per_well = _at_wells(wells, supplied, energy)
-    else:
-        found += _link_findings(readings, links, wells, contexts, energy)
-        supplied = links.distinct("well_id")
-        per_well = _well_energy(readings, links, wells, energy)
-    return [*found, *_well_findings(wells, supplied, per_well, contexts["wells"])]
+        return found + _well_findings(wells, back >= 0, meter_energy, contexts["wells"])
+    registry = _places(links.distinct("well_id"), wells.distinct("well_id"))
+    found += _link_findings(links, registry, wells.distinct("well_id"), back, meter_energy, contexts["meters"])
+    to_link = _reversed(registry, len(wells.distinct("well_id")))
+    per_well = np.append(_well_energy(links, meter_energy), np.nan)[to_link]
+    return found + _well_findings(wells, to_link >= 0, per_well, contexts["wells"])
 
 
 def _energy_by_meter(readings: TypedTable) -> npt.NDArray[np.float64]:
@@ -136,60 +149,40 @@ def _energy_by_meter(readings: TypedTable) -> npt.NDArray[np.float64]:
     return np.asarray(np.where(billed, total, np.nan), dtype=np.float64)
 
 
-def _look_up(keys: pa.Array, values: pa.Array, numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    place = np.asarray(pc.index_in(keys, value_set=values).fill_null(-1)).astype(np.int64)
-    return np.append(numbers, np.nan)[place]
-
-
-def _at_wells(wells: TypedTable, supplied: pa.Array, energy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return _look_up(wells.distinct("well_id"), supplied, energy)
-
-
-def _well_energy(
-    readings: TypedTable, links: TypedTable, wells: TypedTable, energy: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Sum the kWh of the meters linked to each distinct well (a shared meter counts whole for each of its wells)."""
-    meter_energy = _look_up(links.distinct("meter_id"), readings.distinct("meter_id"), energy)
+def _well_energy(links: TypedTable, meter_energy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Sum the kWh of the meters of each distinct linked well (a shared meter counts whole for each of its wells)."""
     meter, well = links.codes("meter_id"), links.codes("well_id")
     use = (meter >= 0) & (well >= 0)
-    total = np.bincount(
-        well[use], weights=np.nan_to_num(meter_energy)[meter[use]], minlength=len(links.distinct("well_id"))
-    )
-    return _look_up(wells.distinct("well_id"), links.distinct("well_id"), np.asarray(total, dtype=np.float64))
+    weights = np.nan_to_num(meter_energy)[meter[use]]
+    return np.asarray(np.bincount(well[use], weights=weights, minlength=len(links.distinct("well_id"))), np.float64)
 
 
 def _link_findings(
-    readings: TypedTable,
     links: TypedTable,
-    wells: TypedTable,
-    contexts: Mapping[str, Context],
-    energy: npt.NDArray[np.float64],
+    registry: npt.NDArray[np.int64],
+    known_wells: pa.Array,
+    back: npt.NDArray[np.int64],
+    meter_energy: npt.NDArray[np.float64],
+    context: Context,
 ) -> list[Findings]:
-    meter_energy = _look_up(links.distinct("meter_id"), readings.distinct("meter_id"), energy)
-    registry = wells.distinct("well_id")
-    well_known = np.append(_known(links.distinct("well_id"), registry), True)[links.codes("well_id")]
-    at = np.flatnonzero(~well_known)
-    kwh = np.append(meter_energy, np.nan)[links.codes("meter_id")]
-    names = links.columns["well_id"].take(pa.array(at)).cast(pa.string())
-    found = [
-        contexts["meters"].finding(
-            "ORPHAN_METER", **links.place(at), observed=kwh[at], candidate=_hints(names, registry)
-        )
-    ]
+    at = np.flatnonzero(np.append(registry, 0)[links.codes("well_id")] < 0)
+    kwh = np.append(meter_energy, np.nan)[links.codes("meter_id")[at]]
+    hints = _hints(links.columns["well_id"].take(pa.array(at)).cast(pa.string()), known_wells)
     first = _first_rows(links, "meter_id")
-    silent = np.flatnonzero((first >= 0) & ~_known(links.distinct("meter_id"), readings.distinct("meter_id")))
-    found.append(contexts["meters"].finding("LINK_WITHOUT_READINGS", **links.place(first[silent])))
-    return found
+    silent = np.flatnonzero((first >= 0) & (back < 0))
+    return [
+        context.finding("ORPHAN_METER", **links.place(at), observed=kwh, candidate=hints),
+        context.finding("LINK_WITHOUT_READINGS", **links.place(first[silent])),
+    ]
 
 
 def _well_findings(
-    wells: TypedTable, supplied: pa.Array, energy: npt.NDArray[np.float64], context: Context
+    wells: TypedTable, served: npt.NDArray[np.bool_], energy: npt.NDArray[np.float64], context: Context
 ) -> list[Findings]:
     codes = wells.codes("well_id")
-    has_meter = np.append(_known(wells.distinct("well_id"), supplied), True)[codes]
     electric = ~wells.equals_word("power_source", "diesel", "solar")
     closed = wells.equals_word("status", "sealed", "abandoned")
-    without = np.flatnonzero(~has_meter & electric & ~closed)
+    without = np.flatnonzero(~np.append(served, values=True)[codes] & electric & ~closed)
     kwh = np.append(energy, np.nan)[codes]
     inactive = np.flatnonzero(closed & (kwh > 0))
     return [

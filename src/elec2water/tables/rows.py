@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +14,13 @@ import pyarrow.compute as pc
 from elec2water import schema
 from elec2water.findings import Findings
 from elec2water.tables.parse import encode, tidy
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from elec2water.tables.headings import Heading
-    from elec2water.tables.context import Context
     from elec2water.tables.container import RawTable
+    from elec2water.tables.context import Context
+    from elec2water.tables.headings import Heading
 
+_GAP = r"\s*"
 _RULES = ("BLANK_ROWS_DROPPED", "TOTAL_ROWS_DROPPED", "NOTE_ROWS_DROPPED")
 
 
@@ -68,21 +69,22 @@ def _key_column(headings: tuple[Heading | None, ...], table: str) -> int:
 
 
 def _may_be_no_record(cells: pa.Array) -> npt.NDArray[np.bool_]:
+    """Look at the key column alone, cheaply: blank, or beginning as totals and notes do."""
     coded = encode(cells)
-    text = _squeezed(coded.values)
-    total = pc.is_in(text, value_set=pa.array(list(schema.words("total_row")), pa.string()))
-    note = pc.match_substring_regex(text, _starts_with("note_row"))
-    return coded.spread(
-        np.asarray(pc.or_(pc.or_(total, note), pc.equal(text, "")).fill_null(fill_value=True)), missing=True
-    )
+    match = pc.match_substring_regex(coded.values, _LOOSE, ignore_case=True)
+    return coded.spread(np.asarray(pc.fill_null(match, fill_value=True)), missing=True)
 
 
 def _squeezed(text: pa.Array) -> pa.Array:
     return pc.utf8_lower(pc.replace_substring_regex(tidy(text), pattern=r"\s+", replacement=""))
 
 
-def _starts_with(kind: str) -> str:
-    return "^(" + "|".join(map(re.escape, schema.words(kind))) + ")"
+def _starts_with(kind: str, gap: str = "") -> str:
+    words = (gap.join(map(re.escape, word)) for word in schema.words(kind))
+    return "(" + "|".join(words) + ")"
+
+
+_LOOSE = rf"^[\s\x{{A0}}\x{{3000}}\x{{200B}}]*($|{_starts_with('total_row', _GAP)}|{_starts_with('note_row', _GAP)})"
 
 
 def _kinds(raw: RawTable, at: npt.NDArray[np.int64]) -> npt.NDArray[np.int8]:
@@ -99,7 +101,7 @@ def _kinds(raw: RawTable, at: npt.NDArray[np.int64]) -> npt.NDArray[np.int8]:
         blank &= empty
         filled += ~empty
         total |= coded.spread(np.asarray(pc.is_in(text, value_set=totals)), missing=False)
-        starts = pc.match_substring_regex(text, _starts_with("note_row"))
+        starts = pc.match_substring_regex(text, "^" + _starts_with("note_row"))
         note |= coded.spread(np.asarray(starts.fill_null(fill_value=False)), missing=False)
     kinds = np.full(len(at), -1, dtype=np.int8)
     kinds[note & (filled <= 4)] = 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,6 @@ import pandas as pd
 from elec2water import schema
 from elec2water.findings import Findings
 from elec2water.tables.typed import TypedTable
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from elec2water.tables.context import Context
@@ -48,26 +48,34 @@ def validate(table: TypedTable, context: Context) -> Checked:
     return table, found
 
 
-def groups(*codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Give every distinct combination of some codes (−1 counts as a value) a number.
+def combine(*codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Give rows with the same codes the same number, others another (−1 counts as a code).
 
     Examples
     --------
-    >>> groups(np.array([0, 0, 1]), np.array([5, 5, 5])).tolist()
-    [0, 0, 1]
+    >>> combine(np.array([0, 0, 1]), np.array([5, 5, 5])).tolist()
+    [13, 13, 20]
     """
     combined = codes[0] + 1
     for code in codes[1:]:
-        shifted = code + 1
-        width = int(shifted.max(initial=0)) + 1
+        width = int(code.max(initial=-1)) + 2
         if int(combined.max(initial=0)) + 1 > (1 << 62) // width:
             combined = pd.factorize(combined)[0].astype(np.int64)
-        combined = combined * width + shifted
-    return pd.factorize(combined)[0].astype(np.int64)
+        combined = combined * width + (code + 1)
+    return combined
 
 
-def _repeated(key: npt.NDArray[np.int64]) -> Mask:
-    return np.bincount(key, minlength=1)[key] > 1
+def repeated(key: npt.NDArray[np.int64]) -> Mask:
+    """Tell which values occur more than once; sorting is the fast way to see that none does.
+
+    Examples
+    --------
+    >>> repeated(np.array([4, 7, 4])).tolist()
+    [True, False, True]
+    """
+    ordered = np.sort(key)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    return np.isin(key, twice) if len(twice) else np.zeros(len(key), dtype=bool)
 
 
 def _key_names(table: TypedTable) -> list[str]:
@@ -87,11 +95,11 @@ def _drop_copies(table: TypedTable, context: Context) -> Checked:
     names = _key_names(table)
     if not names or len(table) < 2:
         return table, Findings.empty()
-    suspects = np.flatnonzero(_repeated(groups(*(table.codes(name) for name in names))))
+    suspects = np.flatnonzero(repeated(combine(*(table.codes(name) for name in names))))
     if len(suspects) == 0:
         return table, Findings.empty()
     part = table.keep(_mask_of(suspects, len(table)))
-    copies = suspects[pd.Series(groups(*(part.codes(name) for name in part.columns))).duplicated().to_numpy()]
+    copies = suspects[pd.Series(combine(*(part.codes(name) for name in part.columns))).duplicated().to_numpy()]
     if len(copies) == 0:
         return table, Findings.empty()
     found = context.finding("DUPLICATE_ROW", **table.place(copies))
@@ -130,7 +138,7 @@ def _unique_ids(rule: str) -> Callable[[TypedTable, Context], Checked]:
     def check(table: TypedTable, context: Context) -> Checked:
         names = [*_key_names(table), *(["valid_from"] if table.table == "permits" else [])]
         there = [name for name in names if name in table]
-        mask = _repeated(groups(*(table.codes(name) for name in there))) & ~table.is_blank(there[0])
+        mask = repeated(combine(*(table.codes(name) for name in there))) & ~table.is_blank(there[0])
         return _mark(table, context, rule, mask, observed=_all_text(table, there[0]))
 
     return check
@@ -239,14 +247,14 @@ def _pair_overlaps(table: TypedTable, context: Context) -> Checked:
     out = ("energy_kwh", "volume_m3")
     usable = np.flatnonzero(~np.isnan(table.numbers("energy_kwh")) & ~table.is_blank("well_id"))
     kind = table.codes("kind") if "kind" in table else np.zeros(len(table), np.int64)
-    key = groups(table.codes("well_id"), kind)[usable]
+    key = combine(table.codes("well_id"), kind)[usable]
     start, end = (table.dates(name)[usable].astype(np.int64) for name in ("start", "end"))
     order = np.lexsort((end, start, key))
-    span = int(end.max(initial=0) - start.min(initial=0)) + 1
-    running = np.maximum.accumulate(end[order] + key[order] * span) if len(order) else end
+    # one timeline: every well and kind is shifted past the one before, so that a running maximum never reaches back
+    shift = pd.factorize(key[order])[0] * (int(end.max(initial=0) - start.min(initial=0)) + 1)
+    latest_end = np.maximum.accumulate(end[order] + shift)
     overlaps = np.zeros(len(table), dtype=bool)
-    late = (start[order][1:] + key[order][1:] * span < running[:-1]) & (key[order][1:] == key[order][:-1])
-    overlaps[usable[order[1:][late]]] = True
+    overlaps[usable[order[1:][(start[order] + shift)[1:] < latest_end[:-1]]]] = True
     return _mark(table, context, "PAIR_OVERLAP", overlaps, leave_out=out, period=_period(table))
 
 

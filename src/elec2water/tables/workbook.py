@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import python_calamine
 
 from elec2water.findings import Findings
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from elec2water.tables.context import Context
