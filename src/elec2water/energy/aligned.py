@@ -43,7 +43,7 @@ def add_whole_months(cells: Cells, billing: Intervals, epochs: Epochs, blocked: 
     good &= holder[cell] == np.arange(len(cell), dtype=np.int32)
     orderly = ~blocked & (np.diff(epochs.first) == 1)
     orderly[billing.meter[~good]] = False
-    holder = holder.reshape(len(blocked), -1)
+    holder = holder.reshape(len(blocked), len(axis.days))
     everything = bool(orderly.all())
     holder = holder if everything else holder[orderly]
     row = slice(None) if everything and len(blocked) == len(cells.kwh) else epochs.first[:-1][orderly]

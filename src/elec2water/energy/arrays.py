@@ -67,6 +67,48 @@ def positions(ids: pd.Series[Any] | pd.Index[Any], among: pd.Series[Any] | pd.In
     return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
+def codes(ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
+    """Give ids numbers in the order in which they first occur.
+
+    Exports list the same meters month after month, or all months of a meter one after the other; both are recognised
+    by comparing neighbours, so that a million names are hashed and not twelve million.
+
+    Parameters
+    ----------
+    ids : pandas.Series, length n
+        Text, may be blank.
+
+    Returns
+    -------
+    code : numpy.ndarray, shape (n,)
+        ``int64``, -1 where blank.
+    names : pandas.Index
+        The distinct ids, by code.
+    """
+    values = pa.chunked_array([pa.array(ids.astype("str"), type=pa.large_string(), from_pandas=True)]).combine_chunks()
+    n = len(values)
+    if n > 1 and values.null_count == 0:
+        block = _block_length(values)
+        if block < n:
+            code, names = pd.factorize(ids.iloc[:block])
+            return np.resize(np.asarray(code, dtype=np.int64), n), pd.Index(names)
+        heads = np.append(True, pc.not_equal(values[1:], values[:-1]).to_numpy(zero_copy_only=False))
+        if 2 * np.count_nonzero(heads) < n:
+            code, names = pd.factorize(ids[heads])
+            length = np.diff(np.append(np.flatnonzero(heads), n))
+            return np.repeat(np.asarray(code, dtype=np.int64), length), pd.Index(names)
+    code, names = pd.factorize(ids)
+    return np.asarray(code, dtype=np.int64), pd.Index(names)
+
+
+def _block_length(values: pa.Array) -> int:
+    """Give the length of the block of ids that the list repeats, or the length of the list."""
+    again = pc.index(values[1:], values[0]).as_py() + 1
+    if again > 1 and pc.all(pc.equal(values[again:], values[:-again])).as_py():
+        return int(again)
+    return len(values)
+
+
 def runs(counts: Ints) -> tuple[Ints, Ints]:
     """Count through runs laid end to end.
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from elec2water.calendar_ import Months
 from elec2water.energy.aligned import add_whole_months
-from elec2water.energy.arrays import Bools, numbers
+from elec2water.energy.arrays import Bools, codes, numbers
 from elec2water.energy.cells import Cells
 from elec2water.energy.checks import coverage_findings, link_findings, over_capacity, without_energy
 from elec2water.energy.forms import Forms, sort_out
@@ -19,7 +19,7 @@ from elec2water.energy.monthly import MonthlyEnergy, month_range
 from elec2water.energy.periods import SHAPE_PER_DAY, Axis, DailyProfile, Pieces, cut, daily_profile, spread
 from elec2water.energy.registers import differences, energy_of, of_intervals, without_bridged_estimates
 from elec2water.energy.registry import Registry, registry_of
-from elec2water.energy.reporter import Reporter
+from elec2water.energy.reporter import NOTHING, Reporter, together
 from elec2water.energy.wells import cells_of_wells
 from elec2water.errors import UsageError
 from elec2water.findings import Findings
@@ -70,11 +70,11 @@ def monthly_energy(
     _require(readings, "readings", "meter_id")
     if len(meters):
         _require(meters, "meters", "meter_id", "well_id")
-    code, read_ids = pd.factorize(readings["meter_id"])
-    registry, found = registry_of(wells, meters, pd.Index(read_ids), lang)
+    code, read_ids = codes(readings["meter_id"])
+    registry, found = registry_of(wells, meters, read_ids, lang)
     reporter = Reporter(registry.meter_id, _file(readings), _file(meters), lang)
     epochs = epochs_of(registry.links, numbers(wells, "pump_power_kw"), numbers(wells, "irrigated_area_mu"))
-    forms = sort_out(readings, np.asarray(code, dtype=np.int64))
+    forms = sort_out(readings, code)
     axis = Axis.of(_months_around(months, forms))
     gathered, seen = _gather(forms, registry, epochs, axis, reporter)
     of_wells = cells_of_wells(gathered.cells, epochs, len(wells), axis, gathered.profile.shape_per_day)
@@ -89,7 +89,7 @@ def monthly_energy(
         over_capacity(energy, wells, lang),
         without_energy(energy, wells, lang),
     ]
-    return energy, Findings.concat(parts)
+    return energy, together(*parts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,13 +129,13 @@ def _settled(forms: Forms, rest: Bools, registry: Registry, reporter: Reporter) 
     moved, fallen = usable(moved, reporter)
     moved, stated_twice = _where_not_billed(moved, billing, reporter)
     parts = [unusable, repeated, merged, overlaps, repeated_reads, bridged, registers, fallen, stated_twice]
-    return Intervals.concat([billing, moved]).in_order(), Findings.concat(parts)
+    return Intervals.concat([billing, moved]).in_order(), together(*parts)
 
 
 def _where_not_billed(moved: Intervals, billing: Intervals, reporter: Reporter) -> tuple[Intervals, Findings]:
     """Leave out register differences of days for which the same meter has billed energy."""
     if not len(billing) or not len(moved):
-        return moved, Findings.empty()
+        return moved, NOTHING
     base = min(int(billing.start.min()), int(moved.start.min()))
     span = max(int(billing.end.max()), int(moved.end.max())) - base + 1
     starts = np.sort(billing.meter * span + billing.start - base)

@@ -13,7 +13,7 @@ from elec2water.energy.monthly import MonthlyEnergy
 from elec2water.energy.periods import Axis
 from elec2water.energy.registers import CAPACITY_MARGIN, HOURS_PER_DAY
 from elec2water.energy.registry import Registry
-from elec2water.energy.reporter import Reporter
+from elec2water.energy.reporter import NOTHING, Reporter, together
 from elec2water.findings import Findings, findings_of
 
 _OFF_GRID = ("diesel", "solar")
@@ -64,7 +64,7 @@ def link_findings(
         reporter.of_meters("SHARED_METER", split, observed=total[split]),
         _several_meters(wells, epochs, reporter.lang),
     ]
-    return Findings.concat(parts)
+    return together(*parts)
 
 
 def coverage_findings(
@@ -73,7 +73,7 @@ def coverage_findings(
     """Report, month by month, the energy of wells whose month is read too little to be known (``PARTIAL_MONTH``)."""
     months, wells, energy = [], [], []
     if not np.isnan(of_wells.kwh[:, asked]).any():
-        return Findings.empty()
+        return NOTHING
     for month in range(asked.start, asked.stop):
         lost = np.isnan(of_wells.kwh[epochs.well, month]) & (cells.days[epochs.epoch, month] > 0)
         if lost.any():
@@ -81,7 +81,7 @@ def coverage_findings(
             wells.append(len(np.unique(epochs.well[lost])))
             energy.append(float(epochs.share[lost] @ cells.kwh[epochs.epoch[lost], month]))
     if not months:
-        return Findings.empty()
+        return NOTHING
     return findings_of(
         "PARTIAL_MONTH",
         table="readings",
@@ -116,7 +116,7 @@ def over_capacity(energy: MonthlyEnergy, wells: pd.DataFrame, lang: str) -> Find
     hours = days_in_month(energy.months) * HOURS_PER_DAY
     well, month = np.nonzero(energy.kwh > most * (hours * CAPACITY_MARGIN))
     if not len(well):
-        return Findings.empty()
+        return NOTHING
     return findings_of(
         "OVER_CAPACITY",
         table="readings",
@@ -130,16 +130,17 @@ def over_capacity(energy: MonthlyEnergy, wells: pd.DataFrame, lang: str) -> Find
 
 def without_energy(energy: MonthlyEnergy, wells: pd.DataFrame, lang: str) -> Findings:
     """Report wells in use and on the grid of which no month's energy is known (``WELL_WITHOUT_ENERGY``)."""
-    expected = ~np.isin(texts(wells, "power_source"), _OFF_GRID) & ~np.isin(texts(wells, "status"), _OUT_OF_USE)
-    bare = np.flatnonzero(expected & ~np.isfinite(energy.kwh).any(axis=1))
+    unknown = wells.iloc[np.flatnonzero(~np.isfinite(energy.kwh).any(axis=1))]
+    off_grid = np.isin(texts(unknown, "power_source"), _OFF_GRID)
+    bare = unknown.iloc[np.flatnonzero(~off_grid & ~np.isin(texts(unknown, "status"), _OUT_OF_USE))]
     if not len(bare):
-        return Findings.empty()
+        return NOTHING
     return findings_of(
         "WELL_WITHOUT_ENERGY",
         table="wells",
         file=str(wells.attrs.get("file", "")),
-        row=wells.index.to_numpy()[bare],
-        well_id=energy.well_id[bare],
+        row=bare.index.to_numpy(),
+        well_id=bare["well_id"].to_numpy(dtype=object),
         period=f"{energy.months[0]}/{energy.months[-1]}",
         lang=lang,
     )
@@ -148,12 +149,12 @@ def without_energy(energy: MonthlyEnergy, wells: pd.DataFrame, lang: str) -> Fin
 def _several_meters(wells: pd.DataFrame, epochs: Epochs, lang: str) -> Findings:
     n_wells = len(wells)
     if not np.any(np.bincount(epochs.well, minlength=1) > 1):
-        return Findings.empty()
+        return NOTHING
     pair = np.unique(epochs.meter[epochs.epoch] * np.int64(n_wells) + epochs.well)
     count = np.bincount(pair % n_wells, minlength=n_wells)
     many = np.flatnonzero(count > 1)
     if not len(many):
-        return Findings.empty()
+        return NOTHING
     ids = wells["well_id"].to_numpy(dtype=object)[many]
     return findings_of("SEVERAL_METERS", table="meters", well_id=ids, observed=count[many], lang=lang)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from elec2water.energy.arrays import Bools, Floats, Ints
-from elec2water.energy.reporter import Reporter
+from elec2water.energy.reporter import NOTHING, Reporter, together
 from elec2water.findings import Findings
 
 LONGEST_DAYS = 3 * 366
@@ -79,9 +79,9 @@ def usable(intervals: Intervals, reporter: Reporter) -> tuple[Intervals, Finding
     length = intervals.end - intervals.start
     wrong = (length <= 0) | (length > LONGEST_DAYS)
     negative = ~wrong & (intervals.kwh < 0)
-    found = reporter.of("READING_PERIOD", intervals.take(wrong), observed=length[wrong], limit=f"1–{LONGEST_DAYS}")
-    found += reporter.of("NEGATIVE_ENERGY", intervals.take(negative), observed=intervals.kwh[negative], limit="≥ 0")
-    return intervals.take(~wrong & ~negative), found
+    long = reporter.of("READING_PERIOD", intervals.take(wrong), observed=length[wrong], limit=f"1–{LONGEST_DAYS}")
+    below = reporter.of("NEGATIVE_ENERGY", intervals.take(negative), observed=intervals.kwh[negative], limit="≥ 0")
+    return intervals.take(~wrong & ~negative), together(long, below)
 
 
 def distinct(intervals: Intervals, reporter: Reporter) -> tuple[Intervals, Findings]:
@@ -97,7 +97,7 @@ def distinct(intervals: Intervals, reporter: Reporter) -> tuple[Intervals, Findi
     """
     rows = intervals.in_order()
     if not len(rows):
-        return rows, Findings.empty()
+        return rows, NOTHING
     opens = np.r_[True, (np.diff(rows.meter) != 0) | (np.diff(rows.start) != 0) | (np.diff(rows.end) != 0)]
     period, starts = np.cumsum(opens) - 1, np.flatnonzero(opens)
     only_estimates = np.logical_and.reduceat(rows.estimated, starts)[period]
@@ -108,9 +108,9 @@ def distinct(intervals: Intervals, reporter: Reporter) -> tuple[Intervals, Findi
     chosen = np.full(len(starts), len(rows))
     np.minimum.at(chosen, period[~superseded], np.flatnonzero(~superseded))
     repeated = ~contradictory & (np.arange(len(rows)) != chosen[period])
-    found = reporter.of("READING_REPEATED", rows.take(repeated), observed=rows.kwh[repeated])
-    found += reporter.of("READING_CONTRADICTION", rows.take(contradictory), observed=rows.kwh[contradictory])
-    return rows.take(~repeated & ~contradictory), found
+    twice = reporter.of("READING_REPEATED", rows.take(repeated), observed=rows.kwh[repeated])
+    opposed = reporter.of("READING_CONTRADICTION", rows.take(contradictory), observed=rows.kwh[contradictory])
+    return rows.take(~repeated & ~contradictory), together(twice, opposed)
 
 
 def merge_estimated(intervals: Intervals, reporter: Reporter) -> tuple[Intervals, Findings]:
@@ -131,7 +131,7 @@ def merge_estimated(intervals: Intervals, reporter: Reporter) -> tuple[Intervals
     """
     n = len(intervals)
     if not intervals.estimated.any():
-        return intervals, Findings.empty()
+        return intervals, NOTHING
     touches_next = np.zeros(n, dtype=bool)
     touches_next[:-1] = (intervals.meter[1:] == intervals.meter[:-1]) & (intervals.start[1:] == intervals.end[:-1])
     breaks = ~(intervals.estimated & touches_next)
@@ -170,7 +170,7 @@ def without_overlaps(intervals: Intervals, reporter: Reporter) -> tuple[Interval
         ``READING_OVERLAP`` with the days shared, and whether the energy was kept.
     """
     if len(intervals) < 2:
-        return intervals, Findings.empty()
+        return intervals, NOTHING
     reach, holder = _reach_before(intervals)
     same = np.r_[False, intervals.meter[1:] == intervals.meter[:-1]]
     shared = np.where(same, np.minimum(reach, intervals.end) - intervals.start, 0)

@@ -9,7 +9,7 @@ import numpy as np
 from elec2water.energy.arrays import Bools, Floats, Ints
 from elec2water.energy.intervals import Intervals
 from elec2water.energy.links import Links
-from elec2water.energy.reporter import Reporter
+from elec2water.energy.reporter import NOTHING, Reporter, together
 from elec2water.findings import Findings
 
 HOURS_PER_DAY = 24.0
@@ -67,7 +67,7 @@ def without_bridged_estimates(reads: Reads, reporter: Reporter) -> tuple[Reads, 
         ``ESTIMATE_MERGED`` (info), one for each read dropped.
     """
     if not reads.estimated.any():
-        return reads, Findings.empty()
+        return reads, NOTHING
     last_actual = np.full(int(reads.meter.max()) + 1, np.iinfo(np.int64).min)
     actual = ~reads.estimated
     np.maximum.at(last_actual, reads.meter[actual], reads.day[actual])
@@ -129,11 +129,11 @@ def energy_of(moved: Intervals, links: Links, reporter: Reporter) -> tuple[Inter
     kwh = np.where(rollover, rolled, moved.kwh * lowest)
     ambiguous = lowest != highest
     energy = Intervals(moved.meter, moved.start, moved.end, kwh, moved.estimated, moved.row)
-    rolled_over = rollover & ~ambiguous
-    found = reporter.of(
-        "REGISTER_ROLLOVER", energy.take(rolled_over), observed=kwh[rolled_over], limit=limit[rolled_over]
-    )
-    found += reporter.of(
-        "MULTIPLIER_AMBIGUOUS", energy.take(ambiguous), observed=lowest[ambiguous], limit=highest[ambiguous]
+    turned = rollover & ~ambiguous
+    found = together(
+        reporter.of("REGISTER_ROLLOVER", energy.take(turned), observed=kwh[turned], limit=limit[turned]),
+        reporter.of(
+            "MULTIPLIER_AMBIGUOUS", energy.take(ambiguous), observed=lowest[ambiguous], limit=highest[ambiguous]
+        ),
     )
     return energy.take(~ambiguous), found

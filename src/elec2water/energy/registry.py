@@ -10,6 +10,7 @@ import pandas as pd
 
 from elec2water.energy.arrays import FOREVER, NO_DAY, Bools, Floats, Ints, Texts, days, numbers, positions
 from elec2water.energy.links import Links
+from elec2water.energy.reporter import NOTHING, together
 from elec2water.findings import Findings, findings_of
 
 
@@ -56,15 +57,15 @@ def registry_of(
         well = positions(read_ids, wells["well_id"])
         meter = np.flatnonzero(well >= 0)
         links = _plain_links(meter, well[meter], len(read_ids), power)
-        return Registry(read_ids.to_numpy(dtype=object), links, stated=False), Findings.empty()
+        return Registry(read_ids.to_numpy(dtype=object), links, stated=False), NOTHING
     code, names = _codes(meters["meter_id"], read_ids)
     well = positions(meters["well_id"], wells["well_id"])
     known = (code >= 0) & (well >= 0)
     start, end = days(meters, "valid_from"), days(meters, "valid_to")
     start, end = np.where(start == NO_DAY, -FOREVER, start), np.where(end == NO_DAY, FOREVER, end)
     fresh = known & _first_of_its_kind(code, well, start, end)
-    found = _link_findings("LINK_UNKNOWN_WELL", meters[(well < 0) & (code >= 0)], lang)
-    found += _link_findings("LINK_REPEATED", meters[known & ~fresh], lang)
+    unknown = _link_findings("LINK_UNKNOWN_WELL", meters[(well < 0) & (code >= 0)], lang)
+    found = together(unknown, _link_findings("LINK_REPEATED", meters[known & ~fresh], lang))
     share, multiplier = numbers(meters, "share"), numbers(meters, "multiplier")
     links = Links(
         meter=code[fresh],
@@ -125,7 +126,7 @@ def _capacity(meter: Ints, well: Ints, power: Floats, n_meters: int) -> Floats:
 
 def _link_findings(rule: str, rows: pd.DataFrame, lang: str) -> Findings:
     if not len(rows):
-        return Findings.empty()
+        return NOTHING
     return findings_of(
         rule,
         table="meters",

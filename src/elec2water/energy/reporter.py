@@ -13,6 +13,14 @@ from elec2water.findings import Findings, findings_of
 
 T = TypeVar("T")
 
+NOTHING = Findings.empty()
+
+
+def together(*parts: Findings) -> Findings:
+    """Join findings; most are empty, and joining those would cost more than all the arithmetic."""
+    found = [part for part in parts if part.count]
+    return Findings.concat(found) if found else NOTHING
+
 
 class Readings(Protocol):
     """What a finding about intervals needs to know of them."""
@@ -71,7 +79,7 @@ class Reporter:
     ) -> Findings:
         """Give one finding for each interval."""
         if not len(intervals.meter):
-            return Findings.empty()
+            return NOTHING
         return findings_of(
             rule,
             table="readings",
@@ -89,7 +97,7 @@ class Reporter:
     def of_meters(self, rule: str, meter: Ints, *, table: str = "meters", **values: object) -> Findings:
         """Give one finding for each meter."""
         if not len(meter):
-            return Findings.empty()
+            return NOTHING
         file = self.meters_file if table == "meters" else self.file
         return findings_of(rule, table=table, file=file, meter_id=self.meter_id[meter], lang=self.lang, **values)
 
