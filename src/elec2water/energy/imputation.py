@@ -96,10 +96,11 @@ def predict_missing(energy: MonthlyEnergy, groups: npt.ArrayLike, *, power_kw: F
     """Fit the log-additive model of well level and class × month, and predict every well-month from the others.
 
     The mean of a well-month is level × class-month effect (:func:`~elec2water.energy.movement.fit_movement`). The level
-    is a credibility mean (Bühlmann and Straub 1970) of the well's own months, each weighted by the inverse of the
-    relative variance c of its class-month, and of its class's mean per kW. The predictive variance is
-    μ²(c(1 + v) + v), with v the relative variance of the level; c is fitted to the squared residuals, zeros included,
-    so that spiky months get what they earned.
+    is a credibility mean (Bühlmann and Straub 1970) of the well's own months, weighted by their effects, and of its
+    class's mean per kW. The predictive variance is μ²(c(1 + v) + v), with c the relative variance of the class-month
+    and v that of the level; c is fitted to the squared residuals, zeros included, so that spiky months get what they
+    earned. The error of a class-month effect is common to the wells imputed in it and not part of the variance: it
+    matters when a large part of a class is missing at once.
 
     Parameters
     ----------

@@ -68,25 +68,35 @@ def fit_credibility(energy: Floats, movement: Movement) -> CredibilityModel:
     known = np.where(seen, energy, 0.0)
     spread = np.ones_like(effect)
     for _ in range(_ROUNDS):
-        between = _between_wells(movement, usual, seen / spread, sums)
-        mean, level_variance = _from_other_months(known, seen, effect, spread, usual, between)
+        dispersion = _dispersion(spread, seen, effect, sums)[movement.group]
+        between = _between_wells(movement, usual, seen * effect / dispersion[:, None], sums)
+        mean, level_variance = _from_other_months(known, seen, effect, dispersion, usual, between)
         spread = _spread(known, seen, mean, level_variance, sums)[movement.group]
-    mean, level_variance = _from_other_months(known, seen, effect, spread, usual, between)
     zero_share = _zero_share(seen & (energy == 0), seen, sums, movement)
     return CredibilityModel(effect, spread, mean, level_variance, zero_share)
 
 
 def _from_other_months(
-    known: Floats, seen: Bools, effect: Floats, spread: Floats, usual: Floats, between: Floats
+    known: Floats, seen: Bools, effect: Floats, dispersion: Floats, usual: Floats, between: Floats
 ) -> tuple[Floats, Floats]:
     """Credibility mean of the level from every month but the one predicted, times its effect."""
-    weight = seen / spread
-    evidence = np.divide(known * weight, effect, out=np.zeros_like(known), where=effect > 0)
-    weight = np.where(effect > 0, weight, 0.0)
+    weight = seen * effect / dispersion[:, None]
+    evidence = known / dispersion[:, None]
     prior = 1.0 / between[:, None]
     others = weight.sum(axis=1, keepdims=True) - weight + prior
     level = (evidence.sum(axis=1, keepdims=True) - evidence + prior * usual[:, None]) / others
     return np.maximum(level, 0.0) * effect, 1.0 / others
+
+
+def _dispersion(spread: Floats, seen: Bools, effect: Floats, sums: sparse.csr_array) -> Floats:
+    """Give the φ of each class for which φ / effect is on average the relative variance of a well-month; shape (G,).
+
+    Months weigh by their effect and not by 1 / c: months with an outlier have a large c, and to discount them would
+    make every level too low.
+    """
+    weighed = np.where(seen, effect, 0.0)
+    total, weight = sums @ (weighed * effect * spread).sum(axis=1), sums @ weighed.sum(axis=1)
+    return np.clip(np.divide(total, weight, out=np.ones(len(total)), where=weight > 0), *_SPREAD_BOUNDS)
 
 
 def _between_wells(movement: Movement, usual: Floats, weight: Floats, sums: sparse.csr_array) -> Floats:

@@ -150,7 +150,7 @@ def split_shares(
     total = np.bincount(group, weights=np.where(known, stated, 0.0), minlength=n_groups)[group]
     n_open = np.bincount(group, weights=~known, minlength=n_groups)[group]
     rounded = (n_open == 0) & (np.abs(total - 1.0) <= ROUNDING)
-    scale = np.where((total > 1.0) | rounded, 1.0 / np.where(total > 0, total, 1.0), 1.0)
+    scale = 1.0 / np.where((total > 1.0) | rounded, total, 1.0)
     rest = np.clip(1.0 - total, 0.0, 1.0)
     part, precision = _open_parts(group, ~known, power_kw, area_mu, n_groups)
     share = np.where(known, stated * scale, rest * part)

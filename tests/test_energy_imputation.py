@@ -1,0 +1,128 @@
+"""Missing months: hidden-month tests on counties of three kinds, closed forms, and what must not change."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from elec2water.energy import Imputation, MonthlyEnergy, impute, predict_missing
+from elec2water.energy.movement import fit_movement
+from elec2water.errors import UsageError
+
+SEASON = np.array([0.15, 0.2, 1.0, 2.0, 2.2, 1.5, 0.8, 0.7, 1.2, 0.9, 0.3, 0.15] * 2)[:18]
+FIRST = np.datetime64("2025-01")
+
+
+def county(kind, seed, n=400):
+    """Energies of wells that irrigate in spikes and often not at all; classes have movements of their own."""
+    rng = np.random.default_rng(seed)
+    group = rng.integers(0, 4, n)
+    effect = (np.exp(rng.normal(0.0, 0.3, (4, len(SEASON)))) * SEASON)[group]
+    power = np.exp(rng.normal(2.5, 0.4, n))
+    mean = (power * np.exp(rng.normal(3.0, 0.6, n)))[:, None] * effect
+    idle = rng.random(mean.shape) < np.clip(0.35 - 0.15 * effect, 0.0, 0.5)
+    if kind == "gamma":
+        shape = rng.uniform(1.0, 6.0, n)[:, None] * np.minimum(effect, 1.0)
+        return np.where(idle, 0.0, rng.gamma(shape, 1.0 / shape) * mean), group, power
+    if kind == "lognormal":
+        spread = rng.uniform(0.25, 0.7, n)[:, None]
+        return np.where(idle, 0.0, mean * np.exp(spread * rng.normal(size=mean.shape))), group, power
+    events = rng.poisson(1.5 * effect) / (1.5 * effect)
+    return mean * events * np.exp(0.3 * rng.normal(size=mean.shape)), group, power
+
+
+def energy_of(kwh):
+    unknown = np.isnan(kwh)
+    months = FIRST + np.arange(kwh.shape[1])
+    ids = np.array([f"{i:04d}" for i in range(len(kwh))], dtype=object)
+    return MonthlyEnergy(ids, months, kwh, np.where(unknown, np.nan, 0.0), np.where(unknown, "N", "A"))
+
+
+@pytest.mark.parametrize("kind", ["gamma", "lognormal", "events"])
+@pytest.mark.parametrize("part", [0.05, 0.3])
+def test_ninety_percent_intervals_of_hidden_months_cover_what_they_say(kind, part):
+    inside, errors = [], []
+    for seed in range(5):
+        kwh, group, power = county(kind, seed)
+        hidden = np.random.default_rng(1000 + seed).random(kwh.shape) < part
+        law = predict_missing(energy_of(np.where(hidden, np.nan, kwh)), group, power_kw=power)
+        lower, upper = law.interval(0.9)
+        inside.append(((kwh >= lower) & (kwh <= upper))[hidden].mean())
+        gap = (kwh - law.mean)[hidden].sum()
+        errors.append(gap / np.sqrt(law.variance[hidden].sum()))
+        assert abs(gap) < 0.15 * kwh[hidden].sum()
+    assert 0.86 <= np.mean(inside) <= 0.94
+    if part < 0.1:
+        assert stats.chi2.cdf(np.sum(np.square(errors)), df=5) < 0.999
+
+
+def test_without_noise_the_missing_month_is_level_times_movement():
+    level, season = np.array([1.0, 3.0, 10.0, 30.0, 100.0]), np.array([1.0, 4.0, 2.0, 0.0])
+    kwh = np.outer(level, season)
+    kwh[2, 1] = np.nan
+    movement = fit_movement(kwh, np.zeros(5))
+    np.testing.assert_allclose(movement.profile[0], season / season.mean(), rtol=1e-6)
+    np.testing.assert_allclose(movement.level, level * season.mean(), rtol=1e-6)
+    filled = impute(energy_of(kwh), np.zeros(5))
+    assert filled.kwh[2, 1] == pytest.approx(40.0, rel=0.05)
+
+
+def test_fitted_totals_equal_observed_totals():
+    """The score equations of the quasi-Poisson model, checked at the solution for one class (no pull to the county)."""
+    kwh, _, _ = county("events", 3, n=60)
+    kwh[np.random.default_rng(1).random(kwh.shape) < 0.2] = np.nan
+    movement = fit_movement(kwh, np.zeros(60))
+    fitted = np.where(np.isnan(kwh), 0.0, movement.level[:, None] * movement.of_wells)
+    np.testing.assert_allclose(fitted.sum(axis=1), np.nansum(kwh, axis=1), rtol=1e-9)
+    np.testing.assert_allclose(fitted.sum(axis=0), np.nansum(kwh, axis=0), rtol=1e-5)
+
+
+def test_only_missing_months_of_known_wells_change():
+    kwh, group, power = county("gamma", 7, n=80)
+    kwh[0] = np.nan
+    kwh[1, 3] = np.nan
+    kwh[:, 9] = np.nan
+    before = energy_of(kwh)
+    after = impute(before, group.astype(str), power_kw=power)
+    known = np.isfinite(kwh)
+    np.testing.assert_array_equal(after.kwh[known], kwh[known])
+    assert (after.quality[known] == "A").all()
+    assert after.quality[1, 3] == "S"
+    assert after.variance[1, 3] > 0
+    assert np.isnan(after.kwh[0]).all()
+    assert (after.quality[0] == "N").all()
+    assert np.isnan(after.kwh[:, 9]).all()
+    assert np.isnan(before.kwh[1, 3])
+
+
+def test_order_of_wells_and_unit_do_not_matter():
+    kwh, group, power = county("lognormal", 11, n=90)
+    kwh[np.random.default_rng(2).random(kwh.shape) < 0.2] = np.nan
+    filled = impute(energy_of(kwh), group, power_kw=power)
+    order = np.random.default_rng(3).permutation(90)
+    shuffled = impute(energy_of(kwh[order]), group[order], power_kw=power[order])
+    np.testing.assert_allclose(shuffled.kwh, filled.kwh[order], rtol=1e-6)
+    in_mwh = impute(energy_of(kwh / 1000.0), group, power_kw=power)
+    np.testing.assert_allclose(in_mwh.kwh * 1000.0, filled.kwh, rtol=1e-6)
+    np.testing.assert_allclose(in_mwh.variance * 1e6, filled.variance, rtol=1e-5)
+
+
+def test_the_interval_is_that_of_a_lognormal_with_a_point_at_zero():
+    """Quantiles of the mixture by simulation with 10⁶ draws of known mean, variance and zero share."""
+    rng = np.random.default_rng(5)
+    zero_share, spread = 0.2, 0.5
+    draws = np.where(rng.random(1_000_000) < zero_share, 0.0, np.exp(3.0 + spread * rng.normal(size=1_000_000)))
+    mean = (1 - zero_share) * np.exp(3.0 + spread**2 / 2)
+    second = (1 - zero_share) * np.exp(6.0 + 2 * spread**2)
+    cell = [np.array([[v]]) for v in (mean, second - mean**2, zero_share)]
+    for confidence in (0.5, 0.7, 0.9):
+        lower, upper = Imputation(*cell).interval(confidence)
+        expected = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+        np.testing.assert_allclose([lower.item(), upper.item()], expected, rtol=0.01)
+
+
+def test_wrong_shapes_are_named():
+    energy = energy_of(np.ones((3, 2)))
+    with pytest.raises(UsageError, match="groups"):
+        impute(energy, np.zeros(2))
+    with pytest.raises(UsageError, match="power_kw"):
+        impute(energy, np.zeros(3), power_kw=np.ones(4))
