@@ -80,13 +80,12 @@ def test_empirical_inclusion_probabilities_agree_with_the_stated_ones():
     """4,000 seeds: each frequency within 4.5 binomial standard errors of its probability, and χ² as it should be."""
     rng = np.random.default_rng(11)
     size = rng.gamma(0.8, 1.0, 30) + 0.05
-    ids = [f"w{i}" for i in range(size.size)]
     township = rng.choice(["a", "b", "c", "d"], size.size).tolist()
     p = inclusion_probabilities(size, 8)
     draws = 4_000
     count = np.zeros(size.size)
     for seed in range(draws):
-        along = spread_order(township, size, ids, seed)
+        along = spread_order(township, size, seed)
         count[along[systematic_pps(p[along], uniform_of(seed, "start", "stratum"))]] += 1
     z = (count / draws - p)[p < 1] / np.sqrt(p * (1 - p) / draws)[p < 1]
     assert np.abs(z).max() < 4.5

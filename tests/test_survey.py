@@ -306,6 +306,25 @@ def test_a_good_prediction_sharpens_and_a_constant_one_changes_nothing():
     assert again["se_m3"].item() == pytest.approx(plain, rel=1e-9)
 
 
+def test_with_few_sample_wells_the_prediction_stands_alone_and_a_right_one_leaves_no_error():
+    wells, energy, volume = county()
+    prediction = volume / 1.1
+    table = estimate(n=12, prediction=prediction)[0].total("township")
+    truth = pd.Series(volume).groupby(wells["township"]).sum()
+    assert table["volume_m3"].to_numpy() == pytest.approx(truth.to_numpy(), rel=1e-9)
+    assert (table["se_m3"].dropna() < 1e-6 * truth.min()).all()
+    with pytest.raises(UsageError, match="prediction"):
+        estimate(prediction=prediction[1:])
+    with pytest.raises(UsageError, match="missing for every well"):
+        estimate(prediction=np.full(volume.size, np.nan))
+
+
+def test_a_well_without_a_prediction_counts_at_the_mean_ratio():
+    _, energy, _ = county()
+    partly = np.where(np.arange(energy.size) % 7 == 0, np.nan, 2.0 * energy)
+    pd.testing.assert_frame_equal(estimate(prediction=partly)[0].table, estimate(prediction=2.0 * energy)[0].table)
+
+
 def test_a_part_of_the_period_is_scaled_to_the_whole():
     whole, _, energy, volume = estimate()
     taken, _ = pps_sample(np.random.default_rng(5), energy, 150)

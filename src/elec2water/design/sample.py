@@ -263,7 +263,7 @@ def _draw_stratum(
     wells, energy = frame.wells.iloc[rows], frame.energy[rows]
     ids = wells["well_id"].to_numpy(dtype=object)
     probability = inclusion_probabilities(energy, n)
-    along = spread_order(wells["township"].to_numpy(dtype=object).astype(str).tolist(), energy, ids.tolist(), seed)
+    along = spread_order(wells["township"].to_numpy(dtype=object).astype(str).tolist(), energy, seed)
     drawn = along[systematic_pps(probability[along], uniform_of(seed, "start", name))]
     drawn = drawn[np.argsort([uniform_of(seed, "order", ids[i]) for i in drawn], kind="stable")]
     reserves = nearest_reserves(features, drawn, int(np.ceil(reserve_ratio * n)))

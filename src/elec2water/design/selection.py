@@ -79,15 +79,15 @@ def uniform_of(*parts: object) -> float:
     return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
 
 
-def spread_order(township: Sequence[str], size: Floats, well_id: Sequence[str], seed: int) -> Integers:
+def spread_order(township: Sequence[str], size: Floats, seed: int) -> Integers:
     """Order the wells of a stratum for a systematic draw: by township, in each by size, up and down in turn.
 
     Neighbours in the order are alike, so that a systematic draw spreads over townships and sizes (implicit
-    stratification). The townships come in an order drawn from the seed; ties are broken by a hash of the identifier.
+    stratification). The townships come in an order drawn from the seed; equal sizes stay in the order given.
 
     Parameters
     ----------
-    township, well_id : sequence of str, length N
+    township : sequence of str, length N
     size : (N,) array
     seed : int
 
@@ -99,8 +99,7 @@ def spread_order(township: Sequence[str], size: Floats, well_id: Sequence[str], 
     names, codes = np.unique(np.asarray(township, dtype=str), return_inverse=True)
     rank = np.argsort(np.argsort([uniform_of(seed, "township", name) for name in names]))[codes]
     serpentine = np.where(rank % 2 == 0, size, -size)
-    tie = np.array([uniform_of(seed, "well", well) for well in well_id])
-    return np.lexsort((tie, serpentine, rank)).astype(np.int64)
+    return np.lexsort((serpentine, rank)).astype(np.int64)
 
 
 def nearest_reserves(features: Floats, primary: Integers, n: int) -> Integers:

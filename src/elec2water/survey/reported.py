@@ -23,7 +23,8 @@ RatioKind: TypeAlias = Literal["separate", "combined"]
 
 COLUMNS = ("domain", "key", "estimator", "volume_m3", "se_m3", "n_sample")
 _WELLS_A_RATIO = 2
-_WELLS_A_SLOPE = 5
+_WELLS_A_SLOPE = 15
+"""A regression coefficient for fewer sample wells than this makes the linearised standard error too short."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,8 @@ def design_totals(
     *ratio*: the ratio of volume to energy of each stratum (strata with fewer than two measured wells joined to a
     neighbour), applied to the energy each domain has there. *greg*: a regression on the energy of each aquifer, and on
     the model's prediction where given, with residuals of variance ∝ energy; each domain is corrected by its own sample
-    wells. Both are additive: domains add up to the county.
+    wells. A coefficient takes 15 sample wells: with fewer, aquifers share one, and the prediction stands alone. Both
+    estimators are additive: domains add up to the county.
 
     The finite population enters by taking 1/weight as the inclusion probability, after adjustment for refusals.
 
@@ -270,17 +272,27 @@ def _sample_of(arrays: _Arrays, population: Floats, joined: Integers) -> _Sample
 
 
 def _auxiliary(strata: Strata, taken: _Sample, prediction: Floats | None) -> Floats:
-    """Energy by aquifer (thin aquifers together), and the prediction (N, P)."""
+    """Prediction and energy by aquifer (N, P), as many columns as the sample bears; at least the one or the other."""
+    columns = [] if prediction is None else [_filled(prediction, taken.population)]
+    room = taken.rows.size // _WELLS_A_SLOPE - len(columns)
+    if columns and room < 1:
+        return columns[0][:, None]
     aquifers = _aquifers(strata)
     of_well = aquifers[strata.codes]
     counts = np.bincount(of_well[taken.rows], minlength=aquifers.max() + 1)
-    group = collapse(counts, minimum=_WELLS_A_SLOPE)[of_well]
-    columns = [np.where(group == k, taken.population, 0.0) for k in range(group.max() + 1)]
-    if prediction is not None:
-        if prediction.shape != taken.population.shape:
-            raise UsageError(f"survey: prediction has shape {prediction.shape}, expected {taken.population.shape}")
-        columns.append(np.where(taken.population > 0, np.nan_to_num(prediction, nan=0.0), 0.0))
+    group = collapse(counts, minimum=_WELLS_A_SLOPE, at_most=room)[of_well]
+    columns += [np.where(group == k, taken.population, 0.0) for k in range(group.max() + 1)]
     return np.column_stack(columns)
+
+
+def _filled(prediction: Floats, energy: Floats) -> Floats:
+    """Give wells without a prediction the mean ratio of the others."""
+    if prediction.shape != energy.shape:
+        raise UsageError(f"survey: prediction has shape {prediction.shape}, expected {energy.shape}, one a well")
+    known = np.isfinite(prediction) & (energy > 0)
+    if not known.any():
+        raise UsageError("survey: prediction is missing for every well with energy; leave it out")
+    return np.where(known, prediction, energy * (prediction[known].sum() / energy[known].sum()))
 
 
 def _keys(keys: ArrayLike, n: int, name: str) -> tuple[list[str], Integers]:
