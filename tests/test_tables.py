@@ -1,13 +1,13 @@
-"""Whole files: encodings, containers and layouts; each bad file is made here and ends in a finding, never a traceback."""
+"""Whole files: encodings, containers, layouts; each bad file is made here and ends in a finding, not a traceback."""
 
 import os
 
 import pytest
-from tables_kit import PAIRS, READINGS, WELLS, read, rows_of
 
 from elec2water import schema
 from elec2water.config import Config
 from elec2water.tables import read_tables
+from tables_kit import PAIRS, READINGS, WELLS, read, rows_of
 
 
 def test_clean_files_give_no_finding(tmp_path):
@@ -140,7 +140,9 @@ def test_two_headings_for_one_column_are_refused(tmp_path):
     assert findings.errors.frame["observed"].tolist() == ["township | 乡镇"]
 
 
-@pytest.mark.parametrize("heading", ["用电量（千瓦时）", "用电量\n(kWh)", " 电 量 (ＫＷ·ｈ) ", "电量【度】", "*有功电量：", "Energy_kWh"])
+@pytest.mark.parametrize(
+    "heading", ["用电量（千瓦时）", "用电量\n(kWh)", " 电 量 (ＫＷ·ｈ) ", "电量【度】", "*有功电量：", "Energy_kWh"]
+)
 def test_variants_of_a_heading_are_one_column(tmp_path, heading):
     text = READINGS.replace("energy_kwh", f'"{heading}"')
     tables, findings = read(tmp_path, readings__csv=text)
@@ -150,12 +152,17 @@ def test_variants_of_a_heading_are_one_column(tmp_path, heading):
 
 @pytest.mark.parametrize(
     ("heading", "factor"),
-    [("年许可水量（万m³）", 1e4), ("年许可水量万立方米", 1e4), ("许可水量(万方)", 1e4), ("年许可水量", 1.0), ("许可水量（㎥）", 1.0)],
+    [
+        ("年许可水量（万m³）", 1e4),
+        ("年许可水量万立方米", 1e4),
+        ("许可水量(万方)", 1e4),
+        ("年许可水量", 1.0),
+        ("许可水量（㎥）", 1.0),
+    ],
 )
 def test_units_of_headings_are_converted_once(tmp_path, heading, factor):
     tables, findings = read(tmp_path, permits__csv=f"取水许可证编号,{heading}\nC370212G2020-0001,2.5\n")
     assert tables.permits["annual_volume_m3"].tolist() == [2.5 * factor]
-    assert rows_of(findings, "UNIT_CONVERTED", "info") == ([None] if factor != 1.0 else []) or factor != 1.0
     assert findings.of(rule="UNIT_CONVERTED").count == int(factor != 1.0)
 
 
@@ -174,7 +181,11 @@ def test_headings_of_the_project_itself(tmp_path):
 
 
 def test_further_columns_are_kept_and_named_unless_used(tmp_path):
-    text = WELLS.replace("depth_m\n", "depth_m,泵型,台数,旧编号\n").replace("45", "45,QJ200,1,007").replace("80", "80,QJ250,2,0x8")
+    text = (
+        WELLS.replace("depth_m\n", "depth_m,泵型,台数,旧编号\n")
+        .replace("45", "45,QJ200,1,007")
+        .replace("80", "80,QJ250,2,0x8")
+    )
     tables, findings = read(tmp_path, {"model": {"covariates": ("台数",)}}, wells__csv=text)
     assert findings.of(rule="UNKNOWN_COLUMN").frame["observed"].tolist() == ["旧编号", "泵型"]
     assert tables.wells["台数"].tolist() == [1.0, 2.0]

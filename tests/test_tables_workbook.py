@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
+
 from tables_kit import WELLS, cells, read, rows_of, workbook
 
 HEAD = ["取水口编号", "乡镇", "取水层位", "水泵功率", "水泵安装深度"]
@@ -59,7 +60,9 @@ def test_a_stray_cell_is_refused_with_its_address(tmp_path, address):
 
 def test_hostile_zips_are_refused(tmp_path):
     good = workbook(S=cells(WELLS))
-    bomb = rezipped(good, lambda name, b: b.replace(b"?>", b'?><!DOCTYPE x [<!ENTITY a "b">]>', 1) if "sheet1" in name else b)
+    bomb = rezipped(
+        good, lambda name, b: b.replace(b"?>", b'?><!DOCTYPE x [<!ENTITY a "b">]>', 1) if "sheet1" in name else b
+    )
     path = rezipped(good, lambda name, b: b)
     with zipfile.ZipFile(stream := io.BytesIO(path), "a") as archive:
         archive.writestr("../../x", b"x")

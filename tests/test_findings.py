@@ -1,0 +1,90 @@
+"""The table of findings: wording from data, broadcasting, order, and what a refusal says."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from elec2water.errors import DataRefusedError, Elec2WaterError
+from elec2water.findings import COLUMNS, LANGUAGES, SEVERITIES, Findings, findings_of, rules
+
+
+def test_scalars_are_broadcast_against_arrays():
+    found = findings_of(
+        "OUT_OF_RANGE", table="wells", file="w.csv", row=np.array([7, 3]), well_id=["b", "a"], observed=[1e9, np.nan],
+        limit="0–5", column="井深",
+    )  # fmt: skip
+    frame = found.frame
+    assert tuple(frame.columns) == COLUMNS
+    assert frame["row"].tolist() == [3, 7]
+    assert frame["well_id"].tolist() == ["a", "b"]
+    assert frame["observed"].tolist() == ["", "1000000000"]
+    assert frame["severity"].tolist() == ["warning", "warning"]
+    assert frame["message"][1] == "井深 的值 1000000000 超出可能范围 0–5，不参与计算。处理：核对数值与单位"
+
+
+def test_one_language_each():
+    english = findings_of("PASSWORD", table="wells", lang="en").frame["message"][0]
+    assert english == "the workbook is protected by a password. To do: save it without the password"
+
+
+def test_no_element_no_finding_and_unequal_arrays_raise():
+    assert findings_of("OUT_OF_RANGE", table="wells", row=[], column="x").count == 0
+    with pytest.raises(ValueError, match="one length"):
+        findings_of("OUT_OF_RANGE", table="wells", row=[1, 2], well_id=["a"], column="x")
+    with pytest.raises(KeyError):
+        findings_of("NO_SUCH_RULE", table="wells")
+    with pytest.raises(ValueError, match="columns"):
+        Findings(pd.DataFrame({"rule": []}))
+
+
+@settings(max_examples=15)
+@given(st.permutations(range(6)))
+def test_order_does_not_depend_on_the_order_of_checks(order):
+    parts = [
+        findings_of("PASSWORD", table="wells", file="b"), findings_of("PASSWORD", table="wells", file="a"),
+        findings_of("PAIR_ENERGY", table="pairs", row=[5, 2], observed=0), findings_of("NO_ROWS", table="pairs"),
+        findings_of("ROWS_ABOVE_HEADER", table="wells", observed=1), Findings.empty(),
+    ]  # fmt: skip
+    whole = Findings.concat([parts[i] for i in order])
+    assert whole.equals(Findings.concat(parts))
+    assert whole.frame["severity"].map(SEVERITIES.index).is_monotonic_increasing
+    assert (whole.errors.count, whole.warnings.count, whole.count) == (3, 2, 6)
+
+
+def test_adding_and_the_frame_given_out_change_nothing():
+    one = findings_of("PASSWORD", table="wells")
+    both = one + one
+    given_out = one.frame
+    given_out.loc[0, "rule"] = "X"
+    assert one.frame["rule"][0] == "PASSWORD"
+    assert (one.count, both.count, len(both)) == (1, 2, 2)
+
+
+def test_summary_counts_by_rule_and_table_and_shows_five():
+    found = findings_of("PAIR_ENERGY", table="pairs", row=list(range(2, 9)), well_id=list("abcdefg"), observed=0)
+    summary = (found + findings_of("NO_ROWS", table="wells", observed=0)).summary()
+    assert summary["count"].tolist() == [1, 7]
+    assert summary["first"].tolist() == ["", "a, b, c, d, e"]
+    assert "7" in found._repr_html_()
+    assert "PAIR_ENERGY" in repr(found)
+
+
+def test_a_refusal_lists_every_error_and_no_warning():
+    found = findings_of("BLANK_ID", table="wells", file="w.csv", row=[4, 9], column="well_id", limit="取水口编号")
+    error = DataRefusedError(found + findings_of("PAIR_ENERGY", table="pairs", observed=0))
+    text = str(error)
+    assert isinstance(error, Elec2WaterError)
+    assert "2 reason(s)" in text
+    assert "w.csv:4" in text
+    assert "w.csv:9" in text
+    assert "PAIR_ENERGY" not in text
+
+
+def test_every_rule_speaks_both_languages_and_errors_say_what_to_do():
+    for name, rule in rules().items():
+        assert name == name.upper()
+        for lang in LANGUAGES:
+            assert rule.message[lang], name
+            assert rule.action[lang] or rule.severity == "info", name

@@ -1,0 +1,214 @@
+"""Checks within and between tables: which rows, how grave, and what is left of the values."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from elec2water.tables import validate
+from elec2water.tables.context import Context
+from elec2water.tables.typed import TypedTable
+from tables_kit import PAIRS, READINGS, WELLS, read, rows_of
+
+PAIR_HEAD = PAIRS.split("\n")[0] + "\n"
+
+
+def test_exact_copies_are_dropped_once(tmp_path):
+    line = WELLS.split("\n")[1] + "\n"
+    tables, findings = read(tmp_path, wells__csv=WELLS + line + line)
+    assert rows_of(findings, "DUPLICATE_ROW", "warning") == [4, 5]
+    assert tables.wells.index.tolist() == [2, 3]
+    assert findings.errors.count == 0
+
+
+def test_one_identifier_with_two_attributes_refuses_every_row_of_it(tmp_path):
+    _, findings = read(tmp_path, wells__csv=WELLS + "0012,西乡,浅层,7.5,45\n" + "００１２,南乡,浅层,7.5,45\n")
+    assert rows_of(findings, "DUPLICATE_INTAKE", "error") == [2, 4, 5]
+    assert findings.of(rule="DUPLICATE_INTAKE").frame["well_id"].tolist() == ["0012"] * 3
+
+
+def test_blank_identifiers(tmp_path):
+    _, findings = read(
+        tmp_path, wells__csv=WELLS + ",东乡,浅层,7.5,45\n", pairs__csv=PAIRS + ",2026-07-01,2026-08-01,1,4\n"
+    )
+    assert rows_of(findings, "BLANK_ID", "error") == [4]
+    assert rows_of(findings, "BLANK_LINK", "warning") == [3]
+
+
+def test_blank_attributes_are_warnings_and_stay_missing(tmp_path):
+    text = WELLS.replace("浅层", "无").replace("7.5", "")
+    tables, findings = read(tmp_path, wells__csv=text.replace("45", "").replace("80", " "))
+    assert findings.errors.count == 0
+    assert rows_of(findings, "BLANK_VALUE", "warning") == [2, 2]
+    assert rows_of(findings, "BLANK_COLUMN", "warning") == [pd.NA]
+    assert tables.wells["aquifer"].isna().tolist() == [True, False]
+    assert tables.wells["pump_depth_m"].isna().all()
+
+
+def test_values_that_cannot_be_are_left_out_with_their_text(tmp_path):
+    text = WELLS.replace("7.5", "5500").replace("80", "-3").replace("45", "四十")
+    tables, findings = read(tmp_path, wells__csv=text)
+    assert rows_of(findings, "POWER_RANGE", "warning") == [2]
+    assert rows_of(findings, "OUT_OF_RANGE", "warning") == [3]
+    assert rows_of(findings, "NOT_A_NUMBER", "warning") == [2]
+    assert sorted(findings.frame["observed"]) == ["-3", "5500", "四十"]
+    assert findings.count == 3
+    assert tables.wells["pump_depth_m"].isna().all()
+
+
+def test_a_pump_below_its_well(tmp_path):
+    text = WELLS.replace("depth_m\n", "depth_m,well_depth_m\n").replace("45", "45,40").replace("80", "80,120")
+    tables, findings = read(tmp_path, wells__csv=text)
+    assert rows_of(findings, "DEPTH_ORDER", "warning") == [2]
+    assert tables.wells["pump_depth_m"].fillna(-1).tolist() == [-1.0, 80.0]
+
+
+def test_swapped_longitude_and_latitude_are_left_out(tmp_path):
+    text = (
+        WELLS.replace("depth_m\n", "depth_m,经度,纬度\n").replace("45", "45,36.1,114.2").replace("80", "80,114.2,36.1")
+    )
+    tables, findings = read(tmp_path, wells__csv=text)
+    assert rows_of(findings, "OUT_OF_RANGE", "warning") == [2, 2]
+    assert tables.wells["longitude"].fillna(-1).tolist() == [-1, 114.2]
+
+
+def test_billing_months_are_read_as_calendar_months_and_say_so(tmp_path):
+    tables, findings = read(tmp_path, readings__csv="表号,电费年月,电量\n0012,202612,5\n0013,2026年7月,6\n")
+    assert rows_of(findings, "PERIOD_ASSUMED", "warning") == [2]
+    assert tables.readings["start"].astype(str).tolist() == ["2026-12-01", "2026-07-01"]
+    assert tables.readings["end"].astype(str).tolist() == ["2027-01-01", "2026-08-01"]
+
+
+def test_incomplete_readings_are_named(tmp_path):
+    text = "meter_id,read_on,register_kwh,start,end,energy_kwh\n0012,2026-07-01,5,,,\n"
+    text += "0013,,,2026-07-01,2026-08-01,4\n0012,,7,,,3\n"
+    _, findings = read(tmp_path, readings__csv=text)
+    assert rows_of(findings, "READING_INCOMPLETE", "warning") == [4]
+
+
+@pytest.mark.parametrize(
+    ("record", "rule"),
+    [
+        ("0013,2026-07-01,2026-08-01,0,400", "PAIR_ENERGY"),
+        ("0013,2026-07-01,2026-08-01,-5,400", "PAIR_ENERGY"),
+        ("0013,2026-07-01,2026-08-01,100,0", "PAIR_VOLUME"),
+        ("0013,2026-08-01,2026-07-01,100,400", "PERIOD_ORDER"),
+        ("0013,2026-07-01,2026-07-01,100,400", "PERIOD_ORDER"),
+        ("0013,2026-07-01,2026-08-01,100,4", "COEF_RANGE"),
+        ("0013,2026-07-01,2026-08-01,1,400", "COEF_RANGE"),
+        ("0013,2026-07-01,2026-08-01,,400", "PAIR_INCOMPLETE"),
+        ("0012,2026-07-15,2026-08-15,100,400", "PAIR_OVERLAP"),
+    ],
+)
+def test_pairs_that_cannot_be_used(tmp_path, record, rule):
+    tables, findings = read(tmp_path, pairs__csv=PAIRS + record + "\n")
+    assert rows_of(findings, rule, "warning") == [3]
+    assert findings.count == 1, findings
+    assert tables.pairs.loc[3, ["energy_kwh", "volume_m3"]].isna().all()
+    assert tables.pairs.loc[2, "volume_m3"] == 400.0
+
+
+def test_the_inverse_of_an_absurd_coefficient_is_named(tmp_path):
+    _, findings = read(tmp_path, pairs__csv=PAIR_HEAD + "0012,2026-07-01,2026-08-01,400,4\n")
+    assert "100 kWh/m³" in findings.of(rule="COEF_RANGE").frame["message"][0]
+
+
+def test_short_tests_give_flow_and_power(tmp_path):
+    text = "井号,开始时间,结束时间,流量(m³/h),功率\n0012,2026-07-01 08:00,2026-07-01 10:30,40,10\n"
+    text += "0013,2026-07-02,2026-07-02,36,9\n0013,2026-07-03,,36,9\n"
+    tables, findings = read(tmp_path, pairs__csv=text)
+    assert findings.count == 0, findings
+    assert tables.pairs["energy_kwh"].tolist() == [25.0, 9.0, 9.0]
+    assert tables.pairs["volume_m3"].tolist() == [100.0, 36.0, 36.0]
+    assert tables.pairs["end"].astype(str).tolist()[1:] == ["2026-07-02 01:00:00", "2026-07-03 01:00:00"]
+    assert tables.pairs["flow_m3_per_h"].tolist() == [40.0, 36.0, 36.0]
+
+
+INTERVALS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30), st.integers(1, 12)), min_size=1, max_size=12)
+
+
+@settings(max_examples=60)
+@given(INTERVALS)
+def test_overlaps_agree_with_looking_at_every_pair(intervals):
+    frame = pd.DataFrame(intervals, columns=["well", "start", "days"])
+    day = np.datetime64("2026-01-01", "s") + frame["start"].to_numpy() * np.timedelta64(86400, "s")
+    table = _pairs(frame["well"].to_numpy(), day, day + frame["days"].to_numpy() * np.timedelta64(86400, "s"))
+    checked, _ = validate._pair_overlaps(table, Context("pairs", "x"))
+    left_out = np.isnan(checked.numbers("energy_kwh"))
+    start, end = frame["start"].to_numpy(), (frame["start"] + frame["days"]).to_numpy()
+    order = np.lexsort((end, start))
+    expected = np.zeros(len(frame), dtype=bool)
+    for k, i in enumerate(order):
+        before = order[:k]
+        expected[i] = np.any((frame["well"].to_numpy()[before] == frame["well"][i]) & (end[before] > start[i]))
+    np.testing.assert_array_equal(left_out, expected)
+
+
+def _pairs(well, start, end):
+    columns = {
+        "well_id": pa.array([str(w) for w in well]).dictionary_encode(),
+        "start": start, "end": end, "energy_kwh": np.ones(len(well)), "volume_m3": np.ones(len(well)),
+    }  # fmt: skip
+    return TypedTable("pairs", columns, np.arange(len(well)) + 2, np.zeros(len(well), np.int16), ("x",))
+
+
+def test_strangers_are_named_both_ways_with_the_energy_at_stake(tmp_path):
+    tables, findings = read(
+        tmp_path,
+        wells__csv=WELLS + "0014,东乡,浅层,7.5,45\n0015,东乡,浅层,7.5,45\n",
+        meters__csv="表号,井号\nM1,0012\nM2,0013\nM3,15\nM4,0014\n",
+        readings__csv="表号,开始日期,结束日期,电量\nM1,2026-07-01,2026-08-01,10\nM3,2026-07-01,2026-08-01,20\n"
+        "m2,2026-07-01,2026-08-01,30\nm2,2026-08-01,2026-09-01,40\nM4,2026-07-01,2026-08-01,1\n",
+        pairs__csv=PAIRS + "9,2026-07-01,2026-08-01,100,400\n",
+    )
+    assert len(tables.meters) == 4
+    found = findings.frame[["rule", "row", "well_id", "meter_id", "observed"]].to_numpy().tolist()
+    assert sorted(found, key=str) == [
+        ["LINK_WITHOUT_READINGS", 3, "0013", "M2", ""],
+        ["ORPHAN_METER", 4, "15", "M3", "20"],
+        ["ORPHAN_PAIR", 3, "9", "", ""],
+        ["ORPHAN_READING", 4, "", "m2", "70"],
+        ["ORPHAN_WELL", 5, "0015", "", ""],
+    ]
+    messages = findings.frame.set_index("rule")["message"]
+    assert "M2" in messages["ORPHAN_READING"]
+    assert "0015" in messages["ORPHAN_METER"]
+
+
+def test_energy_of_a_closed_well_and_wells_without_electricity(tmp_path):
+    text = WELLS.replace("depth_m\n", "depth_m,运行状态,动力类型\n").replace("45", "45,报废,").replace("80", "80,在用,")
+    _, findings = read(tmp_path, wells__csv=text + "0016,东乡,浅层,7.5,45,在用,柴油\n")
+    assert findings.frame[["rule", "row", "observed"]].to_numpy().tolist() == [["INACTIVE_WITH_ENERGY", 2, "1200"]]
+
+
+def test_permits(tmp_path):
+    text = WELLS.replace("depth_m\n", "depth_m,许可证号\n").replace("45", "45,P1").replace("80", "80,P9")
+    permits = "permit_no,annual_volume_m3,年计划水量\nP1,10,20\nP2,0,\nP3,5,\nP3,6,\n"
+    _, findings = read(tmp_path, wells__csv=text, permits__csv=permits)
+    assert rows_of(findings, "PERMIT_NOT_FOUND", "warning") == [3]
+    assert rows_of(findings, "PLAN_GT_PERMIT", "warning") == [2]
+    assert rows_of(findings, "PERMIT_VOLUME", "warning") == [3]
+    assert rows_of(findings, "DUPLICATE_PERMIT", "error") == [4, 5]
+
+
+def test_many_findings_of_one_rule_are_counted_not_listed(tmp_path):
+    rows = "".join(f"X{i},2026-07-01,2026-08-01,1\n" for i in range(1500))
+    _, findings = read(tmp_path, readings__csv=READINGS + rows)
+    assert findings.of(rule="ORPHAN_READING").count == 1000
+    assert findings.of(rule="MORE_OF_RULE").frame["observed"].tolist() == ["500"]
+
+
+def test_findings_in_english(tmp_path):
+    config = {"project": {"name": "x", "language": "en"}}
+    _, findings = read(tmp_path, config, pairs__csv=PAIR_HEAD + "0012,2026-07-01,2026-08-01,0,4\n")
+    assert findings.frame["message"][0].startswith("the energy 0 is not above zero")
+
+
+@given(st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 3), st.integers(0, 1 << 40)), min_size=1))
+def test_combined_codes_are_equal_exactly_where_rows_are(rows):
+    codes = np.array(rows, dtype=np.int64)
+    key = validate.combine(*codes.T, codes[:, 2], codes[:, 2])
+    assert (key[:, None] == key[None, :]).tolist() == [[a == b for b in rows] for a in rows]
+    assert validate.repeated(key).tolist() == [rows.count(row) > 1 for row in rows]
