@@ -260,11 +260,12 @@ def _numeric_column(x: Floats, name: str, limits: tuple[float, ...] | None, clas
 
 
 def _category_column(values: pd.Series, name: str) -> _Column:
-    text = values.astype("object").map(lambda value: str(value).strip(), na_action="ignore")
-    text = text.where(text.notna() & (text != ""), UNKNOWN)
-    found = sorted(set(text), key=lambda label: (label == UNKNOWN, label))
-    codes = pd.Categorical(text, categories=found).codes.astype(np.int64)
-    return _Column(name, codes, tuple(found), None)
+    codes, distinct = pd.factorize(values)
+    texts = [*(str(value).strip() or UNKNOWN for value in distinct), UNKNOWN]
+    found = sorted({texts[code] for code in np.unique(codes)}, key=lambda label: (label == UNKNOWN, label))
+    place = {label: k for k, label in enumerate(found)}
+    renumbered = np.array([place.get(text, -1) for text in texts], dtype=np.int64)
+    return _Column(name, renumbered[codes], tuple(found), None)
 
 
 def _interval_texts(breaks: tuple[float, ...]) -> tuple[str, ...]:
