@@ -352,7 +352,7 @@ def test_spreading_equals_the_loop_over_days_and_conserves_energy(rows, rate):
     kwh, variance = spread(intervals, pieces, DailyProfile(np.array(rate), 0.1), int(first.astype(int)))
     assert (variance >= 0).all()
     total = np.bincount(pieces.parent, weights=kwh, minlength=len(intervals))
-    np.testing.assert_allclose(total, intervals.kwh, rtol=1e-9)
+    np.testing.assert_allclose(total, intervals.kwh, rtol=1e-9, atol=1e-12)
     for i in range(len(intervals)):
         table = np.zeros(24)
         table[pieces.month[pieces.parent == i] - int(first.astype(int))] = kwh[pieces.parent == i]

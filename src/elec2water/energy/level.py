@@ -13,7 +13,7 @@ from elec2water.energy.movement import Movement, one_hot
 PRIOR_CELLS = 10.0
 """Weight of the whole county in the spread and the zero share of a class-month, as a number of well-months."""
 _PRIOR_ZEROS = 2.0
-_ROUNDS = 4
+_ROUNDS = 3
 _SPREAD_BOUNDS = (1e-3, 1e3)
 _LEVEL_BOUNDS = (1e-2, 20.0)
 
@@ -96,7 +96,8 @@ def _dispersion(spread: Floats, seen: Bools, effect: Floats, sums: sparse.csr_ar
     """
     weighed = np.where(seen, effect, 0.0)
     total, weight = sums @ (weighed * effect * spread).sum(axis=1), sums @ weighed.sum(axis=1)
-    return np.clip(np.divide(total, weight, out=np.ones(len(total)), where=weight > 0), *_SPREAD_BOUNDS)
+    ratio = np.divide(total, weight, out=np.ones(len(total)), where=weight > 0)
+    return np.asarray(np.clip(ratio, *_SPREAD_BOUNDS))
 
 
 def _between_wells(movement: Movement, usual: Floats, weight: Floats, sums: sparse.csr_array) -> Floats:

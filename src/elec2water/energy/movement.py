@@ -9,12 +9,13 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from elec2water.energy.arrays import Floats, Ints
+from elec2water.energy.arrays import Bools, Floats, Ints
 
 PRIOR_WELLS = 5.0
 """Weight of the whole county's movement in that of a class, as a number of wells: a class of two borrows most of it."""
 _TOLERANCE = 1e-8
 _MAX_ROUNDS = 60
+_NOTHING = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,41 +68,78 @@ def fit_movement(kwh: Floats, groups: npt.ArrayLike) -> Movement:
     Movement
     """
     group, labels = pd.factorize(np.asarray(groups), use_na_sentinel=False)
-    seen = np.isfinite(kwh)
-    energy = np.where(seen, kwh, 0.0)
-    county = _proportional_fit(energy, seen, one_hot(np.zeros_like(group), 1), np.ones((1, kwh.shape[1])), 0.0)
+    data = _Incomplete.of(kwh, np.asarray(group, dtype=np.int64))
+    whole = _Incomplete(data.energy, data.row, data.column, np.zeros_like(data.group), data.told)
+    flat = np.ones((1, kwh.shape[1]))
+    profile = _proportional_fit(whole, whole.class_totals(kwh, 1), flat, prior=0.0)
     if len(labels) > 1:
-        profile = _proportional_fit(energy, seen, one_hot(group, len(labels)), county, PRIOR_WELLS)
-    else:
-        profile = county
-    level = _levels(energy, seen, profile[group])
-    profile = np.where(seen.any(axis=0), profile, np.nan)
-    return Movement(profile=profile, group=np.asarray(group, dtype=np.int64), level=level)
+        profile = _proportional_fit(data, data.class_totals(kwh, len(labels)), profile, prior=PRIOR_WELLS)
+    level = np.where(data.told, data.levels(profile), np.nan)
+    seen = np.bincount(data.column, minlength=kwh.shape[1]) < len(kwh)
+    return Movement(profile=np.where(seen, profile, np.nan), group=data.group, level=level)
 
 
-def _levels(energy: Floats, seen: npt.NDArray[np.bool_], effect: Floats) -> Floats:
-    weight = np.einsum("ij,ij->i", seen, effect)
-    level = np.divide(energy.sum(axis=1), weight, out=np.zeros(len(energy)), where=weight > 0)
-    return np.where(seen.any(axis=1), level, np.nan)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Incomplete:
+    """Data with holes, arranged so that a round of the fit costs only wells and holes, not wells × months.
+
+    Attributes
+    ----------
+    energy : numpy.ndarray, shape (N,)
+        Sum of what is known of each well.
+    row, column : numpy.ndarray, shape (h,)
+        Where the holes are.
+    group : numpy.ndarray, shape (N,)
+        Class of each well.
+    told : numpy.ndarray, shape (N,)
+        True for wells of which anything is known.
+    """
+
+    energy: Floats
+    row: Ints
+    column: Ints
+    group: Ints
+    told: Bools
+
+    @classmethod
+    def of(cls, kwh: Floats, group: Ints) -> _Incomplete:
+        """Find the holes."""
+        row, column = np.nonzero(np.isnan(kwh))
+        told = np.bincount(row, minlength=len(kwh)) < kwh.shape[1]
+        return cls(np.nansum(kwh, axis=1), row, column, group, told)
+
+    def class_totals(self, kwh: Floats, n_groups: int) -> Floats:
+        """Sum what is known of each class and month, shape (G, M)."""
+        return np.asarray(one_hot(self.group, n_groups) @ np.nan_to_num(kwh))
+
+    def levels(self, profile: Floats) -> Floats:
+        """Give the level at which each well's fitted total is its observed one, shape (N,)."""
+        missing = np.bincount(self.row, weights=profile[self.group[self.row], self.column], minlength=len(self.energy))
+        weight = profile.sum(axis=1)[self.group] - missing
+        possible = self.told & (weight > _NOTHING)
+        return np.asarray(np.divide(self.energy, weight, out=np.zeros_like(self.energy), where=possible))
+
+    def exposure(self, level: Floats, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
+        """Sum the levels of the wells known in each class and month (G, M), and of all in the class (G, 1)."""
+        total = np.bincount(self.group, weights=level, minlength=shape[0]).astype(np.float64)[:, None]
+        cell = self.group[self.row] * shape[1] + self.column
+        holes = np.bincount(cell, weights=level[self.row], minlength=shape[0] * shape[1])
+        return np.asarray(np.maximum(total - holes.reshape(shape), 0.0)), total
 
 
-def _proportional_fit(
-    energy: Floats, seen: npt.NDArray[np.bool_], sums: sparse.csr_array, centre: Floats, prior: float
-) -> Floats:
+def _proportional_fit(data: _Incomplete, observed: Floats, centre: Floats, prior: float) -> Floats:
     """Alternate levels and class effects until neither moves; shape (G, M) with mean 1 over months seen."""
-    group = np.asarray(sums.argmax(axis=0)).ravel()
-    observed, seen_float = sums @ energy, seen.astype(np.float64)
-    counts = np.asarray(sums.sum(axis=1)).ravel()
-    any_seen = seen.any(axis=0)
-    profile = np.repeat(centre, sums.shape[0], axis=0) if len(centre) == 1 else centre
+    shape = observed.shape
+    counts = np.maximum(np.bincount(data.group, minlength=shape[0]), 1)[:, None]
+    seen = np.bincount(data.column, minlength=shape[1]) < len(data.energy)
+    profile = np.repeat(centre, shape[0], axis=0)
     for _ in range(_MAX_ROUNDS):
-        level = np.nan_to_num(_levels(energy, seen, profile[group]))
-        pseudo = prior * (sums @ level) / np.maximum(counts, 1.0)
-        weight = sums @ (level[:, None] * seen_float) + pseudo[:, None]
-        wanted = observed + pseudo[:, None] * centre
-        new = np.divide(wanted, weight, out=np.array(profile), where=weight > 0)
-        mean = new[:, any_seen].mean(axis=1, keepdims=True) if any_seen.any() else np.ones((len(new), 1))
-        new = np.divide(new, mean, out=np.ones_like(new), where=mean > 0)
+        weight, total = data.exposure(data.levels(profile), shape)
+        pseudo = prior * total / counts
+        weight = weight + pseudo
+        new = np.divide(observed + pseudo * centre, weight, out=np.array(profile), where=weight > _NOTHING * total)
+        mean = new[:, seen].mean(axis=1, keepdims=True) if seen.any() else np.ones((shape[0], 1))
+        new = np.divide(new, mean, out=np.ones(shape), where=mean > 0)
         if np.max(np.abs(new - profile), initial=0.0) < _TOLERANCE:
             return new
         profile = new
