@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 REQUIRED = ("wells", "readings", "pairs")
 """Tables without which nothing can be estimated."""
 
-SUFFIXES = (".csv", ".xlsx", ".parquet")
+SUFFIXES = (".csv", ".xlsx", ".parquet", ".xls", ".xlsm", ".txt", ".tsv")
+"""Names looked for in ``inputs/``; what a file is, its first bytes tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +126,9 @@ def _sources(name: str, root: Path, config: Config, context: Context) -> list[_S
     listed: tuple[str, ...] = getattr(config.inputs, name)
     if listed:
         return [_source(root, text) for text in listed]
-    there = [root / "inputs" / f"{name}{suffix}" for suffix in SUFFIXES]
-    files = [path for path in there if path.exists()]
+    folder = root / "inputs"
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    files = [path for path in there if path.stem == name and path.suffix.lower() in SUFFIXES]
     if len(files) > 1:
         raise context.refuse("TWO_FILES", observed=", ".join(path.name for path in files))
     if not files and name in REQUIRED:

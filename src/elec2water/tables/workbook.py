@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,16 @@ _UNCACHED = re.compile(
     rb'<c\b(?=[^>]*?\br="([A-Z]{1,3}[0-9]{1,7})")[^>]*>\s*<f\b(?:[^>]*/>|[^>]*>([^<]*)</f>)\s*(?:<v\s*/>|<v></v>)?\s*</c>'
 )
 _BLOCK = 1 << 22
+_BROKEN_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    OSError,
+    ValueError,
+)
 _PASSWORD = "EncryptedPackage".encode("utf-16-le")
 
 Cell = str | float | bool | datetime | date | time | timedelta
@@ -184,7 +195,7 @@ def _preflight(path: Path, context: Context) -> dict[int, list[tuple[str, str, s
             _check_members(archive, context)
             members = _sheet_members(archive)
             return {i: _scan_sheet(archive, member, context) for i, member in enumerate(members)}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _BROKEN_ZIP as error:
         raise context.refuse("FILE_BROKEN", observed=" ".join(str(error).split())[:200]) from error
 
 
