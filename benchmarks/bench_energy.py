@@ -21,9 +21,10 @@ def tables_of(n, *, shuffle, cycle):
     ids = pd.array([f"{i:010d}" for i in range(n)], dtype="str")
     edges = np.arange(FIRST, LAST + 2).astype("datetime64[D]") + (25 if cycle else 0)
     well = np.tile(np.arange(n), 12)
-    if shuffle:
-        rng.shuffle(well)
     month = np.repeat(np.arange(12), n)
+    if shuffle:
+        order = rng.permutation(12 * n)
+        well, month = well[order], month[order]
     readings = pd.DataFrame(
         {
             "meter_id": ids.take(well),
