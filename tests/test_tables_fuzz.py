@@ -1,11 +1,12 @@
 """Damaged copies of good files: whatever is done to them, reading ends in tables and findings."""
 
 import io
-import random
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from tables_kit import WELLS, cells, read, workbook
 
 INSERTS = [b",", b'"', b"\n", b"\x00", b";", b"\t", b"'", b"NaN", b"1e999", b"\xff\xfe"]
@@ -21,17 +22,17 @@ def parquet() -> bytes:
     return stream.getvalue()
 
 
-def damaged(data: bytes, rng: random.Random) -> bytes:
+def damaged(data: bytes, rng: np.random.Generator) -> bytes:
     content = bytearray(data)
-    for _ in range(rng.randint(1, 6)):
-        at = rng.randrange(len(content))
+    for _ in range(rng.integers(1, 7)):
+        at = int(rng.integers(len(content)))
         change = rng.random()
         if change < 0.4:
-            content[at] = rng.randrange(256)
+            content[at] = int(rng.integers(256))
         elif change < 0.7 and len(content) > 60:
-            del content[at : at + rng.randint(1, 20)]
+            del content[at : at + int(rng.integers(1, 21))]
         else:
-            content[at:at] = rng.choice(INSERTS)
+            content[at:at] = INSERTS[rng.integers(len(INSERTS))]
     return bytes(content)
 
 
@@ -45,7 +46,7 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
     ],
 )
 def test_damage_never_ends_in_a_traceback(tmp_path, name, data):
-    rng = random.Random(2026)
+    rng = np.random.default_rng(2026)
     for _ in range(20):
         tables, findings = read(tmp_path, **{name: damaged(data, rng)})
         assert len(tables.wells) > 0 or findings.errors.count > 0

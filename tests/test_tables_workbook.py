@@ -143,6 +143,31 @@ def test_parquet_equals_csv_and_keeps_text(tmp_path):
     assert from_parquet.wells.equals(from_csv.wells)
 
 
+def test_parquet_of_every_type_ends_in_findings(tmp_path):
+    columns = {
+        "well_id": pa.array(["1", "2"]).dictionary_encode(),
+        "township": pa.array(["a", None]).cast(pa.large_string()),
+        "aquifer": pa.DictionaryArray.from_arrays(pa.array([0, None], pa.uint8()), pa.array(["浅层"])),
+        "pump_power_kw": pa.array([7, 8]).cast(pa.decimal128(21, 2)),
+        "pump_depth_m": pa.array([b"45", b"50"], pa.binary()),
+        "well_depth_m": pa.array([True, False]),
+        "status": pa.nulls(2),
+        "pump_installed_on": pa.array([1, 2], pa.duration("s")),
+        "vfd": pa.array(["是", "否"]).dictionary_encode(),
+        "list": pa.array([[1], [2, 3]]),
+        "struct": pa.array([{"a": 1}, {"a": 2}]),
+    }
+    stream = io.BytesIO()
+    pq.write_table(pa.table(columns), stream)
+    tables, findings = read(tmp_path, wells__parquet=stream.getvalue())
+    assert sorted(findings.of(rule="COLUMN_TYPE").frame["observed"]) == ["list", "pump_depth_m", "struct"]
+    assert tables.wells["pump_power_kw"].tolist() == [7.0, 8.0]
+    assert tables.wells["vfd"].tolist() == [1.0, 0.0]
+    assert rows_of(findings, "NOT_A_NUMBER", "warning") == [2, 3]
+    assert rows_of(findings, "NOT_A_DATE", "warning") == [2, 3]
+    assert rows_of(findings, "BLANK_VALUE", "warning") == [3, 3]
+
+
 def test_parquet_numbers_as_identifiers_and_zoned_times(tmp_path):
     zoned = pa.array([1782835200, 1785513600], pa.timestamp("s", tz="UTC"))
     stream = io.BytesIO()

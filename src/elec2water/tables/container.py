@@ -94,13 +94,19 @@ def _read_parquet(path: Path, context: Context) -> RawTable:
     try:
         file = pyarrow.parquet.ParquetFile(path)
         names = tuple(file.schema_arrow.names)
-        columns = tuple(_coded(file.read(columns=[name]).column(0)) for name in names)
+        odd = [field.name for field in file.schema_arrow if _holds_no_cells(field.type)]
+        size = file.metadata.num_rows
+        blank = pa.nulls(size, pa.string())
+        columns = tuple(blank if name in odd else _coded(file.read(columns=[name]).column(0)) for name in names)
     except (pa.ArrowException, OSError) as error:
         raise context.refuse("FILE_BROKEN", observed=_one_line(error)) from error
-    size = file.metadata.num_rows
     if size == 0:
         raise context.refuse("NO_ROWS", observed=0)
-    return RawTable(names, columns, np.arange(2, size + 2))
+    return RawTable(names, columns, np.arange(2, size + 2), context.finding("COLUMN_TYPE", observed=odd))
+
+
+def _holds_no_cells(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _coded(column: pa.ChunkedArray) -> pa.Array:

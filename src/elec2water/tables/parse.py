@@ -80,7 +80,7 @@ def encode(column: pa.Array) -> Coded:
     else:
         text = column if pa.types.is_string(column.type) else _as_text(column)
         encoded = text.dictionary_encode()
-    codes = np.asarray(encoded.indices.fill_null(-1)).astype(np.int64)
+    codes = np.asarray(pc.fill_null(pc.cast(encoded.indices, pa.int64()), -1))
     return Coded(codes, encoded.dictionary.cast(pa.string()))
 
 
@@ -256,7 +256,7 @@ def parse_dates(column: pa.Array, *, months: bool = False) -> Parsed:
     Parsed
         ``datetime64[s]``, NaT where blank or wrong (``AMBIGUOUS_DATE``: the year is not told; ``NOT_A_DATE``).
     """
-    if pa.types.is_temporal(column.type):
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         return Parsed(_first_of_month(_typed_dates(column), months=months), {})
     coded = encode(column)
     clean = tidy(coded.values)
