@@ -1,3 +1,81 @@
-"""elec2water: from the electricity of farm wells to volumes of water, with an uncertainty that can be believed."""
+"""elec2water: from the electricity of farm wells to volumes of water, with an uncertainty that can be believed.
 
-__version__ = "0.1.0"
+The way of the data, as in a notebook::
+
+    import elec2water as e2w
+
+    county = e2w.read_project("county")               # tables, checked; county.findings
+    energy, found = county.energy()                   # kWh per well and month
+    coefficient = e2w.fit_coefficient(county.pairs, county.wells, county.water_levels, energy=energy)
+    volume = e2w.estimate_volume(coefficient, energy, quarter="2026Q3", wells=county.wells,
+                                 water_levels=county.water_levels)
+    volume.table("township", county.wells["township"])
+"""
+
+from importlib import metadata
+
+from elec2water.coefficient import Coefficient, FitOptions, fit_coefficient
+from elec2water.coefficient.state import from_dataset, to_dataset
+from elec2water.config import Config, load_config
+from elec2water.design import Design, design_sample, read_design, write_design
+from elec2water.energy import MonthlyEnergy, impute, monthly_energy
+from elec2water.errors import ConfigError, DataRefusedError, Elec2WaterError, ReleaseError, UsageError
+from elec2water.findings import Findings
+from elec2water.ledger import list_releases, open_ledger, rebuild_ledger
+from elec2water.levels import depth_by_well
+from elec2water.project import County, Run, approve, check, demo, design, read_project, run, validate
+from elec2water.release import publish_release
+from elec2water.strata import Strata, classify
+from elec2water.survey import design_totals
+from elec2water.tables import Tables, read_tables
+from elec2water.validation import Validation, validate_coefficient
+from elec2water.volume import Totals, Volume, estimate_volume
+
+__version__ = metadata.version("elec2water")
+
+__all__ = [
+    "Coefficient",
+    "Config",
+    "ConfigError",
+    "County",
+    "DataRefusedError",
+    "Design",
+    "Elec2WaterError",
+    "Findings",
+    "FitOptions",
+    "MonthlyEnergy",
+    "ReleaseError",
+    "Run",
+    "Strata",
+    "Tables",
+    "Totals",
+    "UsageError",
+    "Validation",
+    "Volume",
+    "approve",
+    "check",
+    "classify",
+    "demo",
+    "depth_by_well",
+    "design",
+    "design_sample",
+    "design_totals",
+    "estimate_volume",
+    "fit_coefficient",
+    "from_dataset",
+    "impute",
+    "list_releases",
+    "load_config",
+    "monthly_energy",
+    "open_ledger",
+    "publish_release",
+    "read_design",
+    "read_project",
+    "read_tables",
+    "rebuild_ledger",
+    "run",
+    "to_dataset",
+    "validate",
+    "validate_coefficient",
+    "write_design",
+]

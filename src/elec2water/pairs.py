@@ -59,7 +59,16 @@ class Measurements:
 
     def take(self, index: NDArray[np.generic]) -> Measurements:
         """Keep the pairs of an index or mask."""
-        fields = (self.well, self.start, self.end, self.energy_kwh, self.volume_m3, self.meter_rel_u, self.test, self.row)
+        fields = (
+            self.well,
+            self.start,
+            self.end,
+            self.energy_kwh,
+            self.volume_m3,
+            self.meter_rel_u,
+            self.test,
+            self.row,
+        )
         return Measurements(*(field[index] for field in fields))
 
 

@@ -100,7 +100,9 @@ class FeatureSpec:
             static.append(Regressor(feature.name, float(row["mean"]), float(row["sd"])))
         blank = priors["missing"]
         static += [
-            Regressor(f"{f.name}_missing", float(blank["mean"]), float(blank["sd"])) for f in self.numeric if f.indicator
+            Regressor(f"{f.name}_missing", float(blank["mean"]), float(blank["sd"]))
+            for f in self.numeric
+            if f.indicator
         ]
         moving = [Regressor(name, mean, sd) for name, mean, sd in _MOVING]
         moving.append(Regressor("years", *self.wear))

@@ -154,9 +154,7 @@ def describe_wells(
     return _context(wells, columns, moving, months, spec)
 
 
-def measured_rows(
-    measured: Measurements, context: WellContext, spec: FeatureSpec, layout: Layout
-) -> tuple[Ints, Rows]:
+def measured_rows(measured: Measurements, context: WellContext, spec: FeatureSpec, layout: Layout) -> tuple[Ints, Rows]:
     """Pairs as rows of the regression: the place in the registry of each sample well (W,), and the rows."""
     sample, position = np.unique(measured.well, return_inverse=True)
     middle = np.where(np.isnat(measured.middle), layout.months[-1].astype("datetime64[s]"), measured.middle)

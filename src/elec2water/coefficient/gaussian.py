@@ -171,12 +171,10 @@ def _assemble(rows: Rows, sums: _WellSums) -> tuple[Floats, Floats]:
     n_wells, n_cells = rows.n_wells, rows.n_cells
     p_static, p_moving = rows.static.shape[1], rows.moving.shape[1]
     starts = np.searchsorted(rows.well, np.arange(n_wells))
-    by_well = np.add.reduceat(
-        np.column_stack([sums.ones_row, sums.y_row, sums.moving_row]), starts, axis=0
+    by_well = np.add.reduceat(np.column_stack([sums.ones_row, sums.y_row, sums.moving_row]), starts, axis=0)
+    one_cell = np.bincount(rows.well * n_cells + rows.cell, weights=sums.ones_row, minlength=n_wells * n_cells).reshape(
+        n_wells, n_cells
     )
-    one_cell = np.bincount(
-        rows.well * n_cells + rows.cell, weights=sums.ones_row, minlength=n_wells * n_cells
-    ).reshape(n_wells, n_cells)
     moving_cell = np.array(
         [np.bincount(rows.cell, weights=sums.moving_row[:, k], minlength=n_cells) for k in range(p_moving)]
     ).reshape(p_moving, n_cells)
@@ -232,7 +230,12 @@ def solve_shared(blocks: Blocks, prior: Prior) -> Solution:
 
 
 def variance_slopes(
-    rows: Rows, groups: tuple[Group, ...], variances: WellVariances, blocks: Blocks, solution: Solution, covariance: Floats
+    rows: Rows,
+    groups: tuple[Group, ...],
+    variances: WellVariances,
+    blocks: Blocks,
+    solution: Solution,
+    covariance: Floats,
 ) -> Floats:
     """Slope of the log marginal likelihood along the log standard deviations of level, drift and error, (3,).
 
@@ -294,9 +297,7 @@ def predict_paths(
         offset[group.wells] = (weight * rows.y[group.rows]).sum(axis=1)
         variance[group.wells] = level + variances.drift - (weight * cross).sum(axis=1)
         gain[group.wells, :p_static] = weight.sum(axis=1)[:, None] * rows.static[group.wells]
-        gain[group.wells, p_static : p_static + p_moving] = np.einsum(
-            "wn,wnk->wk", weight, rows.moving[group.rows]
-        )
+        gain[group.wells, p_static : p_static + p_moving] = np.einsum("wn,wnk->wk", weight, rows.moving[group.rows])
         np.add.at(gain, (group.wells[:, None], p_static + p_moving + rows.cell[group.rows]), weight)
     return WellPaths(offset, gain, np.maximum(variance, 0.0))
 

@@ -28,7 +28,6 @@ class Density(Protocol):
         """Log density and its gradient (d,)."""
 
 
-
 _RADIUS = 1.1  # f0 of Rue et al. (2009)
 _STEP = 0.08  # of the finite differences, on the scale of log standard deviations
 _LIMIT = 6.0

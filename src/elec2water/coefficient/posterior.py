@@ -17,7 +17,10 @@ Floats = NDArray[np.float64]
 
 DRIFT_MEMORY_YEARS = 2.0
 _ROBUST_ROUNDS = 3
-_WELL_LIMIT = 3.5
+WELL_LIMIT = 3.5
+"""Standard deviations from its class beyond which a well hardly moves the class."""
+IMPOSSIBLE_PAIR = 8.0
+"""Times the median error variance beyond which a month is not taken as measured."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ SD_PRIORS = (
     SdPrior("level", 0.25, 0.40),  # within aquifer × depth × method the log-sd of wells is 0.2-0.4 (METHOD.md)
     SdPrior("drift", 0.07, 0.50),  # repeat tests within a season agree to 4-9 %
     SdPrior("error", 0.04, 0.50),  # monthly pairs are precise
-    SdPrior("stratum", 0.08, 0.70),
-    SdPrior("township", 0.08, 0.70),
+    SdPrior("stratum", 0.06, 0.70),
+    SdPrior("township", 0.06, 0.70),
     SdPrior("month", 0.04, 0.60),
 )
 SD_NAMES = tuple(p.name for p in SD_PRIORS)
@@ -91,6 +94,11 @@ class Posterior:
         """Well variances at their posterior mean."""
         v = self.variance
         return WellVariances(v["level"], v["drift"], v["error"], DRIFT_MEMORY_YEARS)
+
+    @property
+    def impossible_pairs(self) -> NDArray[np.bool_]:
+        """Pairs whose error the robust fit had to make far larger than a working water meter's, (R,)."""
+        return np.asarray(self.rows.scale > IMPOSSIBLE_PAIR * np.median(self.rows.scale))
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -253,7 +261,7 @@ def _level_scale(rows: Rows, groups: tuple[Group, ...], variances: WellVariances
     paths = gaussian.predict_paths(rows, groups, variances, times=rows.time[starts], pumps=rows.pump[starts])
     mean = paths.offset - paths.gain @ solution.mean
     z = np.abs(mean) / np.sqrt(variances.level + variances.drift)
-    return np.maximum(1.0, (z / _WELL_LIMIT) ** 2)
+    return np.maximum(1.0, (z / WELL_LIMIT) ** 2)
 
 
 def _cell_places(old: Layout, new: Layout) -> NDArray[np.intp]:

@@ -136,7 +136,6 @@ class Layout:
         )
         return Prior(self.prior_mean(), covariance, precision, log_det)
 
-
     def prior_slopes(self, sd: dict[str, float], mean: Floats, covariance: Floats) -> dict[str, float]:
         """Slope of the log marginal likelihood along the log of each estimated standard deviation of ``prior``.
 
@@ -150,7 +149,9 @@ class Layout:
                 square = float(mean[here] @ mean[here] + np.trace(covariance[here, here]))
                 slopes[factor.variance] += square / sd[factor.variance] ** 2 - len(factor.levels)
         cells = slice(self.cells_start, self.size)
-        unit = np.kron(np.linalg.inv(aquifer_correlation(len(self.aquifers))), np.linalg.inv(month_correlation(self.months)))
+        unit = np.kron(
+            np.linalg.inv(aquifer_correlation(len(self.aquifers))), np.linalg.inv(month_correlation(self.months))
+        )
         square = float(mean[cells] @ unit @ mean[cells] + (unit * covariance[cells, cells]).sum())
         slopes["month"] += square / sd["month"] ** 2 - self.n_cells
         return slopes

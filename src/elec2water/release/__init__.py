@@ -11,6 +11,7 @@ from elec2water.release.publish import (
     read_release,
     run_digest,
     sha256_of,
+    write_whole,
 )
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "run_digest",
     "sha256_of",
     "unescape_text",
+    "write_whole",
 ]

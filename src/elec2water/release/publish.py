@@ -313,6 +313,26 @@ def _write_file(path: Path, content: FileContent) -> None:
         os.fsync(file.fileno())
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write one file whole or not at all: a temporary name in the same folder, synced, then renamed.
+
+    Raises
+    ------
+    ReleaseError
+        If the disk refuses; nothing is then left under the final name that was not there before.
+    """
+    temporary = path.with_name(f".tmp-{path.name}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        _write_file(temporary, content)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ReleaseError(f"{path} could not be written: {error}. See that there is space on the disk.") from error
+
+
 def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 

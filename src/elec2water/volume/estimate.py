@@ -22,7 +22,6 @@ from elec2water.volume.shared_error import Loadings
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-_IMPOSSIBLE_PAIR = 8.0
 _GRID = "grid"
 
 
@@ -60,8 +59,7 @@ def estimate_volume(
         wells, water_levels, energy, months, coefficient.windows, coefficient.spec, coefficient.options
     )
     parts = _Parts.of(coefficient, posterior, context, energy, wells)
-    volumes = well_volumes(parts, posterior, coefficient, confidence=confidence)
-    return Volume(quarter, confidence, volumes, parts.loadings, posterior, coefficient.options.shared_meter_rel_u)
+    return quarter_volume(parts, posterior, coefficient, quarter=quarter, confidence=confidence)
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class _Parts:
         v = posterior.variance
         measured = measured_months(
             coefficient.measured,
-            posterior.rows.scale < _IMPOSSIBLE_PAIR * np.median(posterior.rows.scale),
+            ~posterior.impossible_pairs,
             context.months,
             kwh.shape[0],
             meter_rel_u=coefficient.options.meter_rel_u,
@@ -127,9 +125,10 @@ def _electric(wells: pd.DataFrame) -> NDArray[np.bool_]:
 def _paths(coefficient: Coefficient, posterior: Posterior, context: WellContext) -> tuple[Loadings, Floats, Floats]:
     """Loadings of all wells; offset of ln κ and own variance where a well has pairs of its own."""
     n, layout = context.well_id.size, posterior.layout
-    middle = context.months[0].astype("datetime64[s]") + (
-        (context.months[-1] + 1).astype("datetime64[s]") - context.months[0].astype("datetime64[s]")
-    ) / 2
+    middle = (
+        context.months[0].astype("datetime64[s]")
+        + ((context.months[-1] + 1).astype("datetime64[s]") - context.months[0].astype("datetime64[s]")) / 2
+    )
     when = float(features.decimal_year(np.array([middle]))[0])
     pumps = (context.pump_installed[posterior.sample] <= middle).astype(np.intp)
     paths = posterior.paths(np.full(posterior.sample.size, when), pumps)
@@ -184,45 +183,35 @@ def _blank_variance(context: WellContext, posterior: Posterior) -> Floats:
     return np.asarray(variance)
 
 
-def well_volumes(
-    parts: _Parts, posterior: Posterior, coefficient: Coefficient, *, confidence: float
-) -> WellVolumes:
+def quarter_volume(
+    parts: _Parts, posterior: Posterior, coefficient: Coefficient, *, quarter: str, confidence: float
+) -> Volume:
     """Volume, standard error and interval of every well."""
     has_energy = np.isfinite(parts.kwh)
     is_measured = np.isfinite(parts.measured.volume_m3) & parts.sampled[:, None]
     kwh = np.where(has_energy, parts.kwh, np.where(is_measured, parts.measured.energy_kwh, 0.0))
-    month_weight = _month_weight(kwh)
-    shared_variance = parts.loadings.quadratic(posterior.covariance, month_weight)
-    shift = 0.5 * parts.loadings.quadratic(posterior.unbiasing, month_weight)
-    shift[parts.sampled] = 0.5 * shared_variance[parts.sampled]
-    log_kappa = parts.loadings.product(posterior.mean) + (parts.log_offset + 0.5 * parts.own_variance + shift)[:, None]
-    converted = np.where(is_measured, 0.0, kwh * np.exp(log_kappa))
-    measured = np.where(is_measured, parts.measured.volume_m3, 0.0)
-    volume = converted.sum(axis=1) + measured.sum(axis=1)
-    total = np.where(volume > 0, volume, 1.0)
-    converted_share = converted.sum(axis=1) / total
-    energy_error = (
-        (converted**2 * parts.kwh_variance / np.where(kwh > 0, kwh, 1.0) ** 2).sum(axis=1) / total**2
-    )
-    own = (
-        converted_share**2 * np.expm1(parts.own_variance)
-        + (1.0 - converted_share) ** 2 * parts.measured.own_error
-        + energy_error
-    )
-    log_variance = (
-        np.log1p(own) + converted_share**2 * shared_variance + coefficient.options.shared_meter_rel_u**2
-    )
-    alpha = 0.5 * (1.0 - confidence)
-    z = _well_z(posterior, parts, shared_variance, alpha)
+    shared_variance, kappa = _coefficients(parts, posterior, _month_weight(kwh))
+    converted = np.where(is_measured, 0.0, kwh * kappa)
+    monthly = np.where(is_measured, parts.measured.volume_m3, converted)
+    volume = monthly.sum(axis=1)
+    own, log_variance = _well_variance(parts, kwh, converted, volume, shared_variance)
+    log_variance += coefficient.options.shared_meter_rel_u**2
+    z = _well_z(posterior, parts, shared_variance, 0.5 * (1.0 - confidence))
     lower, upper = lognormal_interval(volume, log_variance, z)
+    method_imputed = ((parts.quality == "S") & ~is_measured).any(axis=1)
+    # Imputed energy may be none at all, which no lognormal allows for.
+    half = z * lognormal_sd(volume, log_variance)
+    lower = np.where(method_imputed, np.maximum(volume - half, 0.0), lower)
+    upper = np.where(method_imputed, volume + half, upper)
     none = ~(has_energy | is_measured).any(axis=1)
-    return WellVolumes(
+    known = np.where(none, np.nan, 1.0)
+    wells = WellVolumes(
         well_id=parts.well_id,
-        kwh=np.where(none, np.nan, kwh.sum(axis=1)),
-        volume_m3=np.where(none, np.nan, volume),
-        se_m3=np.where(none, np.nan, lognormal_sd(volume, log_variance)),
-        lower_m3=np.where(none, np.nan, lower),
-        upper_m3=np.where(none, np.nan, upper),
+        kwh=known * kwh.sum(axis=1),
+        volume_m3=known * volume,
+        se_m3=known * lognormal_sd(volume, log_variance),
+        lower_m3=known * lower,
+        upper_m3=known * upper,
         method=_method(none, is_measured, kwh, parts.quality),
         quality=_worst_quality(parts.quality, none),
         partly_measured=is_measured.any(axis=1) & ~(is_measured | (kwh <= 0)).all(axis=1),
@@ -231,6 +220,40 @@ def well_volumes(
         own_variance_m6=own * volume**2,
         level_squared_m6=np.where(parts.sampled, 0.0, converted.sum(axis=1) ** 2),
     )
+    options = coefficient.options
+    return Volume(
+        quarter,
+        confidence,
+        wells,
+        parts.loadings,
+        posterior,
+        options.shared_meter_rel_u,
+        kwh,
+        monthly,
+        kappa.mean(axis=1),
+    )
+
+
+def _coefficients(parts: _Parts, posterior: Posterior, month_weight: Floats) -> tuple[Floats, Floats]:
+    """Shared variance of ln κ of every well, (N,), and κ [m³/kWh] by month, (N, M), unbiased on the scale of volumes."""
+    shared_variance = parts.loadings.quadratic(posterior.covariance, month_weight)
+    shift = parts.loadings.quadratic(posterior.unbiasing, month_weight)
+    shift = 0.5 * np.where(parts.sampled, shared_variance, shift)
+    log_kappa = parts.loadings.product(posterior.mean)
+    log_kappa += (parts.log_offset + 0.5 * parts.own_variance + shift)[:, None]
+    return shared_variance, np.exp(log_kappa)
+
+
+def _well_variance(
+    parts: _Parts, kwh: Floats, converted: Floats, volume: Floats, shared_variance: Floats
+) -> tuple[Floats, Floats]:
+    """Relative variance that a well owns and variance of the logarithm of its volume, (N,) each, without the common meter error."""
+    total = np.where(volume > 0, volume, 1.0)
+    share = converted.sum(axis=1) / total
+    safe_kwh = np.where(kwh > 0, kwh, 1.0)
+    energy_error = (converted**2 * parts.kwh_variance / safe_kwh**2).sum(axis=1) / total**2
+    own = share**2 * np.expm1(parts.own_variance) + (1.0 - share) ** 2 * parts.measured.own_error + energy_error
+    return own, np.log1p(own) + share**2 * shared_variance
 
 
 def _month_weight(kwh: Floats) -> Floats:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import special
 
 from elec2water.coefficient.posterior import Posterior
 from elec2water.stats import mixture_quantile
@@ -17,6 +18,8 @@ from elec2water.volume.shared_error import Loadings
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
+_DOMAINS_AT_ONCE = 4096
+_DOMAINS_BY_NODE = 512
 METHODS = ("measured", "converted", "imputed", "none")
 
 
@@ -42,6 +45,10 @@ class WellVolumes:
     own_variance_m6: Floats
     level_squared_m6: Floats
 
+    def take(self, wells: Ints | slice) -> WellVolumes:
+        """Keep some wells."""
+        return WellVolumes(*(getattr(self, f.name)[wells] for f in fields(self)))
+
 
 @dataclass(frozen=True)
 class Totals:
@@ -51,6 +58,7 @@ class Totals:
     n_wells: Ints
     n_by_method: Ints  # (G, 4)
     kwh: Floats
+    imputed_kwh: Floats
     volume_m3: Floats
     se_m3: Floats
     lower_m3: Floats
@@ -69,6 +77,41 @@ class Volume:
     loadings: Loadings
     posterior: Posterior
     shared_meter_rel_u: float
+    monthly_kwh: Floats  # (N, M) electricity of each month, zero where none
+    monthly_m3: Floats  # (N, M) volume of each month
+    idle_coefficient: Floats  # (N,) coefficient of the quarter where a well used no electricity
+
+    @property
+    def z(self) -> float:
+        """Standard deviations from the mean to a bound at the stated confidence."""
+        return float(special.ndtri(0.5 * (1.0 + self.confidence)))
+
+    def stratum_coefficient(self, codes: Ints, n_strata: int, month: int) -> tuple[Floats, Floats]:
+        """Energy-weighted mean coefficient [m³/kWh] of each stratum in one month, and the variance of its logarithm, (S,) each.
+
+        A stratum without energy in the month is weighted by wells.
+        """
+        kwh = np.bincount(codes, weights=self.monthly_kwh[:, month], minlength=n_strata)
+        idle = kwh[codes] <= 0
+        known = np.isfinite(self.wells.volume_m3) | idle
+        weight = np.where(idle, 1.0, self.monthly_kwh[:, month]) * known
+        volume = np.where(idle, self.idle_coefficient, self.monthly_m3[:, month]) * known
+        total_weight = np.bincount(codes, weights=weight, minlength=n_strata)
+        total = np.bincount(codes, weights=volume, minlength=n_strata)
+        parts = np.zeros(self.monthly_kwh.shape)
+        parts[:, month] = volume
+        sums = self.loadings.domain_sums(parts, codes, n_strata)
+        safe = np.where(total > 0, total, 1.0)
+        shared = np.einsum("gi,gi->g", sums @ self.posterior.covariance, sums) / safe**2
+        relative = np.divide(
+            self.wells.own_variance_m6,
+            self.wells.volume_m3**2,
+            out=np.zeros(codes.size),
+            where=self.wells.volume_m3 > 0,
+        )
+        own = np.bincount(codes, weights=relative * volume**2, minlength=n_strata) / safe**2
+        mean = np.divide(total, total_weight, out=np.full(n_strata, np.nan), where=total_weight > 0)
+        return mean, np.log1p(own) + shared + self.shared_meter_rel_u**2
 
     def total(self, labels: Sequence[object] | NDArray[np.object_] | None = None) -> Totals:
         """Totals with their joint error, one computation for all domains.
@@ -82,6 +125,35 @@ class Volume:
         series = pd.Series(np.zeros(n) if labels is None else np.asarray(labels, dtype=object))
         codes, keys = pd.factorize(series, sort=True, use_na_sentinel=True)
         return domain_totals(self, np.asarray(codes, dtype=np.intp), np.asarray(keys, dtype=object))
+
+    def table(self, domain: str, labels: Sequence[object] | NDArray[np.object_] | pd.Series) -> pd.DataFrame:
+        """Totals of one kind of domain as the contract's table, then counts of wells by method and imputed energy.
+
+        Parameters
+        ----------
+        domain : str
+            What the keys are, such as ``township``.
+        labels : (N,)
+            Key of each well; blank for none.
+        """
+        totals = self.total(labels)
+        frame = pd.DataFrame(
+            {
+                "domain": domain,
+                "key": totals.keys.astype(str),
+                "quarter": self.quarter,
+                "n_wells": totals.n_wells,
+                "energy_kwh": totals.kwh,
+                "volume_m3": totals.volume_m3,
+                "se_m3": totals.se_m3,
+                "lower_m3": totals.lower_m3,
+                "upper_m3": totals.upper_m3,
+                "confidence": self.confidence,
+            }
+        )
+        for k, method in enumerate(METHODS):
+            frame[f"n_{method}"] = totals.n_by_method[:, k]
+        return frame.assign(imputed_energy_kwh=totals.imputed_kwh)
 
     def covariance(self, totals: Totals) -> Floats:
         """Joint covariance of the totals of one kind, (G, G) m⁶."""
@@ -100,47 +172,107 @@ def domain_totals(volume: Volume, codes: Ints, keys: NDArray[np.object_]) -> Tot
 
     At each node k of the variances the logarithm of a total is Gaussian with variance ``g'C_k g`` (shared) plus what the wells own
     plus the water meters' common error; the interval is the mixture's.
+
+    Parameters
+    ----------
+    volume : Volume
+    codes : (N,)
+        Domain of each well, 0..G-1 in the order of ``keys``; -1 for none.
+    keys : (G,)
     """
-    wells, posterior, G = volume.wells, volume.posterior, keys.size
-    known = np.where(np.isfinite(wells.volume_m3), codes, -1)
-    group = np.where(known < 0, G, known)
+    parts = [_part_totals(volume, part, codes, keys) for part in _key_parts(codes, keys.size)]
+    if len(parts) == 1:
+        return parts[0]
+    return Totals(*(np.concatenate([getattr(t, f.name) for t in parts]) for f in fields(Totals)))
+
+
+@dataclass(frozen=True)
+class _KeyPart:
+    keys: slice
+    wells: Ints | slice
+
+
+def _key_parts(codes: Ints, n_keys: int) -> list[_KeyPart]:
+    """Domains in portions, so that a million permits never need a million rows of shared effects at once."""
+    if n_keys <= _DOMAINS_AT_ONCE:
+        return [_KeyPart(slice(0, n_keys), slice(None))]
+    order = np.argsort(codes, kind="stable")
+    starts = np.arange(0, n_keys, _DOMAINS_AT_ONCE)
+    bounds = np.searchsorted(codes[order], np.append(starts, n_keys))
+    return [
+        _KeyPart(slice(int(k), int(min(k + _DOMAINS_AT_ONCE, n_keys))), order[bounds[i] : bounds[i + 1]])
+        for i, k in enumerate(starts)
+    ]
+
+
+def _part_totals(volume: Volume, part: _KeyPart, all_codes: Ints, all_keys: NDArray[np.object_]) -> Totals:
+    wells, posterior, keys = volume.wells.take(part.wells), volume.posterior, all_keys[part.keys]
+    loadings = volume.loadings.take(part.wells)
+    G, codes = keys.size, all_codes[part.wells] - part.keys.start
+    known = np.where(np.isfinite(wells.volume_m3) & (codes >= 0), codes, -1)
+    member = np.where(codes < 0, G, codes)
 
     def add(values: Floats) -> Floats:
-        return np.bincount(group, weights=np.nan_to_num(values), minlength=G + 1)[:G]
+        return np.bincount(member, weights=np.nan_to_num(values), minlength=G + 1)[:G]
 
     total = add(wells.volume_m3)
     safe = np.where(total > 0, total, 1.0)
-    sums = volume.loadings.domain_sums(wells.converted_m3, known, G)
-    g = sums / safe[:, None]
+    sums = loadings.domain_sums(wells.converted_m3, known, G)
     own = add(wells.own_variance_m6)
+    level_share = add(np.where(wells.sampled, 0.0, wells.converted_m3.sum(axis=1))) / safe
+    nodes = _log_nodes(volume, sums / safe[:, None], own / safe**2, add(wells.level_squared_m6) / safe**2, level_share)
+    lower, upper, se = _mixture_bounds(nodes, posterior.weight, volume.confidence)
+    by_method = [np.bincount(member[wells.method == m], minlength=G + 1)[:G] for m in METHODS]
+    return Totals(
+        keys=keys,
+        n_wells=np.bincount(member, minlength=G + 1)[:G],
+        n_by_method=np.array(by_method, dtype=np.intp).T,
+        kwh=add(wells.kwh),
+        imputed_kwh=add(np.where(wells.method == "imputed", wells.kwh, 0.0)),
+        volume_m3=total,
+        se_m3=total * se,
+        lower_m3=total * lower,
+        upper_m3=total * upper,
+        sums=sums,
+        own_m6=own,
+    )
+
+
+@dataclass(frozen=True)
+class _LogNodes:
+    """Logarithm of relative totals at each node: shift of the mean and variance, (K, G)."""
+
+    shift: Floats
+    variance: Floats
+
+
+def _log_nodes(volume: Volume, g: Floats, own: Floats, level_squared: Floats, level_share: Floats) -> _LogNodes:
+    posterior = volume.posterior
     level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
     typical = float(posterior.weight @ level)
-    level_change = np.expm1(level) - float(np.expm1(typical))
-    own_k = np.maximum(own + level_change[:, None] * add(wells.level_squared_m6), 0.0) / safe**2
-    shared_k = np.einsum("gi,kij,gj->kg", g, posterior.covariances, g, optimize=True)
-    converted = add(np.where(wells.sampled, 0.0, wells.converted_m3.sum(axis=1))) / safe
-    shift = (posterior.means - posterior.mean) @ g.T + 0.5 * (level - typical)[:, None] * converted
-    log_variance = np.log1p(own_k) + shared_k + volume.shared_meter_rel_u**2
-    centre = shift - 0.5 * log_variance
-    sd = np.sqrt(log_variance)
-    alpha = 0.5 * (1.0 - volume.confidence)
-    lower, upper = (total * np.exp(mixture_quantile(a, centre, sd, posterior.weight)) for a in (alpha, 1.0 - alpha))
-    mean_k = np.exp(shift)
-    second = posterior.weight @ (mean_k**2 * np.exp(log_variance))
-    variance = second - (posterior.weight @ mean_k) ** 2
-    member = np.where(codes < 0, G, codes)
-    by_method = np.array(
-        [np.bincount(member[wells.method == m], minlength=G + 1)[:G] for m in METHODS], dtype=np.intp
-    ).T
-    return Totals(
-        keys,
-        np.bincount(member, minlength=G + 1)[:G],
-        by_method,
-        add(wells.kwh),
-        total,
-        total * np.sqrt(np.maximum(variance, 0.0)),
-        lower,
-        upper,
-        sums,
-        own,
-    )
+    change = np.expm1(level) - float(np.expm1(typical))
+    own_k = np.maximum(own + change[:, None] * level_squared, 0.0)
+    shift = (posterior.means - posterior.mean) @ g.T + 0.5 * (level - typical)[:, None] * level_share
+    return _LogNodes(shift, np.log1p(own_k) + _shared_by_node(volume, g) + volume.shared_meter_rel_u**2)
+
+
+def _shared_by_node(volume: Volume, g: Floats) -> Floats:
+    """``g'C_k g`` (K, G); for very many domains its course over the nodes is taken from the county's."""
+    posterior = volume.posterior
+    few = g if g.shape[0] <= _DOMAINS_BY_NODE else g.mean(axis=0, keepdims=True)
+    by_node = np.array([np.einsum("gi,gi->g", few @ C, few) for C in posterior.covariances])
+    if few is g:
+        return by_node
+    within = posterior.weight @ posterior.covariances.reshape(posterior.weight.size, -1)
+    typical = np.einsum("gi,gi->g", g @ within.reshape(g.shape[1], -1), g)
+    return np.asarray(by_node / (posterior.weight @ by_node) * typical)
+
+
+def _mixture_bounds(nodes: _LogNodes, weight: Floats, confidence: float) -> tuple[Floats, Floats, Floats]:
+    """Lower and upper bound and standard error of the relative total, (G,) each."""
+    alpha = 0.5 * (1.0 - confidence)
+    centre, sd = nodes.shift - 0.5 * nodes.variance, np.sqrt(nodes.variance)
+    lower, upper = (np.exp(mixture_quantile(a, centre, sd, weight)) for a in (alpha, 1.0 - alpha))
+    mean = np.exp(nodes.shift)
+    variance = weight @ (mean**2 * np.exp(nodes.variance)) - (weight @ mean) ** 2
+    return lower, upper, np.sqrt(np.maximum(variance, 0.0))

@@ -8,7 +8,7 @@ of the total are exact, for others correct to second order in ``a_i - g`` (Wolte
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,24 @@ class Loadings:
     sample: Ints
     gain: Floats
     size: int
+
+    def take(self, wells: Ints | slice) -> Loadings:
+        """Keep some wells."""
+        if isinstance(wells, slice) and wells == slice(None):
+            return self
+        place = np.full(self.dense.shape[0], -1, dtype=np.intp)
+        kept = np.arange(self.dense.shape[0])[wells]
+        place[kept] = np.arange(kept.size)
+        inside = place[self.sample] >= 0
+        return replace(
+            self,
+            dense=self.dense[wells],
+            codes=self.codes[wells],
+            cells=self.cells[wells],
+            moving=self.moving[wells],
+            sample=place[self.sample[inside]],
+            gain=self.gain[inside],
+        )
 
     def product(self, theta: Floats) -> Floats:
         """``a_im'θ`` for every well and month, (N, M), the sample wells' gain included."""

@@ -1,0 +1,100 @@
+"""Forecasting the coefficient over the energy of chosen pairs, for wells with and without pairs of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from elec2water.calendar_ import month_of
+from elec2water.coefficient.fit import Coefficient, describe_wells, measured_rows
+from elec2water.coefficient.posterior import Posterior
+from elec2water.energy import MonthlyEnergy
+from elec2water.pairs import Measurements
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class WellForecast:
+    """Forecast of the measured coefficient of W wells over the energy of their pairs.
+
+    ``well`` (W,) places in the registry, ``mean`` (W,) [m³/kWh], ``log_variance`` (W,) of what a water meter would show, and
+    ``features`` (W, q) the regressors of the model, for plain regressions.
+    """
+
+    well: NDArray[np.intp]
+    mean: Floats
+    log_variance: Floats
+    features: Floats
+
+
+def forecast_pairs(
+    coefficient: Coefficient,
+    measured: Measurements,
+    wells: pd.DataFrame,
+    water_levels: pd.DataFrame | None,
+    energy: MonthlyEnergy | None,
+) -> WellForecast:
+    """Forecast κ of each well over the intervals of some pairs that the fit may not have seen.
+
+    The same algebra as for volumes: shared effects with their joint error, a well's own path where it has pairs in the fit, and the
+    errors of the pairs that are forecast.
+    """
+    month = month_of(
+        np.where(np.isnat(measured.middle), coefficient.windows.level[-1].astype("datetime64[s]"), measured.middle)
+    )
+    months = np.union1d(coefficient.posterior.layout.months, np.arange(month.min(), month.max() + 1))
+    posterior = coefficient.posterior.covering(months)
+    context = describe_wells(
+        wells, water_levels, energy, months, coefficient.windows, coefficient.spec, coefficient.options
+    )
+    place, rows = measured_rows(measured, context, coefficient.spec, posterior.layout)
+    n_wells = place.size
+    weight = measured.energy_kwh / np.bincount(rows.well, weights=measured.energy_kwh)[rows.well]
+    X = rows.matrix()
+    mean_time = np.bincount(rows.well, weights=weight * rows.time)
+    own_offset, own_variance, gain = _own_paths(
+        posterior, places=place, times=mean_time, pumps=_last(rows.pump, rows.well)
+    )
+    X = X - gain[rows.well]
+    average = np.zeros((n_wells, X.shape[1]))
+    np.add.at(average, rows.well, weight[:, None] * X)
+    shared = np.einsum("wi,ij,wj->w", average, posterior.covariance, average, optimize=True)
+    shift = np.where(
+        np.isin(place, posterior.sample),
+        shared,
+        np.einsum("wi,ij,wj->w", average, posterior.unbiasing, average, optimize=True),
+    )
+    log_kappa = X @ posterior.mean + (own_offset + 0.5 * own_variance + 0.5 * shift)[rows.well]
+    mean = np.bincount(rows.well, weights=weight * np.exp(log_kappa))
+    error = posterior.variance["error"] * rows.scale + rows.extra
+    repeat = np.bincount(rows.well, weights=weight**2 * error)
+    meter = coefficient.options.meter_rel_u**2
+    return WellForecast(place, mean, shared + own_variance + repeat + meter, context.static.dense[place])
+
+
+def _last(values: NDArray[np.intp], well: NDArray[np.intp]) -> NDArray[np.intp]:
+    return values[np.searchsorted(well, np.arange(well.max() + 1), side="right") - 1]
+
+
+def _own_paths(
+    posterior: Posterior, *, places: NDArray[np.intp], times: Floats, pumps: NDArray[np.intp]
+) -> tuple[Floats, Floats, Floats]:
+    v = posterior.variance
+    n, W = places.size, posterior.sample.size
+    offset, variance = np.zeros(n), np.full(n, v["level"] + v["drift"])
+    at = pd.Index(posterior.sample).get_indexer(places)
+    known = at >= 0
+    when, which = np.full(W, times.mean()), np.zeros(W, dtype=np.intp)
+    when[at[known]], which[at[known]] = times[known], pumps[known]
+    paths = posterior.paths(when, which)
+    gain = np.zeros((n, posterior.layout.size))
+    offset[known], variance[known], gain[known] = (
+        paths.offset[at[known]],
+        paths.variance[at[known]],
+        paths.gain[at[known]],
+    )
+    return offset, variance, gain

@@ -1,0 +1,191 @@
+"""What a release holds: frames of the contract from the results of a quarter, and the bytes of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from elec2water.calendar_ import quarter_months
+from elec2water.coefficient import Coefficient
+from elec2water.coefficient.state import to_dataset
+from elec2water.config import Config
+from elec2water.energy import MonthlyEnergy
+from elec2water.findings import Findings
+from elec2water.release import ReleaseInfo, csv_bytes, netcdf_bytes, parquet_bytes
+from elec2water.release.formats import unescape_text
+from elec2water.stats import lognormal_interval
+from elec2water.strata import Strata
+from elec2water.survey import DesignEstimate
+from elec2water.volume import Volume
+
+Floats = NDArray[np.float64]
+Labels = Mapping[str, NDArray[np.object_]]
+
+_VOLUME_DIGITS = {name: ".3f" for name in ("energy_kwh", "volume_m3", "se_m3", "lower_m3", "upper_m3")}
+_COEFFICIENT_DIGITS = {name: ".6f" for name in ("coefficient_m3_per_kwh", "se", "lower", "upper")}
+
+
+@dataclass(frozen=True)
+class QuarterRun:
+    """All results of a quarter before they are written."""
+
+    config: Config
+    wells: pd.DataFrame
+    strata: Strata
+    energy: MonthlyEnergy
+    coefficient: Coefficient
+    volume: Volume
+    totals: pd.DataFrame
+    survey: DesignEstimate
+    findings: Findings
+
+
+def totals_frame(volume: Volume, domains: Labels) -> pd.DataFrame:
+    """Totals of every domain, a row a key: the columns of the contract, then counts of wells by method and imputed energy."""
+    return pd.concat([volume.table(domain, labels) for domain, labels in domains.items()], ignore_index=True)
+
+
+def wells_frame(volume: Volume, flags: NDArray[np.object_]) -> pd.DataFrame:
+    """Every well of the quarter: the table ``wells.parquet`` of the contract."""
+    w = volume.wells
+    with np.errstate(divide="ignore", invalid="ignore"):
+        kappa = np.where(w.kwh > 0, w.volume_m3 / w.kwh, volume.idle_coefficient)
+    return pd.DataFrame(
+        {
+            "well_id": w.well_id,
+            "quarter": volume.quarter,
+            "energy_kwh": w.kwh,
+            "coefficient_m3_per_kwh": np.where(w.method == "none", np.nan, kappa),
+            "volume_m3": w.volume_m3,
+            "se_m3": w.se_m3,
+            "lower_m3": w.lower_m3,
+            "upper_m3": w.upper_m3,
+            "method": w.method,
+            "quality": w.quality,
+            "flags": flags,
+        }
+    )
+
+
+def well_flags(volume: Volume, findings: Findings) -> NDArray[np.object_]:
+    """Flags of every well: ``sample``, ``partly_measured`` and the rules of the warnings that name it, joined by ``|``."""
+    w = volume.wells
+    index = pd.Index(w.well_id)
+    frame = findings.frame
+    named = frame.loc[frame["severity"].ne("info") & frame["well_id"].ne(""), ["well_id", "rule"]].drop_duplicates()
+    by_well = named.sort_values(["well_id", "rule"]).groupby("well_id", sort=False)["rule"].agg("|".join)
+    flags = np.full(w.well_id.size, "", dtype=object)
+    place = index.get_indexer(by_well.index)
+    flags[place[place >= 0]] = by_well.to_numpy(dtype=object)[place >= 0]
+    for name, mask in (("partly_measured", w.partly_measured), ("sample", w.sampled)):
+        flags[mask] = [f"{name}|{flag}" if flag else name for flag in flags[mask]]
+    return flags
+
+
+def coefficient_frame(result: QuarterRun) -> pd.DataFrame:
+    """Coefficient of every stratum and month of the quarter: energy-weighted mean, standard error, interval, and what is behind it."""
+    months = quarter_months(result.volume.quarter)
+    codes, cells = np.asarray(result.strata.codes, dtype=np.intp), result.strata.cells
+    pairs_by_well = np.bincount(result.coefficient.posterior.rows.well)
+    stratum_of_sample = codes[result.coefficient.posterior.sample]
+    wells = np.bincount(stratum_of_sample, minlength=len(cells))
+    pairs = np.bincount(stratum_of_sample, weights=pairs_by_well, minlength=len(cells)).astype(np.int64)
+    frames = []
+    for m, month in enumerate(months):
+        mean, log_variance = result.volume.stratum_coefficient(codes, len(cells), m)
+        lower, upper = lognormal_interval(mean, log_variance, result.volume.z)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "stratum": cells["stratum"].to_numpy(),
+                    "month": str(month),
+                    "coefficient_m3_per_kwh": mean,
+                    "se": mean * np.sqrt(np.expm1(log_variance)),
+                    "lower": lower,
+                    "upper": upper,
+                    "confidence": result.volume.confidence,
+                    "n_sample_wells": wells,
+                    "n_pairs": pairs,
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def coefficient_dataset(result: QuarterRun, frame: pd.DataFrame) -> xr.Dataset:
+    """The posterior with the coefficients of strata and months beside it."""
+    dataset = to_dataset(result.coefficient)
+    table = frame.set_index(["stratum", "month"])
+    strata, months = frame["stratum"].unique().astype(object), frame["month"].unique().astype(object)
+    index = pd.MultiIndex.from_product([strata, months], names=["stratum", "month"])
+    shape = (len(strata), len(months))
+    kappa = {"units": "m3 kW-1 h-1", "long_name": "conversion coefficient, energy-weighted mean of the stratum"}
+    new = {
+        "coefficient": (
+            ("stratum", "coefficient_month"),
+            table["coefficient_m3_per_kwh"].reindex(index).to_numpy().reshape(shape),
+            kappa,
+        ),
+        "coefficient_se": (
+            ("stratum", "coefficient_month"),
+            table["se"].reindex(index).to_numpy().reshape(shape),
+            {**kappa, "long_name": "standard error of the stratum's conversion coefficient"},
+        ),
+    }
+    return dataset.assign(new).assign_coords(stratum=strata, coefficient_month=months)
+
+
+def release_files(result: QuarterRun) -> dict[str, bytes]:
+    """The files of a release by name; upload and report have their own rooms."""
+    coefficients = coefficient_frame(result)
+    flags = well_flags(result.volume, result.findings)
+    return {
+        "totals.csv": csv_bytes(result.totals, float_format={**_VOLUME_DIGITS, "imputed_energy_kwh": ".3f"}),
+        "wells.parquet": parquet_bytes(wells_frame(result.volume, flags)),
+        "coefficients.csv": csv_bytes(coefficients, float_format=_COEFFICIENT_DIGITS),
+        "coefficients.nc": netcdf_bytes(coefficient_dataset(result, coefficients)),
+        "design_totals.csv": csv_bytes(result.survey.table, float_format={"volume_m3": ".3f", "se_m3": ".3f"}),
+        "findings.csv": csv_bytes(result.findings.frame),
+    }
+
+
+def read_totals(folder: Path) -> pd.DataFrame:
+    """``totals.csv`` of a release, keys as text."""
+    frame = pd.read_csv(
+        folder / "totals.csv",
+        encoding="utf-8-sig",
+        dtype={"domain": str, "key": str, "quarter": str},
+        keep_default_na=False,
+    )
+    frame["key"] = [unescape_text(key) for key in frame["key"]]
+    return frame
+
+
+def read_findings(folder: Path) -> Findings:
+    """``findings.csv`` of a release."""
+    frame = pd.read_csv(folder / "findings.csv", encoding="utf-8-sig", dtype=str, keep_default_na=False)
+    text = frame.columns.drop("row")
+    frame[text] = frame[text].map(unescape_text)
+    frame["row"] = pd.to_numeric(frame["row"].replace("", None)).astype("Int64")
+    return Findings(frame)
+
+
+def summary(info: ReleaseInfo, totals: pd.DataFrame, findings: Findings) -> dict[str, object]:
+    """The figures of a finished quarter, as plain types."""
+    county = totals.loc[totals["domain"] == "county"]
+    row = county.iloc[0].to_dict() if len(county) else {}
+    counts = findings.frame["severity"].value_counts()
+    return {
+        "quarter": info.quarter,
+        "release": info.release,
+        "folder": str(info.folder),
+        "created": info.created,
+        "county": {k: v.item() if isinstance(v, np.generic) else v for k, v in row.items()},
+        "findings": {name: int(counts.get(name, 0)) for name in ("error", "warning", "info")},
+    }

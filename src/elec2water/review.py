@@ -1,0 +1,91 @@
+"""What the fit noticed: wells and pairs that do not fit, classes nobody measured, wells without an estimate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from elec2water.calendar_ import month_of
+from elec2water.coefficient import Coefficient
+from elec2water.coefficient.posterior import WELL_LIMIT
+from elec2water.findings import Findings, findings_of
+from elec2water.strata import Strata
+from elec2water.volume import Volume
+
+FEW_WELLS = 5
+
+
+def sample_findings(coefficient: Coefficient, strata: Strata, folder: Path, *, lang: str = "zh") -> Findings:
+    """Say what the sample leaves open: too few wells, classes without one, wells that no design drew."""
+    found = [_classes_without_sample(coefficient, strata, lang)]
+    n = coefficient.sample_id.size
+    if n < FEW_WELLS:
+        found.append(findings_of("FEW_SAMPLE_WELLS", table="pairs", observed=n, limit=FEW_WELLS, lang=lang))
+    path = folder / "design" / "sample.csv"
+    if path.exists():
+        drawn = pd.read_csv(path, encoding="utf-8-sig", dtype=str)["well_id"]
+        strangers = int((~np.isin(coefficient.sample_id.astype(str), drawn.to_numpy(dtype=str))).sum())
+        if strangers:
+            found.append(findings_of("SAMPLE_NOT_DESIGNED", table="pairs", observed=strangers, lang=lang))
+    return Findings.concat(found)
+
+
+def model_findings(coefficient: Coefficient, volume: Volume, wells: pd.DataFrame, *, lang: str = "zh") -> Findings:
+    """Name the wells and pairs that do not fit, and the wells that have no estimate."""
+    rows = coefficient.posterior.rows
+    z = WELL_LIMIT * np.sqrt(rows.level_scale)
+    far = np.flatnonzero(rows.level_scale > 1.0)
+    outlying = findings_of(
+        "COEF_WELL_OUTLIER",
+        table="pairs",
+        well_id=coefficient.sample_id[far],
+        observed=[f"{value:.1f}" for value in z[far]],
+        limit=WELL_LIMIT,
+        lang=lang,
+    )
+    return outlying + _impossible_pairs(coefficient, lang) + _without_estimate(volume, wells, lang)
+
+
+def _impossible_pairs(coefficient: Coefficient, lang: str) -> Findings:
+    rows, pairs = coefficient.posterior.rows, coefficient.measured
+    bad = np.flatnonzero(coefficient.posterior.impossible_pairs)
+    kappa = pairs.coefficient
+    usual = pd.Series(kappa).groupby(rows.well).transform("median").to_numpy()
+    return findings_of(
+        "COEF_PAIR_OUTLIER",
+        table="pairs",
+        row=pairs.row[bad],
+        well_id=coefficient.sample_id[rows.well[bad]],
+        period=month_of(pairs.middle[bad]).astype(str),
+        observed=[f"{value:.2f}" for value in kappa[bad]],
+        limit=[f"{value:.2f}" for value in usual[bad]],
+        lang=lang,
+    )
+
+
+def _classes_without_sample(coefficient: Coefficient, strata: Strata, lang: str) -> Findings:
+    counts = np.bincount(strata.codes[coefficient.posterior.sample], minlength=len(strata.cells))
+    empty = strata.cells.loc[counts == 0]
+    return findings_of(
+        "CLASS_WITHOUT_SAMPLE",
+        table="wells",
+        observed=empty["n_wells"].to_numpy(),
+        stratum=empty["stratum"].to_numpy(dtype=object),
+        lang=lang,
+    )
+
+
+def _without_estimate(volume: Volume, wells: pd.DataFrame, lang: str) -> Findings:
+    none = np.flatnonzero(volume.wells.method == "none")
+    source = wells["power_source"].fillna("grid").to_numpy(dtype=object) if "power_source" in wells else None
+    return findings_of(
+        "WELL_WITHOUT_ESTIMATE",
+        table="wells",
+        row=wells.index.to_numpy()[none],
+        well_id=volume.wells.well_id[none],
+        period=volume.quarter,
+        observed="grid" if source is None else source[none],
+        lang=lang,
+    )
