@@ -1,10 +1,10 @@
 """Nested random intercepts by restricted maximum likelihood, in one pass over the rows.
 
 The model is ``y = Xβ + z[stratum] + u[well] + ε`` with independent normal intercepts of strata and of the wells in
-them. Of the rows it needs only what an analysis of variance needs: the scatter within wells, and the mean and number of rows
-of every well (:mod:`elec2water.coefficient.reml`). The criterion is minimised over the ratios of the standard
-deviations of strata and wells to that of the error, in which a variance of zero is an ordinary stationary point
-(Bates, Mächler, Bolker & Walker 2015, Journal of Statistical Software 67(1), section 3), by Newton's method with exact
+them. Of the rows it needs only what an analysis of variance needs: the scatter within wells, and the mean and number of
+rows of every well (:mod:`elec2water.coefficient.reml`). The criterion is minimised over the ratios of the standard
+deviations of strata and wells to that of the error, in which a variance of zero is an ordinary stationary point (Bates,
+Mächler, Bolker & Walker 2015, Journal of Statistical Software 67(1), section 3), by Newton's method with exact
 derivatives.
 """
 

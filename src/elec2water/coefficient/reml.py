@@ -41,8 +41,9 @@ class Rotation:
     @classmethod
     def of(cls, y: Floats, X: Floats) -> Rotation:
         """Find them by the Cholesky factor of X'X."""
-        gram, product = X.T @ X, X.T @ y
-        if not (np.isfinite(gram).all() and np.isfinite(product).all() and np.isfinite(y @ y)):
+        with np.errstate(over="ignore", invalid="ignore"):
+            gram, product, square = X.T @ X, X.T @ y, y @ y
+        if not (np.isfinite(gram).all() and np.isfinite(product).all() and np.isfinite(square)):
             _refuse_infinite(y, X)
         scale = np.sqrt(np.diag(gram))
         scale[scale == 0.0] = 1.0
