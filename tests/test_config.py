@@ -62,6 +62,7 @@ def test_only_the_name_is_required():
         ("[project]\nname='x'\n[estimate]\nconfidence = 1\n", ["line 4", "less than 1"]),
         ("[project]\nname='x'\ncounty_code = 370212\n", ["line 3", "found 370212", "quotes"]),
         ("[project]\nname='x'\n[inputs]\nwell = 'a.csv'\n", ["line 4", "'inputs.well'", "did you mean 'wells'"]),
+        ("[project]\nname='x'\n[aliases.wells]\n'井' = 'well_idd'\n", ["line 3", "did you mean 'well_id'"]),
         ("[project]\nname='x'\n[strata]\nclasses = 0\n", ["line 4", "strata.classes"]),
         ("[project]\nname='x'\nname='y'\n", ["line 3"]),
         ("[project]\nname = x\n", ["line 2"]),

@@ -8,9 +8,10 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
+from elec2water import schema
 from elec2water.errors import ConfigError
 
 CONFIG_NAME = "elec2water.toml"
@@ -59,6 +60,17 @@ class AliasesConfig(_Section):
     pairs: dict[str, str] = {}
     water_levels: dict[str, str] = {}
     permits: dict[str, str] = {}
+
+    @field_validator("*")
+    @classmethod
+    def _names_a_column(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        """Let a heading mean a further column, but not a misspelt one of the table."""
+        known = schema.names(str(info.field_name))
+        for target in value.values():
+            close = difflib.get_close_matches(target, known, n=1, cutoff=0.8)
+            if target not in known and close:
+                raise ValueError(f"{target!r} is not a column of {info.field_name}; did you mean {close[0]!r}?")
+        return value
 
 
 class StrataConfig(_Section):

@@ -87,7 +87,12 @@ def _unknown(
 
 def _hints(values: pa.Array, registry: pa.Array) -> list[str]:
     shown = _candidates(values[:2000], registry)
-    return shown + [""] * (len(values) - len(shown))
+    return [hint or "—" for hint in shown] + ["—"] * (len(values) - len(shown))
+
+
+def _amount(kwh: npt.NDArray[np.float64]) -> list[str]:
+    """Write the energy for a reader; a register alone does not tell it."""
+    return ["?" if np.isnan(value) else f"{value:.10g}" for value in kwh]
 
 
 def _unknown_permits(tables: Mapping[str, TypedTable], context: Context) -> Findings:
@@ -127,7 +132,11 @@ def _links(tables: Mapping[str, TypedTable], contexts: Mapping[str, Context]) ->
     at = np.flatnonzero((first >= 0) & (places < 0))
     hints = _hints(read_meters.take(pa.array(at)), meters)
     where = readings.place(first[at])
-    found = [contexts["readings"].finding("ORPHAN_READING", **where, observed=energy[at], candidate=hints)]
+    found = [
+        contexts["readings"].finding(
+            "ORPHAN_READING", **where, observed=energy[at], kwh=_amount(energy[at]), candidate=hints
+        )
+    ]
     back = _reversed(places, len(meters))
     meter_energy = np.append(energy, np.nan)[back]
     if links is None:
@@ -171,7 +180,7 @@ def _link_findings(
     first = _first_rows(links, "meter_id")
     silent = np.flatnonzero((first >= 0) & (back < 0))
     return [
-        context.finding("ORPHAN_METER", **links.place(at), observed=kwh, candidate=hints),
+        context.finding("ORPHAN_METER", **links.place(at), observed=kwh, kwh=_amount(kwh), candidate=hints),
         context.finding("LINK_WITHOUT_READINGS", **links.place(first[silent])),
     ]
 
