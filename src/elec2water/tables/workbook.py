@@ -252,15 +252,19 @@ def _scan_sheet(archive: zipfile.ZipFile, member: str, context: Context) -> list
                 rows, corner_row = row, match[1] + match[2]
             if column > columns:
                 columns, corner_column = column, match[1] + match[2]
-        marks += [("CELL_ERROR", m[1].decode(), m[2].decode("utf-8", "replace")) for m in _ERROR.finditer(block)]
-        marks += [
-            ("UNCACHED_FORMULA", m[1].decode(), "=" + (m[2] or b"").decode("utf-8", "replace"))
-            for m in _UNCACHED.finditer(block)
-        ]
+        marks += _marks_of(block)
     if rows * columns > max(MAX_BOX_CELLS, 20 * count) or (rows * columns > 2_000_000 and rows * columns > 200 * count):
         corner = (corner_column if columns > 1000 else corner_row).decode()
         raise context.refuse("STRAY_CELL", observed=corner, row=rows, cells=count)
     return marks
+
+
+def _marks_of(block: bytes) -> list[tuple[str, str, str]]:
+    errors = _ERROR.finditer(block) if b't="e"' in block else ()
+    formulas = _UNCACHED.finditer(block) if b"<f" in block else ()
+    return [("CELL_ERROR", m[1].decode(), m[2].decode("utf-8", "replace")) for m in errors] + [
+        ("UNCACHED_FORMULA", m[1].decode(), "=" + (m[2] or b"").decode("utf-8", "replace")) for m in formulas
+    ]
 
 
 def _blocks(archive: zipfile.ZipFile, member: str) -> Iterator[bytes]:
