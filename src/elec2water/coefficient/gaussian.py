@@ -54,6 +54,25 @@ class Rows:
         """Number of shared effects, the length of θ."""
         return self.static.shape[1] + self.moving.shape[1] + self.n_cells
 
+    def take_wells(self, wells: Ints) -> Rows:
+        """Keep some wells, in increasing order, with all their pairs."""
+        place = np.full(self.n_wells, -1, dtype=np.intp)
+        place[wells] = np.arange(wells.size)
+        kept = np.flatnonzero(place[self.well] >= 0)
+        return Rows(
+            well=place[self.well[kept]],
+            y=self.y[kept],
+            time=self.time[kept],
+            pump=self.pump[kept],
+            cell=self.cell[kept],
+            static=self.static[wells],
+            moving=self.moving[kept],
+            scale=self.scale[kept],
+            extra=self.extra[kept],
+            level_scale=self.level_scale[wells],
+            n_cells=self.n_cells,
+        )
+
     def product(self, theta: Floats) -> Floats:
         """``Xθ`` (R,) without writing X out."""
         a = self.static.shape[1]
@@ -303,7 +322,7 @@ def predict_paths(
 
 
 def pair_residuals(
-    rows: Rows, groups: tuple[Group, ...], variances: WellVariances, solution: Solution
+    rows: Rows, groups: tuple[Group, ...], variances: WellVariances, blocks: Blocks, solution: Solution
 ) -> tuple[Floats, Floats]:
     """Expected error of each pair and its variance, given all pairs: ``E[ε|y]`` and ``var[ε|y]``, both (R,).
 
@@ -313,8 +332,7 @@ def pair_residuals(
     n = rows.y.size
     residual = rows.y - rows.product(solution.mean)
     mean, variance = np.empty(n), np.empty(n)
-    for group in groups:
-        inverse = np.linalg.inv(well_covariance(group, rows, variances))
+    for group, inverse in zip(groups, blocks.inverses, strict=True):
         D = variances.error * rows.scale[group.rows] + rows.extra[group.rows]
         mean[group.rows] = D * np.einsum("wij,wj->wi", inverse, residual[group.rows])
         variance[group.rows] = D - D**2 * np.diagonal(inverse, axis1=1, axis2=2)

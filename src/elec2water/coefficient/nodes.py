@@ -31,6 +31,7 @@ class Density(Protocol):
 _RADIUS = 1.1  # f0 of Rue et al. (2009)
 _STEP = 0.08  # of the finite differences, on the scale of log standard deviations
 _LIMIT = 6.0
+_KNOWN = 0.05  # a log standard deviation known this well is as good as known
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ def composite_design(d: int) -> tuple[Floats, Floats]:
 def integrate(density: Density, start: Floats) -> Nodes:
     """Weighted nodes over a posterior of log standard deviations.
 
+    Directions that the data know to 5 % need no nodes: the standard deviations are left at their best value there.
+
     Parameters
     ----------
     density : Density
@@ -102,8 +105,12 @@ def integrate(density: Density, start: Floats) -> Nodes:
     mode = find_mode(density, start)
     values, vectors = np.linalg.eigh(curvature(density, mode))
     # A direction that neither data nor prior bends keeps the width of a weak prior instead of running away.
-    axes = vectors / np.sqrt(np.maximum(values, 1.0))
-    points, base = composite_design(mode.size)
+    width = 1.0 / np.sqrt(np.maximum(values, 1.0))
+    open_ = width > _KNOWN
+    if not open_.any():
+        return Nodes(mode[None, :], np.ones(1), np.array([density.value(mode)]))
+    axes = vectors[:, open_] * width[open_]
+    points, base = composite_design(int(open_.sum()))
     psi = mode + points @ axes.T
     log_values = np.array([density.value(point) for point in psi])
     log_weight = np.log(base) + log_values - log_values[0]

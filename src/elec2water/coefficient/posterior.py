@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from elec2water.coefficient import gaussian, nodes
 from elec2water.coefficient.gaussian import Blocks, Group, Rows, Solution, WellPaths, WellVariances
-from elec2water.coefficient.shared import Layout, Prior, aquifer_correlation, month_correlation
+from elec2water.coefficient.shared import Layout, aquifer_correlation, month_correlation
 
 Floats = NDArray[np.float64]
 
 DRIFT_MEMORY_YEARS = 2.0
 _ROBUST_ROUNDS = 3
+_ENOUGH_WELLS = 600
+_SAME_VARIANCES = 0.05
 WELL_LIMIT = 3.5
 """Standard deviations from its class beyond which a well hardly moves the class."""
 IMPOSSIBLE_PAIR = 8.0
@@ -176,16 +178,15 @@ def fit_posterior(
         Told in words what is being done.
     """
     tell = progress or (lambda _: None)
+    some = rows.take_wells(_spread(rows.n_wells))
+    found = _variance_nodes(some, layout, student_df, tell)
     groups = gaussian.group_wells(rows)
-    start = np.log([p.median for p in SD_PRIORS])
     robust = rows
     for round_ in range(_ROBUST_ROUNDS):
-        tell(f"fit: variances and pair weights, round {round_ + 1} of {_ROBUST_ROUNDS}")
-        start = nodes.find_mode(SdDensity(robust, groups, layout), start)
-        robust = reweight(rows, robust, groups, layout, start, student_df)
-    tell("fit: integrating over the variances")
-    found = nodes.integrate(SdDensity(robust, groups, layout), start)
-    solutions = [_solve(robust, groups, layout, psi)[0] for psi in found.psi]
+        tell(f"fit: weights of pairs and wells, round {round_ + 1} of {_ROBUST_ROUNDS}")
+        robust = reweight(rows, robust, groups, layout, found.psi[0], student_df)
+    tell(f"fit: joint posterior at {len(found.psi)} nodes")
+    solutions = _solutions(robust, groups, layout, found.psi)
     return Posterior(
         layout,
         np.exp(found.psi),
@@ -198,16 +199,50 @@ def fit_posterior(
     )
 
 
+def _solutions(rows: Rows, groups: tuple[Group, ...], layout: Layout, psi: Floats) -> list[Solution]:
+    """Posterior of θ at every node; nodes whose well variances are as good as the same share the wells' blocks."""
+    blocks: dict[tuple[float, ...], Blocks] = {}
+    solutions = []
+    for node in psi:
+        near = [key for key in blocks if np.abs(np.array(key) - node[:3]).max() < _SAME_VARIANCES]
+        key = near[0] if near and rows.n_wells > _ENOUGH_WELLS else tuple(node[:3].tolist())
+        if key not in blocks:
+            blocks[key] = gaussian.eliminate_wells(rows, groups, well_variances(node))
+        solutions.append(gaussian.solve_shared(blocks[key], layout.prior(dict(zip(SD_NAMES, np.exp(node), strict=True)))))
+    return solutions
+
+
+def _spread(n_wells: int) -> NDArray[np.intp]:
+    """Places of the wells from which variances are learned: all, or every k-th of a large network.
+
+    Six hundred wells know the spread of wells to 3 %, which no interval can tell from knowing it exactly.
+    """
+    step = max(1, n_wells // _ENOUGH_WELLS)
+    return np.arange(0, n_wells, step, dtype=np.intp)
+
+
+def _variance_nodes(rows: Rows, layout: Layout, student_df: float, tell: Callable[[str], None]) -> nodes.Nodes:
+    groups = gaussian.group_wells(rows)
+    start = np.log([p.median for p in SD_PRIORS])
+    robust = rows
+    for round_ in range(_ROBUST_ROUNDS):
+        tell(f"fit: variances, round {round_ + 1} of {_ROBUST_ROUNDS}")
+        start = nodes.find_mode(SdDensity(robust, groups, layout), start)
+        robust = reweight(rows, robust, groups, layout, start, student_df)
+    tell("fit: integrating over the variances")
+    return nodes.integrate(SdDensity(robust, groups, layout), start)
+
+
 def well_variances(psi: Floats) -> WellVariances:
     """Variances of a well's level, drift and pair error from log standard deviations."""
     level, drift, error = np.exp(2 * psi[:3])
     return WellVariances(float(level), float(drift), float(error), DRIFT_MEMORY_YEARS)
 
 
-def _solve(rows: Rows, groups: tuple[Group, ...], layout: Layout, psi: Floats) -> tuple[Solution, Prior, Blocks]:
+def _solve(rows: Rows, groups: tuple[Group, ...], layout: Layout, psi: Floats) -> tuple[Solution, Blocks]:
     blocks = gaussian.eliminate_wells(rows, groups, well_variances(psi))
     prior = layout.prior(dict(zip(SD_NAMES, np.exp(psi), strict=True)))
-    return gaussian.solve_shared(blocks, prior), prior, blocks
+    return gaussian.solve_shared(blocks, prior), blocks
 
 
 @dataclass(frozen=True)
@@ -224,7 +259,7 @@ class SdDensity:
 
     def with_slope(self, psi: Floats) -> tuple[float, Floats]:
         """Log density and its gradient."""
-        solution, _, blocks = _solve(self.rows, self.groups, self.layout, psi)
+        solution, blocks = _solve(self.rows, self.groups, self.layout, psi)
         covariance = solution.covariance()
         sd = dict(zip(SD_NAMES, np.exp(psi), strict=True))
         own = gaussian.variance_slopes(self.rows, self.groups, well_variances(psi), blocks, solution, covariance)
@@ -244,8 +279,8 @@ def reweight(
 ) -> Rows:
     """One step of the robust weights of pairs and wells, at the log standard deviations ``psi``."""
     variances = well_variances(psi)
-    solution = _solve(robust, groups, layout, psi)[0]
-    error, error_variance = gaussian.pair_residuals(robust, groups, variances, solution)
+    solution, blocks = _solve(robust, groups, layout, psi)
+    error, error_variance = gaussian.pair_residuals(robust, groups, variances, blocks, solution)
     base = variances.error * rows.scale + rows.extra
     weight = (student_df + 1.0) / (student_df + (error**2 + error_variance) / base)
     return replace(
