@@ -38,6 +38,8 @@ _MOVING = (
     ("energy_anomaly", -0.03, 0.05),
     ("short_test", 0.0, 0.03),
 )
+OWN_MOVING = ("level", "energy_anomaly")
+"""Moving regressors that differ from well to well; the others follow from aquifer and month."""
 _SEASON_BY_AQUIFER_SD = 0.03
 
 
@@ -169,9 +171,7 @@ class FeatureSpec:
         sin, cos = np.sin(2 * np.pi * year), np.cos(2 * np.pi * year)
         columns = [sin, cos]
         columns.append(np.zeros(n) if level is None else np.nan_to_num(level))
-        columns.append(
-            np.zeros(n) if anomaly is None else np.clip(np.nan_to_num(anomaly), -_ANOMALY_LIMIT, _ANOMALY_LIMIT)
-        )
+        columns.append(np.zeros(n) if anomaly is None else limited_anomaly(anomaly))
         columns.append(np.zeros(n) if short_test is None else short_test.astype(np.float64))
         columns.append(year - self.reference_year)
         for code in range(len(self.aquifers)):
@@ -276,6 +276,11 @@ def energy_anomaly(kwh: Floats, annual_kwh: Floats, aquifer: Ints) -> Floats:
         mean = np.where(known, block, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
         out[here] = block - mean
     return out
+
+
+def limited_anomaly(anomaly: Floats) -> Floats:
+    """Anomaly within ±2 (a factor of seven), zero where unknown: a month of almost no energy is no lever."""
+    return np.clip(np.nan_to_num(anomaly), -_ANOMALY_LIMIT, _ANOMALY_LIMIT)
 
 
 def _as_number(series: pd.Series) -> Floats:

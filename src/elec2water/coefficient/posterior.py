@@ -208,7 +208,9 @@ def _solutions(rows: Rows, groups: tuple[Group, ...], layout: Layout, psi: Float
         key = near[0] if near and rows.n_wells > _ENOUGH_WELLS else tuple(node[:3].tolist())
         if key not in blocks:
             blocks[key] = gaussian.eliminate_wells(rows, groups, well_variances(node))
-        solutions.append(gaussian.solve_shared(blocks[key], layout.prior(dict(zip(SD_NAMES, np.exp(node), strict=True)))))
+        solutions.append(
+            gaussian.solve_shared(blocks[key], layout.prior(dict(zip(SD_NAMES, np.exp(node), strict=True))))
+        )
     return solutions
 
 

@@ -84,6 +84,11 @@ class Layout:
         return self.n_static + len(self.moving)
 
     @property
+    def moving_names(self) -> tuple[str, ...]:
+        """Names of the moving regressors."""
+        return tuple(r.name for r in self.moving)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """One name for every effect of θ."""
         static = [r.name for r in self.static]

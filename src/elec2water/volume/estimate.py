@@ -13,6 +13,7 @@ from elec2water.calendar_ import quarter_months
 from elec2water.coefficient import features
 from elec2water.coefficient.fit import Coefficient, WellContext, describe_wells
 from elec2water.coefficient.posterior import Posterior
+from elec2water.coefficient.shared import Layout
 from elec2water.energy import MonthlyEnergy
 from elec2water.stats import lognormal_interval, lognormal_sd, mixture_quantile
 from elec2water.volume.measured import MeasuredMonths, measured_months
@@ -141,35 +142,35 @@ def _paths(coefficient: Coefficient, posterior: Posterior, context: WellContext)
 
 def _loadings(context: WellContext, coefficient: Coefficient, posterior: Posterior) -> Loadings:
     layout, static = posterior.layout, context.static
-    n, n_months = context.well_id.size, context.months.size
-    middles = context.months.astype("datetime64[s]") + np.timedelta64(15, "D")
-    years = features.decimal_year(middles)
-    moving = np.stack(
-        [
-            coefficient.spec.moving(
-                static.aquifer, np.full(n, years[m]), level=context.level[:, m], anomaly=context.anomaly[:, m]
-            )
-            for m in range(n_months)
-        ],
-        axis=1,
-    )
     codes = np.full(static.codes.shape, -1, dtype=np.intp)
     for k, factor in enumerate(layout.factors):
         known = static.codes[:, k] >= 0
         codes[known, k] = layout.factor_start(factor.name) + static.codes[known, k]
     month = np.searchsorted(layout.months, context.months)
     cells = layout.cells_start + static.aquifer[:, None] * layout.months.size + month
+    own = [layout.moving_start + layout.moving_names.index(name) for name in features.OWN_MOVING]
     return Loadings(
-        static.dense,
-        np.arange(static.dense.shape[1]),
-        codes,
-        np.asarray(cells, dtype=np.intp),
-        moving,
-        layout.moving_start + np.arange(moving.shape[2]),
-        posterior.sample,
-        np.zeros((posterior.sample.size, layout.size)),
-        layout.size,
+        dense=static.dense,
+        dense_at=np.arange(static.dense.shape[1]),
+        codes=codes,
+        cells=np.asarray(cells, dtype=np.intp),
+        carry=_carry(coefficient, layout),
+        moving=np.stack([np.nan_to_num(context.level), features.limited_anomaly(context.anomaly)], axis=2),
+        moving_at=np.array(own, dtype=np.intp),
+        sample=posterior.sample,
+        gain=np.zeros((posterior.sample.size, layout.size)),
+        size=layout.size,
     )
+
+
+def _carry(coefficient: Coefficient, layout: Layout) -> Floats:
+    """Season and trend that come with every aquifer-month, written into the columns of the aquifer-months."""
+    aquifer = np.repeat(np.arange(len(layout.aquifers)), layout.months.size)
+    middles = layout.months.astype("datetime64[s]") + np.timedelta64(15, "D")
+    years = np.tile(features.decimal_year(middles), len(layout.aquifers))
+    carry = np.eye(layout.size)
+    carry[layout.moving_start : layout.cells_start, layout.cells_start :] = coefficient.spec.moving(aquifer, years).T
+    return carry
 
 
 def _blank_variance(context: WellContext, posterior: Posterior) -> Floats:

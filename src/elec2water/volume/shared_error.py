@@ -33,8 +33,10 @@ class Loadings:
         Places in θ of the pooled effects each well has with weight one; -1 for none.
     cells : (N, M)
         Places in θ of the aquifer-month of each month.
+    carry : (p, p)
+        Identity, and in the columns of aquifer-months what season and trend come with them: a loading is ``carry @ reduced``.
     moving : (N, M, r)
-        Values by month of the effects ``moving_at``.
+        Values by month of the effects ``moving_at`` that differ from well to well.
     moving_at : (r,)
     sample : (W,)
         Places among the N wells of wells with pairs of their own.
@@ -48,6 +50,7 @@ class Loadings:
     dense_at: Ints
     codes: Ints
     cells: Ints
+    carry: Floats
     moving: Floats
     moving_at: Ints
     sample: Ints
@@ -74,11 +77,12 @@ class Loadings:
 
     def product(self, theta: Floats) -> Floats:
         """``a_im'θ`` for every well and month, (N, M), the sample wells' gain included."""
-        static = self.dense @ theta[self.dense_at]
-        extended = np.append(theta, 0.0)
+        reduced = self.carry.T @ theta
+        static = self.dense @ reduced[self.dense_at]
+        extended = np.append(reduced, 0.0)
         for k in range(self.codes.shape[1]):
             static += extended[self.codes[:, k]]
-        monthly = extended[self.cells] + self.moving @ theta[self.moving_at]
+        monthly = extended[self.cells] + self.moving @ reduced[self.moving_at]
         monthly += static[:, None]
         monthly[self.sample] -= (self.gain @ theta)[:, None]
         return np.asarray(monthly)
@@ -107,8 +111,9 @@ class Loadings:
             sums += _scatter(group, self.codes[:, k], total, sums.shape)
         for m in range(self.cells.shape[1]):
             sums += _scatter(group, self.cells[:, m], volume[:, m], sums.shape)
-        np.subtract.at(sums[:, :p], group[self.sample], total[self.sample, None] * self.gain)
-        return sums[:n_domains, :p]
+        full = sums[:, :p] @ self.carry.T
+        np.subtract.at(full, group[self.sample], total[self.sample, None] * self.gain)
+        return full[:n_domains]
 
     def quadratic(self, matrix: Floats, weight: Floats) -> Floats:
         """``ā_i'Aā_i`` for every well, (N,), with ``ā_i`` its mean loading over months at ``weight`` (N, M), rows adding to one.
@@ -116,7 +121,7 @@ class Loadings:
         The sample wells' gain is included.
         """
         bordered = np.zeros((self.size + 1, self.size + 1))
-        bordered[: self.size, : self.size] = matrix
+        bordered[: self.size, : self.size] = self.carry.T @ matrix @ self.carry
         out = np.empty(self.dense.shape[0])
         for part in _chunks(out.size):
             out[part] = self._quadratic_part(bordered, weight[part], part)
@@ -134,7 +139,7 @@ class Loadings:
             rows[here, self.codes[wells, k]] += 1.0
         for m in range(self.cells.shape[1]):
             np.add.at(rows, (here, self.cells[wells, m]), weight[:, m])
-        rows = rows[:, : self.size]
+        rows = rows[:, : self.size] @ self.carry.T
         return rows - self.gain if wells is self.sample else rows
 
     def _quadratic_part(self, A: Floats, weight: Floats, part: slice) -> Floats:
