@@ -1,0 +1,180 @@
+"""The block algebra against plain dense Gaussian conditioning, and what the layout of the wells must not change."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dense
+from elec2water.coefficient import gaussian
+from elec2water.coefficient.gaussian import Blocks, Rows, WellVariances
+
+VARIANCES = WellVariances(level=0.06, drift=0.01, error=0.002, memory=2.0, pump_share=0.4)
+PRECISELY = {"rtol": 1e-8, "atol": 1e-10}
+
+
+def problem(seed, n_wells=9, aquifers=2, months=4, most_pairs=6):
+    """An unbalanced network: 1 to 6 pairs a well, pumps that change, aquifers, weights; (rows, prior)."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, most_pairs + 1, n_wells)
+    well = np.repeat(np.arange(n_wells), counts)
+    R, n_cells = well.size, aquifers * months
+    aquifer, month = rng.integers(0, aquifers, n_wells)[well], rng.integers(0, months, R)
+    installed = rng.uniform(0.0, 6.0, n_wells)  # some before, some among, some after the pairs
+    time = month / 12.0 + rng.integers(0, 3, R)
+    rows = Rows(
+        well=well,
+        y=rng.normal(1.0, 0.4, R),
+        time=time,
+        pump=(installed[well] <= time).astype(np.intp),
+        cell=aquifer * months + month,
+        static=np.column_stack([np.ones(n_wells), rng.normal(size=(n_wells, 3))]),
+        moving=rng.normal(size=(R, 2)),
+        scale=rng.choice([1.0, 1.0, 4.0, 30.0], R),
+        extra=rng.choice([0.0, 0.0025], R),
+        level_scale=rng.choice([1.0, 1.0, 3.0], n_wells),
+        n_cells=n_cells,
+    )
+    root = rng.normal(size=(rows.n_shared, rows.n_shared + 3))
+    return rows, dense.prior_of(rng.normal(size=rows.n_shared), 0.2 * root @ root.T / rows.n_shared)
+
+
+def solve(rows, prior, variances=VARIANCES):
+    groups = gaussian.group_wells(rows)
+    blocks = gaussian.eliminate_wells(rows, groups, variances)
+    return groups, blocks, gaussian.solve_shared(blocks, prior)
+
+
+def some_wells(rows, chosen):
+    """The rows of some wells, by loops of our own."""
+    kept = np.flatnonzero(np.isin(rows.well, chosen))
+    number = {w: k for k, w in enumerate(chosen)}
+    fields = ("y", "time", "pump", "cell", "moving", "scale", "extra")
+    return dense.sorted_rows(
+        np.array([number[w] for w in rows.well[kept]]),
+        **{name: getattr(rows, name)[kept] for name in fields},
+        static=rows.static[chosen],
+        level_scale=rows.level_scale[chosen],
+        n_cells=rows.n_cells,
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_shared_effects_equal_dense_conditioning(seed):
+    """Oracle: the whole covariance of y and θ written out, and scipy's multivariate normal for the likelihood."""
+    rows, prior = problem(seed)
+    solution = solve(rows, prior)[2]
+    expected = dense.shared_effects(rows, prior, VARIANCES)
+    np.testing.assert_allclose(solution.mean, expected.mean, **PRECISELY)
+    np.testing.assert_allclose(solution.covariance(), expected.covariance, **PRECISELY)
+    assert solution.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-8)
+    np.testing.assert_allclose(rows.matrix(), dense.design(rows))
+    np.testing.assert_allclose(rows.product(solution.mean), dense.design(rows) @ solution.mean)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_well_paths_equal_dense_conditioning(seed):
+    """With θ's error through ``-gain`` added back, mean and joint covariance of all paths and θ are the dense ones."""
+    rows, prior = problem(seed)
+    rng = np.random.default_rng(seed)
+    times, pumps = rng.uniform(0.0, 5.0, rows.n_wells), rng.integers(0, 2, rows.n_wells)
+    groups, _, solution = solve(rows, prior)
+    paths = gaussian.predict_paths(rows, groups, VARIANCES, times=times, pumps=pumps)
+    expected = dense.effects_and_paths(rows, prior, VARIANCES, times, pumps)
+    p, C = rows.n_shared, solution.covariance()
+    np.testing.assert_allclose(paths.offset - paths.gain @ solution.mean, expected.mean[p:], **PRECISELY)
+    among = paths.gain @ C @ paths.gain.T + np.diag(paths.variance)
+    np.testing.assert_allclose(among, expected.covariance[p:, p:], **PRECISELY)
+    np.testing.assert_allclose(-paths.gain @ C, expected.covariance[p:, :p], **PRECISELY)
+
+
+def test_pair_residuals_equal_dense_conditioning():
+    rows, prior = problem(11)
+    groups, blocks, solution = solve(rows, prior)
+    mean, variance = gaussian.pair_residuals(rows, groups, VARIANCES, blocks, solution)
+    D = np.diag(dense.noise(rows, VARIANCES))
+    S = dense.own_covariance(rows, VARIANCES)
+    expected = dense.condition(np.zeros(rows.y.size), D, D, dense.design(rows) @ solution.mean, S, rows.y)
+    np.testing.assert_allclose(mean, expected.mean, **PRECISELY)
+    np.testing.assert_allclose(variance, np.diag(expected.covariance), **PRECISELY)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_variance_slopes_equal_differences_of_the_dense_likelihood(seed):
+    rows, prior = problem(seed)
+    groups, blocks, solution = solve(rows, prior)
+    found = gaussian.variance_slopes(rows, groups, VARIANCES, blocks, solution, solution.covariance())
+    step = 1e-3
+
+    def log_likelihood(name, log_sd):
+        changed = replace(VARIANCES, **{name: getattr(VARIANCES, name) * np.exp(2 * log_sd)})
+        return dense.shared_effects(rows, prior, changed).log_likelihood
+
+    for slope, name in zip(found, ("level", "drift", "error"), strict=True):
+        near, far = ((log_likelihood(name, h) - log_likelihood(name, -h)) / (2 * h) for h in (step, 2 * step))
+        assert slope == pytest.approx((4 * near - far) / 3, rel=1e-6, abs=1e-6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), order=st.randoms(use_true_random=False))
+def test_the_order_of_wells_does_not_matter(seed, order):
+    rows, prior = problem(seed)
+    shuffled = list(range(rows.n_wells))
+    order.shuffle(shuffled)
+    _, blocks, solution = solve(rows, prior)
+    _, other, again = solve(some_wells(rows, np.array(shuffled)), prior)
+    np.testing.assert_allclose(other.J, blocks.J, **PRECISELY)
+    np.testing.assert_allclose(again.mean, solution.mean, **PRECISELY)
+    assert again.log_likelihood == pytest.approx(solution.log_likelihood, rel=1e-10)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), cut=st.integers(1, 8))
+def test_blocks_of_two_parts_of_a_county_add_up(seed, cut):
+    rows, prior = problem(seed)
+    _, whole, solution = solve(rows, prior)
+    parts = [solve(some_wells(rows, part), prior)[1] for part in (np.arange(cut), np.arange(cut, rows.n_wells))]
+    added = Blocks(
+        *(sum(getattr(b, name) for b in parts) for name in ("J", "h", "quadratic", "log_det", "n")), inverses=()
+    )
+    again = gaussian.solve_shared(added, prior)
+    np.testing.assert_allclose(added.J, whole.J, **PRECISELY)
+    np.testing.assert_allclose(again.mean, solution.mean, **PRECISELY)
+    np.testing.assert_allclose(again.covariance(), solution.covariance(), **PRECISELY)
+    assert again.log_likelihood == pytest.approx(solution.log_likelihood, rel=1e-10)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), cut=st.integers(1, 8))
+def test_sequential_equals_batch(seed, cut):
+    """The posterior of the first wells is the prior of the others; the two likelihoods multiply."""
+    rows, prior = problem(seed)
+    batch = solve(rows, prior)[2]
+    first = solve(some_wells(rows, np.arange(cut)), prior)[2]
+    then = solve(some_wells(rows, np.arange(cut, rows.n_wells)), dense.prior_of(first.mean, first.covariance()))[2]
+    np.testing.assert_allclose(then.mean, batch.mean, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(then.covariance(), batch.covariance(), rtol=1e-8, atol=1e-9)
+    assert first.log_likelihood + then.log_likelihood == pytest.approx(batch.log_likelihood, rel=1e-8)
+
+
+def test_a_well_without_information_changes_nothing():
+    rows, prior = problem(5)
+    _, _, with_it = solve(replace(rows, scale=np.where(rows.well == 3, 1e16, rows.scale)), prior)
+    _, _, without = solve(some_wells(rows, np.delete(np.arange(rows.n_wells), 3)), prior)
+    np.testing.assert_allclose(with_it.mean, without.mean, **PRECISELY)
+    np.testing.assert_allclose(with_it.covariance(), without.covariance(), **PRECISELY)
+
+
+def test_taking_wells_keeps_their_pairs():
+    rows, _ = problem(6)
+    wells = np.array([1, 4, 5, 8])
+    taken, expected = rows.take_wells(wells), some_wells(rows, wells)
+    for name in ("well", "y", "time", "pump", "cell", "static", "moving", "scale", "extra", "level_scale"):
+        np.testing.assert_array_equal(getattr(taken, name), getattr(expected, name))
+
+
+def test_a_new_pump_forgets_the_drift_and_its_share_of_the_level():
+    path = VARIANCES.path(np.array([0.0, 1.0, np.inf]), np.array(VARIANCES.level))
+    np.testing.assert_allclose(path, [0.07, 0.06 + 0.01 * np.exp(-0.5), 0.6 * 0.06])
