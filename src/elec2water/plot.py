@@ -34,19 +34,19 @@ _M3_PER_10K = 1e4
 
 _TEXT: Mapping[str, Mapping[str, str]] = {
     "zh": {
-        "coefficient": "折算系数(m³/kWh),{level}区间",
-        "coefficients": "各分层的折算系数,{month}",
+        "coefficient": "折算系数(m³/kWh)，{level} 区间",
+        "coefficients": "各分层的折算系数，{month}",
         "sample_wells": "样本井",
-        "volume": "取水量(万m³),{level}区间",
+        "volume": "取水量(万m³)，{level} 区间",
         "totals": "{quarter} 取水量",
         "wells": "井数",
-        "largest": "(前{shown}个,共{all}个)",
-        "predicted": "预测折算系数(m³/kWh),{level}区间",
+        "largest": "(前 {shown} 个，共 {all} 个)",
+        "predicted": "预测折算系数(m³/kWh)，{level} 区间",
         "observed": "实测折算系数(m³/kWh)",
-        "held_out": "留出检验:{n}眼井,{inside}在区间内",
+        "held_out": "留出检验：{n} 眼井，{inside} 在区间内",
         "nominal": "名义置信水平",
         "actual": "实际落入比例",
-        "coverage": "区间校准:{n}眼井",
+        "coverage": "区间校准：{n} 眼井",
         "pit": "实测值在预测分布中的位置(PIT)",
         "count": "井数",
         "chance": "随机波动范围({level})",
@@ -117,7 +117,7 @@ def coefficients(
         if chosen.empty:
             raise UsageError(f"month: expected one of {', '.join(frame['month'].unique())}, found {month!r}")
     rows = _Intervals.of(chosen, "stratum", ("coefficient_m3_per_kwh", "lower", "upper"), "n_sample_wells", largest)
-    title = text["coefficients"].format(month=month or "").rstrip(", ") + rows.left_out(text)
+    title = text["coefficients"].format(month=month or "").rstrip("，, ") + rows.left_out(text)
     axis = text["coefficient"].format(level=_percent(chosen["confidence"].iloc[0]))
     return _draw_intervals(rows, _Labels(title, axis, text["sample_wells"]), ax, hollow=rows.count == 0)
 
@@ -287,9 +287,9 @@ def pit(forecasts: pd.DataFrame, *, held_out: str = "wells", ax: Axes | None = N
     n = place.size
     low, high = (float(stats.binom.ppf(p, n, 1 / _PIT_BINS)) for p in _TAILS)
     ax = _axes(ax, (4.8, 3.2))
-    ax.hist(place, bins=_PIT_BINS, range=(0.0, 1.0), color=_PALE, edgecolor=_INK, linewidth=0.8)
-    ax.axhspan(low, high, facecolor="none", edgecolor=_GREY, hatch="////", linewidth=0, label=_chance(text))
-    ax.axhline(n / _PIT_BINS, color=_INK, linewidth=0.8, linestyle="--")
+    ax.axhspan(low, high, facecolor=_PALE, alpha=0.6, linewidth=0, label=_chance(text))
+    ax.axhline(n / _PIT_BINS, color=_GREY, linewidth=0.8, linestyle="--")
+    ax.hist(place, bins=_PIT_BINS, range=(0.0, 1.0), facecolor="none", edgecolor=_INK, linewidth=1.2)
     ax.set(xlim=(0, 1))
     ax.margins(y=0.25)
     ax.yaxis.set_major_locator(ticker.MaxNLocator(integer=True))
@@ -350,7 +350,7 @@ def _draw_intervals(rows: _Intervals, labels: _Labels, ax: Axes | None, *, hollo
     family = _label(ax, labels.title, labels.axis, "", "".join(rows.name) + labels.count)
     beside = ax.get_yaxis_transform()
     for place, count in zip(y, rows.count, strict=True):
-        ax.text(1.02, place, str(count), transform=beside, va="center", ha="left", fontsize=8, color=_GREY)
+        ax.text(1.02, place, str(count), transform=beside, va="center", fontsize=8, color=_GREY, family=family)
     ax.annotate(
         labels.count, (1.0, 1.0), (4, 4), "axes fraction", "offset points", fontsize=8, color=_GREY, family=family
     )

@@ -7,8 +7,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,9 @@ from elec2water.tables import Tables, read_tables
 from elec2water.validation import Validation, validate_coefficient
 from elec2water.volume import Volume, estimate_volume
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 Progress = Callable[[str], None]
 Floats = NDArray[np.float64]
 
@@ -63,6 +67,9 @@ class County:
 
     def __repr__(self) -> str:
         return f"County({self.config.project.name!r}, {self.tables!r}, {self.findings.summary().shape[0]} kinds of findings)"
+
+    def _repr_html_(self) -> str:
+        return self.findings._repr_html_()
 
     @property
     def wells(self) -> pd.DataFrame:
@@ -127,6 +134,11 @@ class Run:
 
     def _repr_html_(self) -> str:
         return self.totals.to_html(index=False)
+
+    def plot(self, domain: str = "township", **options: object) -> Axes:
+        """Draw the totals of a domain; options as for :func:`elec2water.plot.totals`."""
+        axes: Axes = import_module("elec2water.plot").totals(self.totals, domain=domain, **options)
+        return axes
 
 
 def read_project(folder: str | Path) -> County:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,9 +21,13 @@ from elec2water.pairs import Measurements, measurements
 from elec2water.stats import crps_lognormal, lognormal_interval
 from elec2water.strata import classify
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 Floats = NDArray[np.float64]
 
 LEVELS = (0.5, 0.9, 0.95)
+PlotKind = Literal["observed_predicted", "coverage", "pit"]
 METHODS = ("model", "class_mean", "ratio", "regression")
 _SEASON_MONTHS = 6
 
@@ -47,6 +53,12 @@ class Validation:
 
     def _repr_html_(self) -> str:
         return self.accuracy.to_html(index=False) + self.calibration.to_html(index=False)
+
+    def plot(self, kind: PlotKind = "observed_predicted", **options: object) -> Axes:
+        """Draw forecasts or calibration; options as for the function ``kind`` of :mod:`elec2water.plot`."""
+        frame = self.calibration if kind == "coverage" else self.forecasts
+        axes: Axes = getattr(import_module("elec2water.plot"), kind)(frame, **options)
+        return axes
 
 
 def validate_coefficient(

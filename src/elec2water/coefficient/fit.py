@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 
 from elec2water.calendar_ import month_of
 from elec2water.coefficient import features
+from elec2water.coefficient.classes import class_table
 from elec2water.coefficient.features import FeatureSpec, Static
 from elec2water.coefficient.gaussian import Rows
 from elec2water.coefficient.posterior import Posterior, fit_posterior
@@ -20,6 +24,9 @@ from elec2water.errors import UsageError
 from elec2water.levels import Levels, depth_by_well
 from elec2water.pairs import Measurements, measurements, short_test_rel_u
 from elec2water.strata import Strata, classify
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -90,6 +97,19 @@ class Coefficient:
             f"Coefficient({self.sample_id.size} sample wells, {self.posterior.rows.y.size} pairs, "
             f"{self.posterior.layout.size} shared effects, sd of ln κ {sd})"
         )
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """Mean coefficient of every class with sample wells, as :func:`elec2water.coefficient.classes.class_table` says."""
+        return class_table(self.posterior, shared_meter_rel_u=self.options.shared_meter_rel_u)
+
+    def _repr_html_(self) -> str:
+        return self.summary.to_html(index=False)
+
+    def plot(self, **options: object) -> Axes:
+        """Draw ``summary``; options as for :func:`elec2water.plot.coefficients`."""
+        axes: Axes = import_module("elec2water.plot").coefficients(self.summary, **options)
+        return axes
 
 
 def fit_coefficient(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,9 @@ from scipy import special
 from elec2water.coefficient.posterior import Posterior
 from elec2water.stats import mixture_quantile
 from elec2water.volume.shared_error import Loadings
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -154,6 +159,15 @@ class Volume:
         for k, method in enumerate(METHODS):
             frame[f"n_{method}"] = totals.n_by_method[:, k]
         return frame.assign(imputed_energy_kwh=totals.imputed_kwh)
+
+    def plot(self, domain: str, labels: Sequence[object] | NDArray[np.object_] | pd.Series, **options: object) -> Axes:
+        """Draw ``table(domain, labels)``; options as for :func:`elec2water.plot.totals`."""
+        axes: Axes = import_module("elec2water.plot").totals(self.table(domain, labels), domain=domain, **options)
+        return axes
+
+    def _repr_html_(self) -> str:
+        everything = np.full(self.wells.well_id.size, "", dtype=object)
+        return self.table("county", everything).to_html(index=False)
 
     def covariance(self, totals: Totals) -> Floats:
         """Joint covariance of the totals of one kind, (G, G) m⁶."""
