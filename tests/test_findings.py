@@ -21,7 +21,7 @@ def test_scalars_are_broadcast_against_arrays():
     assert frame["well_id"].tolist() == ["a", "b"]
     assert frame["observed"].tolist() == ["", "1000000000"]
     assert frame["severity"].tolist() == ["warning", "warning"]
-    assert frame["message"][1] == "井深 的值 1000000000 超出可能范围 0–5，不参与计算。处理：核对数值与单位"
+    assert frame["message"][1] == "井深的值 1000000000 超出可能范围 0–5，不参与计算。处理：核对数值与单位"
 
 
 def test_one_language_each():

@@ -212,3 +212,30 @@ def test_combined_codes_are_equal_exactly_where_rows_are(rows):
     key = validate.combine(*codes.T, codes[:, 2], codes[:, 2])
     assert (key[:, None] == key[None, :]).tolist() == [[a == b for b in rows] for a in rows]
     assert validate.repeated(key).tolist() == [rows.count(row) > 1 for row in rows]
+
+
+def test_short_tests_need_no_dates(tmp_path):
+    pairs = "well_id,flow_m3_per_h,power_kw\n0012,30,7.5\n0013,,5\n"
+    tables, findings = read(tmp_path, pairs__csv=pairs)
+    first = tables.pairs.loc[2]
+    assert first["volume_m3"] / first["energy_kwh"] == 4.0
+    assert first["kind"] == "test"
+    assert rows_of(findings, "PAIR_INCOMPLETE", "warning") == [3]
+    assert findings.of(rule="PAIR_UNDATED").count == 1
+    assert not findings.errors.count
+
+
+def test_a_test_of_stated_kind_may_give_energy_and_volume_without_dates(tmp_path):
+    tables, findings = read(
+        tmp_path, pairs__csv="取水口编号,电量,水量,观测类型\n0012,10,40,抽水试验\n0013,10,40,水表\n"
+    )
+    assert rows_of(findings, "PAIR_INCOMPLETE", "warning") == [3]
+    assert tables.pairs.loc[2, "volume_m3"] == 40.0
+
+
+def test_findings_name_columns_as_the_form_does(tmp_path):
+    wells = "取水口编号,乡镇,取水层位,水泵功率,水泵安装深度\n0012,东乡,浅层,5500,45\n0013,东乡,深层,11,\n"
+    _, findings = read(tmp_path, wells__csv=wells)
+    messages = findings.of(table="wells").frame.set_index("rule")["message"]
+    assert messages["POWER_RANGE"].startswith("水泵功率（pump_power_kw）的值 5500 超出可能范围 0.2 – 500 kW")
+    assert messages["BLANK_VALUE"].startswith("第 3 行的水泵安装深度（pump_depth_m）为空")

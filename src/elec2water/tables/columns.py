@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from elec2water.tables.context import Context
     from elec2water.tables.headings import Heading
 
+_UNIT_SHOWN = {"kwh": "kWh", "kw": "kW", "m3": "m³", "m3/h": "m³/h", "deg": "°", "mu": "亩", "fraction": "", "1": ""}
 _LOOKS_LIKE_CODE = r"^0[0-9]|^[+-]?[0-9]{16,}"
 
 
@@ -179,7 +180,8 @@ def _raw(cells: pa.Array, at: npt.NDArray[np.int64]) -> list[str]:
 
 def _limit(column: schema.Column, rule: str) -> str:
     if rule == column.range_rule:
-        return f"{column.lower}–{column.upper} {column.unit}".strip()
+        low, high = (text if "-" in text[1:] else f"{float(text):,.10g}" for text in (column.lower, column.upper))
+        return f"{low} – {high} {_UNIT_SHOWN.get(column.unit, column.unit)}".strip()
     if rule == "UNKNOWN_WORD":
         kind = "bool" if column.type == "bool" else column.column
         return ", ".join(dict.fromkeys(schema.words(kind).values()))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from elec2water import schema
 from elec2water.errors import DataRefusedError
 from elec2water.findings import Findings, findings_of
 
@@ -24,6 +25,8 @@ class Context:
     def finding(self, rule: str, **values: object) -> Findings:
         """Make findings of one rule here; arrays longer than :data:`MAX_LISTED` end in a count of the rest."""
         values.setdefault("file", self.file)
+        if "column" in values:
+            values["column"] = self._title(str(values["column"]))
         size = max((len(value) for value in values.values() if isinstance(value, (np.ndarray, list))), default=0)
         shown = {name: _head(value) for name, value in values.items()}
         listed = findings_of(rule, table=self.table, lang=self.lang, **shown)
@@ -33,6 +36,12 @@ class Context:
         return listed + findings_of(
             "MORE_OF_RULE", table=self.table, file=self.file, lang=self.lang, observed=more, limit=MAX_LISTED, of=rule
         )
+
+    def _title(self, column: str) -> str:
+        """Name a column as its reader knows it: by the heading of the form, the canonical name behind it."""
+        if self.lang == "en" or column not in schema.names(self.table):
+            return column
+        return f"{schema.column(self.table, column).heading_zh}（{column}）"
 
     def refuse(self, rule: str, **values: object) -> DataRefusedError:
         """Make the exception that gives up this file."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from elec2water import schema
 from elec2water.findings import Findings
@@ -200,7 +202,7 @@ def _period(table: TypedTable) -> npt.NDArray[np.object_]:
 
 
 def _with_short_tests(table: TypedTable) -> TypedTable:
-    """Give a short test the energy and volume of its interval, or of one hour where the times are not told."""
+    """Give a short test its kind, and the energy and volume of its interval, or of one hour where no times are told."""
     flow, power = table.numbers("flow_m3_per_h"), table.numbers("power_kw")
     energy, volume = table.numbers("energy_kwh"), table.numbers("volume_m3")
     test = (np.isnan(energy) | np.isnan(volume)) & ~np.isnan(flow) & ~np.isnan(power)
@@ -213,7 +215,15 @@ def _with_short_tests(table: TypedTable) -> TypedTable:
         energy_kwh=np.where(test, power * hours, energy),
         volume_m3=np.where(test, flow * hours, volume),
         end=np.where(one_hour, start + np.timedelta64(3600, "s"), end),
+        kind=_with_word(table, "kind", test, "test"),
     )
+
+
+def _with_word(table: TypedTable, name: str, where: Mask, word: str) -> pa.DictionaryArray:
+    """Give a text column, with a word written into the blank cells of a mask."""
+    blank = pa.nulls(len(table), pa.string()).dictionary_encode()
+    cells = (table.columns[name] if name in table else blank).cast(pa.string())
+    return pc.if_else(pa.array(where & np.asarray(cells.is_null())), word, cells).dictionary_encode()
 
 
 def _pair_checks(table: TypedTable, context: Context) -> Checked:
@@ -221,14 +231,16 @@ def _pair_checks(table: TypedTable, context: Context) -> Checked:
     out = ("energy_kwh", "volume_m3")
     start, end = table.dates("start"), table.dates("end")
     energy, volume = table.numbers("energy_kwh"), table.numbers("volume_m3")
-    incomplete = np.isnan(energy) | np.isnan(volume) | np.isnat(start) | np.isnat(end)
+    undated = np.isnat(start) | np.isnat(end)
+    test = table.equals_word("kind", "test")
+    incomplete = np.isnan(energy) | np.isnan(volume) | (undated & ~test)
     order = ~incomplete & (end <= start)
     no_energy = ~incomplete & ~order & (energy <= 0)
     no_volume = ~incomplete & ~order & ~no_energy & (volume <= 0)
     usable = ~(incomplete | order | no_energy | no_volume)
     kappa = np.divide(volume, energy, out=np.full(len(table), np.nan), where=usable)
     absurd = (kappa < COEFFICIENT_BOUNDS[0]) | (kappa > COEFFICIENT_BOUNDS[1])
-    found = Findings.empty()
+    found = _undated_tests(table, undated & ~incomplete, context)
     cases: list[tuple[str, Mask, dict[str, object]]] = [
         ("PAIR_INCOMPLETE", incomplete, {}),
         ("PERIOD_ORDER", order, {"observed": end, "limit": start}),
@@ -242,10 +254,17 @@ def _pair_checks(table: TypedTable, context: Context) -> Checked:
     return table, found
 
 
+def _undated_tests(table: TypedTable, undated: Mask, context: Context) -> Findings:
+    if not undated.any():
+        return Findings.empty()
+    return context.finding("PAIR_UNDATED", observed=int(undated.sum()), row=table.rows[np.argmax(undated)])
+
+
 def _pair_overlaps(table: TypedTable, context: Context) -> Checked:
     """Leave out the later of two pairs of one well and kind that share time."""
     out = ("energy_kwh", "volume_m3")
-    usable = np.flatnonzero(~np.isnan(table.numbers("energy_kwh")) & ~table.is_blank("well_id"))
+    dated = ~np.isnat(table.dates("start")) & ~np.isnat(table.dates("end"))
+    usable = np.flatnonzero(~np.isnan(table.numbers("energy_kwh")) & ~table.is_blank("well_id") & dated)
     kind = table.codes("kind") if "kind" in table else np.zeros(len(table), np.int64)
     key = combine(table.codes("well_id"), kind)[usable]
     start, end = (table.dates(name)[usable].astype(np.int64) for name in ("start", "end"))
