@@ -22,7 +22,7 @@ from elec2water.coefficient import Coefficient, FitOptions, fit_coefficient
 from elec2water.config import Config, load_config
 from elec2water.demo import County as SyntheticCounty
 from elec2water.demo import simulate_county, write_county
-from elec2water.design import Design, design_sample, write_design
+from elec2water.design import Design, design_sample, read_sample, write_design
 from elec2water.energy import MonthlyEnergy, impute, monthly_energy
 from elec2water.errors import DataRefusedError, UsageError
 from elec2water.findings import Findings, findings_of
@@ -369,10 +369,9 @@ def _sample_weights(county: County, place: NDArray[np.intp]) -> Floats:
     size = np.bincount(codes, minlength=len(county.strata.cells))
     measured = np.bincount(codes[place], minlength=size.size)
     weights = (size / np.maximum(measured, 1))[codes[place]].astype(np.float64)
-    path = county.folder / "design" / "sample.csv"
-    if not path.exists():
+    sample = read_sample(county.folder / "design")
+    if sample is None:
         return weights
-    sample = pd.read_csv(path, encoding="utf-8-sig", dtype={"well_id": str, "stratum": str, "role": str})
     primary = sample.loc[sample["role"] == "primary"]
     responded = primary["well_id"].isin(county.wells["well_id"].iloc[place]).to_numpy()
     if not responded.any():

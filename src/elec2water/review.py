@@ -10,6 +10,7 @@ import pandas as pd
 from elec2water.calendar_ import month_of
 from elec2water.coefficient import Coefficient
 from elec2water.coefficient.posterior import WELL_LIMIT
+from elec2water.design import read_sample
 from elec2water.findings import Findings, findings_of
 from elec2water.strata import Strata
 from elec2water.volume import Volume
@@ -23,10 +24,9 @@ def sample_findings(coefficient: Coefficient, strata: Strata, folder: Path, *, l
     n = coefficient.sample_id.size
     if n < FEW_WELLS:
         found.append(findings_of("FEW_SAMPLE_WELLS", table="pairs", observed=n, limit=FEW_WELLS, lang=lang))
-    path = folder / "design" / "sample.csv"
-    if path.exists():
-        drawn = pd.read_csv(path, encoding="utf-8-sig", dtype=str)["well_id"]
-        strangers = int((~np.isin(coefficient.sample_id.astype(str), drawn.to_numpy(dtype=str))).sum())
+    drawn = read_sample(folder / "design")
+    if drawn is not None:
+        strangers = int((~np.isin(coefficient.sample_id.astype(str), drawn["well_id"].to_numpy(dtype=str))).sum())
         if strangers:
             found.append(findings_of("SAMPLE_NOT_DESIGNED", table="pairs", observed=strangers, lang=lang))
     return Findings.concat(found)

@@ -4,7 +4,7 @@
 """
 
 from elec2water.design.allocation import Allocation, allocate
-from elec2water.design.files import read_design, write_design
+from elec2water.design.files import read_design, read_sample, write_design
 from elec2water.design.sample import Design, design_sample
 from elec2water.design.selection import inclusion_probabilities, systematic_pps
 
@@ -15,6 +15,7 @@ __all__ = [
     "design_sample",
     "inclusion_probabilities",
     "read_design",
+    "read_sample",
     "systematic_pps",
     "write_design",
 ]

@@ -90,6 +90,27 @@ def read_design(folder: str | os.PathLike[str]) -> Design:
     )
 
 
+def read_sample(folder: str | os.PathLike[str]) -> pd.DataFrame | None:
+    """Read ``sample.csv`` alone, as a county may have written it by hand: the columns of the contract, nothing else.
+
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    pandas.DataFrame or None
+        ``well_id, stratum, role, weight``; ``None`` where there is no such file.
+
+    Raises
+    ------
+    UsageError
+        If a column is missing, a weight is no number, or the text is neither UTF-8 nor GB18030.
+    """
+    path = Path(folder) / "sample.csv"
+    return _read(path, ("well_id", "stratum", "role", "weight")) if path.is_file() else None
+
+
 def _csv(frame: pd.DataFrame) -> str:
     return frame.to_csv(index=False, lineterminator="\r\n")
 
@@ -103,13 +124,27 @@ def _write_text(path: Path, text: str, encoding: str) -> Path:
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        records = list(csv.reader(file))
+    records = [record for record in csv.reader(_decoded(path).splitlines()) if record]
     header = records[0] if records else []
     if not set(columns) <= set(header):
         raise UsageError(f"design: {path} lacks the columns {[name for name in columns if name not in header]}")
+    short = [i for i, record in enumerate(records[1:], start=2) if len(record) != len(header)]
+    if short:
+        raise UsageError(
+            f"design: {path}, row {short[0]}: expected {len(header)} cells, found {len(records[short[0] - 1])}"
+        )
     frame = pd.DataFrame(records[1:], columns=header, dtype="str")
     return pd.DataFrame({name: _typed(frame[name], name, path) for name in columns})
+
+
+def _decoded(path: Path) -> str:
+    data = path.read_bytes()
+    for encoding in ("utf-8-sig", "gb18030"):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise UsageError(f"design: {path}: expected text in UTF-8, found other bytes; save it as CSV UTF-8")
 
 
 def _typed(values: pd.Series, name: str, path: Path) -> pd.Series:
