@@ -3,7 +3,7 @@
     python benchmarks/field_tests.py [--tests FILE] [--repeats 10]
 
 Writes benchmarks/results/field_tests.json and field_tests.md. The tests are public but have no licence, so they are
-not in this repository: ``baicheng.csv`` of github.com/zhangyiningzhang/water-platform, commit 82ac5c5.
+not in this repository: they are in github.com/zhangyiningzhang/water-platform, commit 82ac5c5.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ SOURCE = "github.com/zhangyiningzhang/water-platform, commit 82ac5c5"
 DATE = np.datetime64("2020-07-01", "s")
 """The tests have no dates; one for all serves, as nothing is compared in time."""
 CLASSES = 5
+FEW = (10, 20, 40)
 LEVELS = (0.5, 0.9, 0.95)
 REGRESSORS = ("groundwater_depth_m", "pump_power_kw", "pump_head_m", "well_age_yr")
 
@@ -46,6 +47,15 @@ Forecast: TypeAlias = Callable[[pd.DataFrame, pd.DataFrame], tuple[np.ndarray, n
 def path_of_tests(given: str | Path | None) -> Path:
     """Where the field tests are: as given, or as the environment variable says, or beside the repository."""
     return Path(given or os.environ.get(VARIABLE) or DEFAULT)
+
+
+def absent(path: Path) -> str:
+    """Say where the field tests can be had."""
+    return (
+        f"{path} is not there: the field tests have no licence and do not come with elec2water. They are in the public "
+        f"repository {SOURCE}; name your copy, a row a well with the columns well_id, groundwater_depth_m, "
+        f"well_age_yr, pump_power_kw, pump_head_m and coef_m3_per_kwh, in {VARIABLE}."
+    )
 
 
 def read_tests(path: Path) -> pd.DataFrame:
@@ -131,25 +141,29 @@ def cross_validate(
     tests: pd.DataFrame, methods: Mapping[str, Forecast], *, folds: int = 10, repeats: int = 10
 ) -> pd.DataFrame:
     """Forecast every well by every method while it is left out; a row a method, repeat and well."""
-    rows = []
+    parts = []
     for repeat in range(repeats):
-        part = np.random.default_rng(repeat).permutation(np.arange(len(tests)) % folds)
-        for fold in range(folds):
-            known, hidden = tests.loc[part != fold], tests.loc[part == fold]
-            for name, method in methods.items():
-                mean, variance = method(known, hidden)
-                rows.append(
-                    pd.DataFrame(
-                        {
-                            "method": name,
-                            "repeat": repeat,
-                            "well_id": hidden["well_id"].to_numpy(),
-                            "observed": hidden["coef_m3_per_kwh"].to_numpy(),
-                            "forecast": mean,
-                            "log_variance": variance,
-                        }
-                    )
-                )
+        fold = np.random.default_rng(repeat).permutation(np.arange(len(tests)) % folds)
+        parts += [_forecasts(tests, fold == k, methods, repeat) for k in range(folds)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def few_wells(tests: pd.DataFrame, methods: Mapping[str, Forecast], *, n: int, repeats: int) -> pd.DataFrame:
+    """Learn from ``n`` wells drawn at random and forecast the others; a row a method, repeat and well."""
+    parts = []
+    for repeat in range(repeats):
+        drawn = np.random.default_rng(repeat).permutation(len(tests)) < n
+        parts.append(_forecasts(tests, ~drawn, methods, repeat))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _forecasts(tests: pd.DataFrame, hidden: np.ndarray, methods: Mapping[str, Forecast], repeat: int) -> pd.DataFrame:
+    left_out = tests.loc[hidden]
+    rows = []
+    for name, method in methods.items():
+        mean, variance = method(tests.loc[~hidden], left_out)
+        frame = left_out[["well_id"]].assign(observed=left_out["coef_m3_per_kwh"], forecast=mean, log_variance=variance)
+        rows.append(frame.assign(method=name, repeat=repeat))
     return pd.concat(rows, ignore_index=True)
 
 
@@ -173,19 +187,29 @@ def scores(forecasts: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def markdown(table: pd.DataFrame, *, n_wells: int, repeats: int) -> str:
+def held_out(forecasts: pd.DataFrame, method: str = "elec2water", repeat: int = 0) -> pd.DataFrame:
+    """One repeat of one method with its intervals, as the figures of ``elec2water.plot`` take it."""
+    part = forecasts.loc[(forecasts["method"] == method) & (forecasts["repeat"] == repeat)]
+    frame = part.rename(columns={"forecast": "model"}).assign(held_out="wells")
+    for level in LEVELS:
+        z = special.ndtri(0.5 * (1.0 + level))
+        frame[f"lower_{level:g}"], frame[f"upper_{level:g}"] = lognormal_interval(
+            frame["model"].to_numpy(), frame["log_variance"].to_numpy(), z
+        )
+    return frame.reset_index(drop=True)
+
+
+def markdown(table: pd.DataFrame) -> str:
     """Write the scores as a table of percentages."""
-    shown = [
-        f"| {r['method']} | " + " | ".join("–" if pd.isna(v) else f"{100 * v:.1f} %" for v in r.drop("method")) + " |"
-        for _, r in table.iterrows()
+    head = (
+        "| method | mean of \\|error\\|/κ | Σ\\|error\\|/Σκ | bias | inside 50 % | inside 90 % | inside 95 % |\n"
+        "|---|---|---|---|---|---|---|\n"
+    )
+    percent = table.drop(columns="method").map(lambda v: "–" if pd.isna(v) else f"{100 * v:.1f} %")
+    rows = [
+        f"| {name} | {' | '.join(cells)} |\n" for name, cells in zip(table["method"], percent.to_numpy(), strict=True)
     ]
-    head = [
-        f"{n_wells} field tests at Baicheng ({SOURCE}); 10-fold, wells left out, {repeats} repeats.",
-        "",
-        "| method | mean of \\|error\\|/κ | Σ\\|error\\|/Σκ | bias | inside 50 % | inside 90 % | inside 95 % |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    return "\n".join([*head, *shown]) + "\n"
+    return head + "".join(rows)
 
 
 def main() -> None:
@@ -196,18 +220,28 @@ def main() -> None:
     arguments = parser.parse_args()
     path = path_of_tests(arguments.tests)
     if not path.exists():
-        parser.exit(
-            2, f"{path} is not there. Take baicheng.csv from {SOURCE} and name it with --tests or {VARIABLE}.\n"
-        )
-    tests = read_tests(path)
-    table = scores(cross_validate(tests, METHODS, repeats=arguments.repeats))
-    text = markdown(table, n_wells=len(tests), repeats=arguments.repeats)
-    figures = {"n_wells": len(tests), "folds": 10, "repeats": arguments.repeats, "source": SOURCE}
-    records = json.loads(table.round(5).to_json(orient="records"))
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "field_tests.json").write_text(
-        json.dumps(figures | {"methods": records}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        parser.exit(2, absent(path) + "\n")
+    tests, repeats = read_tests(path), arguments.repeats
+    learned_from = {
+        "10-fold, wells left out": cross_validate(tests, METHODS, repeats=repeats),
+        **{f"from {n} wells": few_wells(tests, METHODS, n=n, repeats=4 * repeats) for n in FEW},
+    }
+    tables = {name: scores(forecasts) for name, forecasts in learned_from.items()}
+    write_results(tables, n_wells=len(tests), repeats=repeats)
+
+
+def write_results(tables: Mapping[str, pd.DataFrame], *, n_wells: int, repeats: int) -> None:
+    """Write and print the scores of each way of leaving wells out."""
+    figures: dict[str, object] = {"source": SOURCE, "n_wells": n_wells, "repeats": repeats}
+    text = (
+        f"{n_wells} field tests at Baicheng ({SOURCE}); {repeats} repeats of ten folds, {4 * repeats} of few wells.\n"
     )
+    for name, table in tables.items():
+        figures[name] = json.loads(table.round(5).to_json(orient="records"))
+        text += f"\n**{name[0].upper()}{name[1:]}**\n\n{markdown(table)}"
+    RESULTS.mkdir(exist_ok=True)
+    written = json.dumps(figures, indent=2, ensure_ascii=False) + "\n"
+    (RESULTS / "field_tests.json").write_text(written, encoding="utf-8")
     (RESULTS / "field_tests.md").write_text(text, encoding="utf-8")
     print(text)
 
