@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from elec2water import outputs
-from elec2water.calendar_ import quarter_bounds, quarter_months
+from elec2water.calendar_ import quarter_months
 from elec2water.coefficient import Coefficient, FitOptions, fit_coefficient
-from elec2water.config import Config, load_config
+from elec2water.config import CONFIG_NAME, Config, load_config
 from elec2water.demo import County as SyntheticCounty
 from elec2water.demo import simulate_county, write_county
 from elec2water.design import Design, design_sample, read_sample, write_design
@@ -117,7 +118,7 @@ class County:
             lang=self.config.project.language,
         )
         power = self.wells["pump_power_kw"].to_numpy(dtype=np.float64, na_value=np.nan)
-        return impute(read, self.strata.codes, power_kw=power), found
+        return impute(read, self.strata.codes, power_kw=power), _not_said_before(found, self.findings)
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def read_project(folder: str | Path) -> County:
     ConfigError
         ``elec2water.toml`` is missing or wrong.
     """
-    root = Path(folder)
+    root = _project_folder(folder)
     config = load_config(root)
     tables, findings = read_tables(root, config)
     return County(root, config, tables, findings)
@@ -160,6 +161,7 @@ def check(folder: str | Path) -> County:
     county = read_project(folder)
     if county.findings.errors.count:
         return county
+    _check_column_names(county)
     _, found = county.energy()
     return County(county.folder, county.config, county.tables, county.findings + found)
 
@@ -233,13 +235,12 @@ def run(folder: str | Path, *, quarter: str, as_of: str | None = None, progress:
     """
     tell = progress or (lambda _: None)
     months = quarter_months(quarter)
-    root = Path(folder)
-    if not root.is_dir():
-        raise UsageError(f"{root}: expected a project folder with elec2water.toml, found none; see 'elec2water demo'")
+    root = _project_folder(folder)
+    load_config(root)
     with project_lock(root) as lock:
         tell("reading the tables")
         county = _until(read_project(root), as_of)
-        county = _accepted(county, quarter=quarter)
+        county = _accepted(county)
         ledger = open_ledger(root / "ledger.sqlite")
         manifest = _manifest(county, as_of)
         done = find_release(root, quarter, manifest)
@@ -308,20 +309,16 @@ def domain_labels(county: County) -> dict[str, NDArray[np.object_]]:
     UsageError
         A domain is neither ``county``, ``stratum`` nor a column of wells.
     """
+    _check_column_names(county)
     labels: dict[str, NDArray[np.object_]] = {}
     for domain in county.config.estimate.domains:
         if domain == "county":
             labels[domain] = np.full(len(county.wells), county.config.project.name, dtype=object)
         elif domain == "stratum":
             labels[domain] = county.strata.labels
-        elif domain in county.wells.columns:
+        else:
             column = county.wells[domain]
             labels[domain] = column.astype("str").where(column.notna(), None).to_numpy(dtype=object)
-        else:
-            raise UsageError(
-                f"elec2water.toml: estimate.domains: expected 'county', 'stratum' or a column of wells, found {domain!r}; "
-                f"wells has {', '.join(map(str, county.wells.columns[:30]))}"
-            )
     return labels
 
 
@@ -384,7 +381,7 @@ def _sample_weights(county: County, place: NDArray[np.intp]) -> Floats:
     return np.array([w if f is None or f <= 0 else max(f, 1.0) for w, f in zip(weights, found, strict=True)])
 
 
-def _accepted(county: County, *, quarter: str | None = None, needs_pairs: bool = True) -> County:
+def _accepted(county: County, *, needs_pairs: bool = True) -> County:
     """Refuse a county with errors, every reason at once."""
     lang = county.config.project.language
     found = county.findings
@@ -392,11 +389,48 @@ def _accepted(county: County, *, quarter: str | None = None, needs_pairs: bool =
         found = Findings(found.frame.loc[~((found.frame["table"] == "pairs") & (found.frame["severity"] == "error"))])
     elif not found.errors.count and measurements(county.pairs, _ids(county)).well.size == 0:
         found += findings_of("NO_USABLE_PAIR", table="pairs", observed=len(county.pairs), lang=lang)
-    if quarter is not None and not found.errors.count:
-        domain_labels(county)
+    if not found.of(table="wells").errors.count:
+        _check_column_names(county)
     if found.errors.count:
         raise DataRefusedError(found)
     return county
+
+
+def _check_column_names(county: County) -> None:
+    """Refuse a configuration that names columns of wells that are not there."""
+    config, there = county.config, [str(name) for name in county.wells.columns]
+    named = {
+        "strata.by": (config.strata.by, there),
+        "model.covariates": (config.model.covariates, there),
+        "estimate.domains": (config.estimate.domains, ["county", "stratum", *there]),
+    }
+    lines = []
+    for key, (names, known) in named.items():
+        for name in (name for name in names if name not in known):
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"columns are: {', '.join(known)}"
+            lines.append(f"{county.folder / CONFIG_NAME}: {key}: wells has no column {name!r}; {hint}")
+    if lines:
+        raise UsageError("\n".join(lines))
+
+
+def _project_folder(folder: str | Path) -> Path:
+    root = Path(folder)
+    if not root.is_dir():
+        raise UsageError(f"{root}: expected a project folder with {CONFIG_NAME}, found none; see 'elec2water demo'")
+    return root
+
+
+def _not_said_before(found: Findings, said: Findings) -> Findings:
+    """Leave out what the tables said already of a meter or well: the energy repeats it without the row and the hint."""
+    frame = found.frame
+    again = frame["rule"].isin(["METER_WITHOUT_WELL", "LINK_UNKNOWN_WELL"])
+    for rule, earlier, name in (
+        ("METER_NO_DATA", "LINK_WITHOUT_READINGS", "meter_id"),
+        ("WELL_WITHOUT_ENERGY", "ORPHAN_WELL", "well_id"),
+    ):
+        again |= frame["rule"].eq(rule) & frame[name].isin(said.of(rule=earlier).frame[name])
+    return Findings(frame.loc[~again]) if again.any() else found
 
 
 def _ids(county: County) -> NDArray[np.object_]:
@@ -547,7 +581,7 @@ def approve(folder: str | Path, *, quarter: str, release: str, by: str, at: dt.d
     LedgerError, ReleaseError
         Unknown, damaged or already approved, or it has findings of severity error.
     """
-    root = Path(folder)
+    root = _project_folder(folder)
     with project_lock(root):
         approve_release(open_ledger(root / "ledger.sqlite"), quarter, release, by=by, at=at)
 
