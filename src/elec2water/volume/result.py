@@ -70,6 +70,7 @@ class Totals:
     upper_m3: Floats
     sums: Floats  # (G, p)
     own_m6: Floats
+    level_m3: Floats  # (G,) of wells whose level is not measured
 
 
 @dataclass(frozen=True)
@@ -171,8 +172,14 @@ class Volume:
 
     def covariance(self, totals: Totals) -> Floats:
         """Joint covariance of the totals of one kind, (G, G) m⁶."""
-        shared = totals.sums @ self.posterior.covariance @ totals.sums.T
+        posterior, level_m3 = self.posterior, totals.level_m3
+        shared = totals.sums @ posterior.covariance @ totals.sums.T
         shared += self.shared_meter_rel_u**2 * np.outer(totals.volume_m3, totals.volume_m3)
+        # Where wells spread more than is thought, the mean of every unmeasured well is higher: an error common to all.
+        half = 0.5 * (posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2)
+        half = half - posterior.weight @ half
+        cross = np.outer(totals.sums @ ((posterior.weight * half) @ posterior.means), level_m3)
+        shared += cross + cross.T + float(posterior.weight @ half**2) * np.outer(level_m3, level_m3)
         return np.asarray(shared + np.diag(totals.own_m6))
 
     @cached_property
@@ -233,8 +240,9 @@ def _part_totals(volume: Volume, part: _KeyPart, all_codes: Ints, all_keys: NDAr
     safe = np.where(total > 0, total, 1.0)
     sums = loadings.domain_sums(wells.converted_m3, known, G)
     own = add(wells.own_variance_m6)
-    level_share = add(np.where(wells.sampled, 0.0, wells.converted_m3.sum(axis=1))) / safe
-    nodes = _log_nodes(volume, sums / safe[:, None], own / safe**2, add(wells.level_squared_m6) / safe**2, level_share)
+    level = add(np.where(wells.sampled, 0.0, wells.converted_m3.sum(axis=1)))
+    squared = add(wells.level_squared_m6) / safe**2
+    nodes = _log_nodes(volume, sums / safe[:, None], own / safe**2, squared, level / safe)
     lower, upper, se = _mixture_bounds(nodes, posterior.weight, volume.confidence)
     by_method = [np.bincount(member[wells.method == m], minlength=G + 1)[:G] for m in METHODS]
     return Totals(
@@ -249,6 +257,7 @@ def _part_totals(volume: Volume, part: _KeyPart, all_codes: Ints, all_keys: NDAr
         upper_m3=total * upper,
         sums=sums,
         own_m6=own,
+        level_m3=level,
     )
 
 
@@ -279,7 +288,9 @@ def _shared_by_node(volume: Volume, g: Floats) -> Floats:
         return by_node
     within = posterior.weight @ posterior.covariances.reshape(posterior.weight.size, -1)
     typical = np.einsum("gi,gi->g", g @ within.reshape(g.shape[1], -1), g)
-    return np.asarray(by_node / (posterior.weight @ by_node) * typical)
+    mean = posterior.weight @ by_node
+    course = np.divide(by_node, mean, out=np.ones_like(by_node), where=mean > 0)
+    return np.asarray(course * typical)
 
 
 def _mixture_bounds(nodes: _LogNodes, weight: Floats, confidence: float) -> tuple[Floats, Floats, Floats]:

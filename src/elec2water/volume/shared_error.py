@@ -99,18 +99,20 @@ class Loadings:
         n_domains : int
         """
         p = self.size
-        sums = np.zeros((n_domains + 1, p + 1))
+        shape = (n_domains + 1, p + 1)
         group = np.where(domain < 0, n_domains, domain)
+        first = group * shape[1]
         total = volume.sum(axis=1)
+        sums = np.zeros(shape)
+        for k in range(self.codes.shape[1]):
+            sums += _scatter(first, self.codes[:, k], total, shape)
+        for m in range(self.cells.shape[1]):
+            sums += _scatter(first, self.cells[:, m], volume[:, m], shape)
         for k, place in enumerate(self.dense_at):
             sums[:, place] += np.bincount(group, weights=total * self.dense[:, k], minlength=n_domains + 1)
         for k, place in enumerate(self.moving_at):
             value = np.einsum("nm,nm->n", volume, self.moving[:, :, k])
             sums[:, place] += np.bincount(group, weights=value, minlength=n_domains + 1)
-        for k in range(self.codes.shape[1]):
-            sums += _scatter(group, self.codes[:, k], total, sums.shape)
-        for m in range(self.cells.shape[1]):
-            sums += _scatter(group, self.cells[:, m], volume[:, m], sums.shape)
         full = sums[:, :p] @ self.carry.T
         np.subtract.at(full, group[self.sample], total[self.sample, None] * self.gain)
         return full[:n_domains]
@@ -164,7 +166,9 @@ def _chunks(n: int) -> Iterator[slice]:
         yield slice(start, min(start + _CHUNK, n))
 
 
-def _scatter(group: Ints, place: Ints, weight: Floats, shape: tuple[int, ...]) -> Floats:
+def _scatter(first: Ints, place: Ints, weight: Floats, shape: tuple[int, int]) -> Floats:
     """Sums of ``weight`` by group and place; place -1 falls in the last column, which is dropped later."""
-    flat = group * shape[1] + np.where(place < 0, shape[1] - 1, place)
+    flat = first + place
+    if place.size and place.min() < 0:
+        flat[place < 0] += shape[1]
     return np.bincount(flat, weights=weight, minlength=shape[0] * shape[1]).reshape(shape)
