@@ -1,0 +1,266 @@
+"""Volumes in closed form against brute-force simulation from the same posterior, and the sums that must agree."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import dense
+from county_kit import QUARTER, small_case
+from elec2water.calendar_ import quarter_months
+from elec2water.coefficient.fit import describe_wells
+from elec2water.stats import mixture_quantile
+from elec2water.volume import result
+from elec2water.volume.estimate import _blank_variance, _Parts
+from elec2water.volume.measured import measured_months
+
+DRAWS = 24_000
+
+
+@pytest.fixture(scope="module")
+def case():
+    """200 wells, 14 measured, some into the quarter; energy known to 10 % a month; two wells without energy."""
+    case = small_case(200, 14, 5, last_pair=-2, missing=0.15)
+    case = replace(case, wells=case.wells.assign(irrigated_area_mu=case.wells["irrigated_area_mu"].mask(
+        np.arange(200) % 9 == 0)))  # fmt: skip
+    kwh, variance = case.energy.kwh.copy(), 0.01 * case.energy.kwh**2
+    kwh[[17, 90]] = np.nan
+    variance[[17, 90]] = np.nan
+    quality = case.energy.quality.copy()
+    quality[[17, 90]] = "N"
+    quality[[20, 60], -1] = "S"
+    return replace(case, energy=replace(case.energy, kwh=kwh, variance=variance, quality=quality))
+
+
+@pytest.fixture(scope="module")
+def coefficient(case):
+    return case.fit()
+
+
+@pytest.fixture(scope="module")
+def volume(case, coefficient):
+    return case.volume(coefficient)
+
+
+@pytest.fixture(scope="module")
+def simulated(case, coefficient):
+    """Volumes of all wells in ``DRAWS`` worlds: node, θ, own levels, energy, pair errors and the meters' common error.
+
+    Each well is shifted by ½a'(Q - C)a, as `Posterior.unbiasing` says; the closed form claims no other departure.
+    """
+    months = quarter_months(QUARTER)
+    posterior = coefficient.posterior.covering(months)
+    context = describe_wells(
+        case.wells, case.water_levels, case.energy, months, coefficient.windows, coefficient.spec, coefficient.options
+    )
+    parts = _Parts.of(coefficient, posterior, context, case.energy, case.wells)
+    rng, n = np.random.default_rng(1), 200
+    A = dense.county_loadings(coefficient, posterior, context)
+    A[posterior.sample] -= parts.loadings.gain[:, None, :]
+    kwh = np.nan_to_num(parts.kwh)
+    weight = kwh / np.maximum(kwh.sum(axis=1, keepdims=True), 1e-300)
+    mean_row = np.einsum("nm,nmp->np", weight, A)
+    shift = np.where(
+        parts.sampled,
+        0.0,
+        0.5 * np.einsum("ni,ij,nj->n", mean_row, posterior.unbiasing - posterior.covariance, mean_row),
+    )
+    level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
+    typical = posterior.variance["level"] + posterior.variance["drift"]
+    measured = np.where(parts.sampled[:, None], parts.measured.volume_m3, np.nan)
+    out = np.empty((DRAWS, n))
+    node = rng.choice(posterior.weight.size, DRAWS, p=posterior.weight)
+    for k in np.unique(node):
+        draws = np.flatnonzero(node == k)
+        theta = rng.multivariate_normal(posterior.means[k], posterior.covariances[k], draws.size)
+        own = parts.own_variance + np.where(parts.sampled, 0.0, level[k] - typical)
+        log_kappa = np.einsum("nmp,dp->dnm", A, theta, optimize=True)
+        log_kappa += (parts.log_offset + shift + np.sqrt(own) * rng.standard_normal((draws.size, n)))[:, :, None]
+        energy = kwh + np.sqrt(parts.kwh_variance) * rng.standard_normal((draws.size, n, 3))
+        met = measured * (1 + np.sqrt(parts.measured.own_error) * rng.standard_normal((draws.size, n)))[:, :, None]
+        common = 1 + coefficient.options.shared_meter_rel_u * rng.standard_normal(draws.size)
+        out[draws] = np.where(np.isfinite(measured), met, energy * np.exp(log_kappa)).sum(axis=2) * common[:, None]
+    return out
+
+
+def test_the_case_has_everything_in_it(case, volume):
+    assert (
+        set(volume.wells.method) == {"measured", "converted", "imputed", "none"} or volume.wells.partly_measured.any()
+    )
+    assert volume.wells.sampled.sum() == 14
+
+
+def test_wells_agree_with_simulation(volume, simulated):
+    known = np.isfinite(volume.wells.volume_m3) & (volume.wells.volume_m3 > 0)
+    found, se = volume.wells.volume_m3[known], volume.wells.se_m3[known]
+    mean, sd = simulated[:, known].mean(axis=0), simulated[:, known].std(axis=0)
+    np.testing.assert_allclose(found, mean, rtol=0.015)
+    assert np.mean(found / mean) == pytest.approx(1.0, abs=0.004)
+    np.testing.assert_allclose(se, sd, rtol=0.05)
+    assert np.mean(se / sd) == pytest.approx(1.0, abs=0.015)
+
+
+@pytest.mark.parametrize("domain", ["county", "township", "aquifer"])
+def test_totals_agree_with_simulation(case, volume, simulated, domain):
+    labels = np.full(200, "all", dtype=object) if domain == "county" else case.wells[domain].to_numpy(dtype=object)
+    totals = volume.total(labels)
+    known = np.isfinite(volume.wells.volume_m3)
+    worlds = np.column_stack([simulated[:, known & (labels == key)].sum(axis=1) for key in totals.keys])
+    np.testing.assert_allclose(totals.volume_m3, worlds.mean(axis=0), rtol=0.01)
+    np.testing.assert_allclose(totals.se_m3, worlds.std(axis=0), rtol=0.02)
+    inside = ((totals.lower_m3 < worlds) & (worlds < totals.upper_m3)).mean(axis=0)
+    np.testing.assert_allclose(inside, 0.90, atol=0.012)
+    scale = np.sqrt(np.outer(*2 * [worlds.var(axis=0)]))
+    np.testing.assert_allclose(volume.covariance(totals) / scale, np.cov(worlds.T) / scale, atol=0.045)
+
+
+def test_intervals_of_wells_hold_their_share_of_worlds(volume, simulated):
+    known = np.isfinite(volume.wells.volume_m3) & (volume.wells.volume_m3 > 0)
+    inside = (volume.wells.lower_m3 < simulated) & (simulated < volume.wells.upper_m3)
+    assert inside[:, known].mean() == pytest.approx(0.90, abs=0.01)
+    assert inside[:, known].mean(axis=0).min() > 0.86
+
+
+def test_wells_add_up_to_every_total_and_months_to_the_quarter(case, volume):
+    county = volume.county
+    for labels in (case.wells["township"], case.wells["aquifer"], np.arange(200) % 7):
+        totals = volume.total(labels.to_numpy(dtype=object) if isinstance(labels, pd.Series) else labels)
+        assert totals.volume_m3.sum() == pytest.approx(county.volume_m3[0], rel=1e-9)
+        assert totals.kwh.sum() == pytest.approx(county.kwh[0], rel=1e-9)
+        assert totals.n_by_method.sum() == 200
+        assert volume.covariance(totals).sum() == pytest.approx(volume.covariance(county)[0, 0], rel=1e-9)
+    assert np.nansum(volume.wells.volume_m3) == pytest.approx(county.volume_m3[0], rel=1e-9)
+    np.testing.assert_allclose(np.nan_to_num(volume.wells.volume_m3), volume.monthly_m3.sum(axis=1), rtol=1e-9)
+    np.testing.assert_allclose(np.nan_to_num(volume.wells.kwh), volume.monthly_kwh.sum(axis=1), rtol=1e-9)
+
+
+def test_wells_without_energy_are_counted_and_never_zero(volume):
+    blank = volume.wells.method == "none"
+    assert np.flatnonzero(blank).tolist() == [17, 90]
+    assert np.isnan(volume.wells.volume_m3[blank]).all()
+    assert np.isnan(volume.wells.upper_m3[blank]).all()
+    assert volume.county.n_wells[0] == 200
+    assert volume.county.n_by_method[0].sum() == 200
+    assert volume.county.n_by_method[0, 3] == 2
+
+
+def test_measured_months_report_what_was_measured(case, volume):
+    pairs = case.pairs.assign(place=pd.Index(volume.wells.well_id).get_indexer(case.pairs["well_id"]))
+    for m, month in enumerate(quarter_months(QUARTER)):
+        met = pairs[pairs["start"] == month.astype("datetime64[s]")]
+        np.testing.assert_allclose(volume.monthly_m3[met["place"], m], met["volume_m3"], rtol=1e-12)
+    assert len(pairs[pairs["start"] >= np.datetime64("2026-07-01")]) > 10
+
+
+def test_the_order_of_wells_does_not_matter(case, volume):
+    order = np.random.default_rng(2).permutation(200)
+    energy = replace(case.energy, **{
+        name: getattr(case.energy, name)[order] for name in ("well_id", "kwh", "variance", "quality")
+    })  # fmt: skip
+    shuffled = replace(case, wells=case.wells.iloc[order].reset_index(drop=True), energy=energy)
+    again = shuffled.volume()
+    np.testing.assert_allclose(again.wells.volume_m3, volume.wells.volume_m3[order], rtol=1e-6)
+    for name in ("volume_m3", "se_m3", "lower_m3", "upper_m3"):
+        np.testing.assert_allclose(getattr(again.county, name), getattr(volume.county, name), rtol=1e-6)
+
+
+def test_domains_in_portions_give_the_same(case, volume, monkeypatch):
+    labels = np.array([f"p{k % 61}" for k in range(200)], dtype=object)
+    labels[5] = None
+    whole = volume.total(labels)
+    monkeypatch.setattr(result, "_DOMAINS_AT_ONCE", 16)
+    parts = volume.total(labels)
+    for name in ("keys", "n_wells", "n_by_method"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+    for name in ("kwh", "volume_m3", "se_m3", "lower_m3", "upper_m3", "sums", "own_m6"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-9, atol=1e-9)
+    assert parts.n_wells.sum() == 199
+
+
+def test_very_many_domains_are_nearly_as_exact(volume, monkeypatch):
+    """Beyond 512 domains the nodes of a domain follow the county's: to 2 % in the standard error."""
+    labels = np.array([f"p{k % 61}" for k in range(200)], dtype=object)
+    exact = volume.total(labels)
+    monkeypatch.setattr(result, "_DOMAINS_BY_NODE", 1)
+    quick = volume.total(labels)
+    for name in ("volume_m3", "se_m3", "lower_m3", "upper_m3"):
+        np.testing.assert_allclose(getattr(quick, name), getattr(exact, name), rtol=0.02)
+
+
+def test_very_many_domains_of_an_idle_quarter_are_zero(case, coefficient, monkeypatch):
+    """No well runs in a frozen quarter: every total is 0 ± 0, whatever the number of permits."""
+    kwh = case.energy.kwh.copy()
+    kwh[:, -3:] = 0.0
+    idle = replace(case, energy=replace(case.energy, kwh=kwh))
+    measured = coefficient.measured
+    unread = replace(coefficient, measured=replace(measured, test=np.ones_like(measured.test)))
+    monkeypatch.setattr(result, "_DOMAINS_BY_NODE", 8)
+    totals = idle.volume(unread).total(np.arange(200) % 20)
+    for name in ("volume_m3", "se_m3", "lower_m3", "upper_m3"):
+        np.testing.assert_array_equal(getattr(totals, name), 0.0)
+
+
+def test_coefficients_of_classes_are_ratios_of_volume_to_energy(case, volume):
+    codes, names = pd.factorize(case.wells["aquifer"], sort=True)
+    mean, log_variance = volume.stratum_coefficient(codes.astype(np.intp), names.size, 1)
+    frame = pd.DataFrame({"m3": volume.monthly_m3[:, 1], "kwh": volume.monthly_kwh[:, 1]}).groupby(codes).sum()
+    np.testing.assert_allclose(mean, frame["m3"] / frame["kwh"])
+    assert (log_variance > volume.shared_meter_rel_u**2).all()
+    assert (np.sqrt(log_variance) < 0.4).all()
+
+
+def test_the_table_is_the_contracts(volume):
+    table = volume.table("county", np.full(200, "示范县", dtype=object))
+    wanted = "domain key quarter n_wells energy_kwh volume_m3 se_m3 lower_m3 upper_m3 confidence"
+    assert " ".join(table.columns[:10]) == wanted
+    assert table.loc[0, "key"] == "示范县"
+    assert table.loc[0, "lower_m3"] < table.loc[0, "volume_m3"] < table.loc[0, "upper_m3"]
+
+
+def test_confidence_and_level_of_wells_use_the_mixture(case, coefficient):
+    narrow, wide = (case.volume(coefficient, confidence=c) for c in (0.5, 0.95))
+    assert (wide.county.lower_m3 < narrow.county.lower_m3).all()
+    assert (wide.county.upper_m3 > narrow.county.upper_m3).all()
+    assert wide.county.volume_m3 == pytest.approx(narrow.county.volume_m3)
+    assert wide.z == pytest.approx(1.959964)
+    sd = np.array([[0.1], [0.4]])
+    centre = mixture_quantile(0.975, np.zeros((2, 1)), sd, np.array([0.5, 0.5]))[0]
+    assert centre > 1.96 * np.sqrt(0.5 * 0.01 + 0.5 * 0.16)
+
+
+def test_blank_attributes_add_their_spread(case, coefficient):
+    months = quarter_months(QUARTER)
+    posterior = coefficient.posterior.covering(months)
+    context = describe_wells(
+        case.wells, case.water_levels, case.energy, months, coefficient.windows, coefficient.spec, coefficient.options
+    )
+    added = _blank_variance(context, posterior)
+    blank = case.wells["irrigated_area_mu"].isna().to_numpy()
+    k = 1 + [f.name for f in coefficient.spec.numeric].index("log_area")
+    slope2 = posterior.mean[k] ** 2 + posterior.covariance[k, k]
+    least = slope2 * coefficient.spec.numeric[k - 1].spread ** 2
+    assert (added[blank] >= least * (1 - 1e-9)).all()
+    assert (added[~blank] >= 0).all()
+    assert np.median(added[blank]) > np.median(added[~blank])
+
+
+def test_pairs_are_laid_over_months_by_days(case, coefficient):
+    """Oracle: 62 days from 1 July are two whole months, halved by days; 20 days measure no month."""
+    m = coefficient.measured
+    three = m.take(np.array([0, 0, 0]))
+    stamps = ("2026-07-01", "2026-09-01"), ("2026-07-01", "2026-07-21"), ("2026-07-01", "2026-08-01")
+    start, end = (np.array(s, dtype="datetime64[s]") for s in zip(*stamps, strict=True))
+    made = replace(three, well=np.arange(3), start=start, end=end, energy_kwh=np.full(3, 100.0),
+                   volume_m3=np.array([620.0, 200.0, 310.0]), meter_rel_u=np.array([np.nan, 0.03, 0.04]))  # fmt: skip
+    found = measured_months(made, np.ones(3, dtype=bool), quarter_months(QUARTER), 4, meter_rel_u=0.02, pair_error=0.01)
+    nan = np.nan
+    expected = [[310.0, 310.0, nan], [nan, nan, nan], [310.0, nan, nan], [nan, nan, nan]]
+    np.testing.assert_allclose(found.volume_m3, expected)
+    np.testing.assert_allclose(found.energy_kwh[0], [50.0, 50.0, nan])
+    np.testing.assert_allclose(found.meter_rel_u, [0.02, 0.03, 0.04, 0.02])
+    np.testing.assert_allclose(found.own_error, [0.0004 + 0.01 * 0.5, 0.0009, 0.0016 + 0.01, 0.0004])
+    broken = measured_months(
+        made, np.array([False, True, True]), quarter_months(QUARTER), 4, meter_rel_u=0.02, pair_error=0.01
+    )
+    assert np.isnan(broken.volume_m3[0]).all()
