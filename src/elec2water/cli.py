@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import pandas as pd
 import typer
 from rich.console import Console
@@ -36,6 +38,9 @@ Seed = Annotated[int, typer.Option(help="Seed of everything random")]
 DATA_REFUSED = 1
 WRONG_USAGE = 2
 _KINDS_SHOWN = 15
+_ERRORS_SHOWN = 20
+_FIRST = 5
+_TOTALS_SHOWN = 30
 _SHANGHAI = dt.timezone(dt.timedelta(hours=8))
 
 
@@ -47,8 +52,7 @@ def main() -> None:
             reconfigure(encoding="utf-8", errors="replace")
     try:
         app()
-    except DataRefusedError as refused:
-        _say(str(refused))
+    except DataRefusedError:
         sys.exit(DATA_REFUSED)
     except Elec2WaterError as error:
         _say(f"elec2water: {error}")
@@ -97,7 +101,7 @@ def design(
     as_json: AsJson = False,
 ) -> None:
     """Draw the sample of wells to measure."""
-    with _refusals(folder), _progress() as tell:
+    with _refusals(folder, as_json=as_json), _progress() as tell:
         tell("drawing the sample")
         drawn, written = project.design(folder, n=n, target_cv=target_cv, seed=seed)
     figures = {
@@ -119,8 +123,9 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Check, fit, estimate and publish a quarter: the main job."""
-    with _refusals(folder), _progress() as tell:
+    with _refusals(folder, as_json=as_json), _progress() as tell:
         done = project.run(folder, quarter=quarter, as_of=as_of, progress=tell)
+        project.write_findings(folder, done.findings)
     _print(done.summary, _run_text(done), as_json=as_json)
 
 
@@ -132,7 +137,7 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Hold out wells and months; accuracy and calibration tables."""
-    with _refusals(folder), _progress() as tell:
+    with _refusals(folder, as_json=as_json), _progress() as tell:
         result, written = project.validate(folder, folds=folds, progress=tell)
     text = f"{result.accuracy.to_string(index=False)}\n\n{result.calibration.to_string(index=False)}\n{written}"
     figures = {"accuracy": result.accuracy.to_dict("records"), "calibration": result.calibration.to_dict("records")}
@@ -169,20 +174,25 @@ def _progress() -> Iterator[Progress]:
 
 
 @contextmanager
-def _refusals(folder: Path) -> Iterator[None]:
-    """Write the findings of refused data beside the inputs before the command ends."""
+def _refusals(folder: Path, *, as_json: bool) -> Iterator[None]:
+    """Write the findings of refused data beside the inputs, and say every reason, before the command ends."""
     try:
         yield
     except DataRefusedError as refused:
-        found = refused.findings
-        if isinstance(found, Findings):
-            _say(f"{_findings_text(found)}\n{project.write_findings(folder, found)}")
+        found = Findings(refused.findings.frame)
+        path = project.write_findings(folder, found)
+        _say(f"数据未被接受 (the data were refused)\n{_findings_text(found)}\n{path}")
+        if as_json:
+            figures = {"folder": str(folder), "refused": True, "findings": _counts(found), "written": str(path)}
+            _print(figures, "", as_json=True)
         raise
 
 
 def _run_text(done: project.Run) -> str:
     totals = done.totals
-    shown = totals.loc[totals["domain"].isin(["county", "township", "aquifer"])]
+    shown = totals.loc[totals["domain"].isin(["county", "aquifer", "township"])]
+    hidden = len(shown) - _TOTALS_SHOWN
+    shown = shown.sort_values("domain", key=lambda names: names == "township", kind="stable").head(_TOTALS_SHOWN)
     table = pd.DataFrame(
         {
             "domain": shown["domain"],
@@ -199,18 +209,35 @@ def _run_text(done: project.Run) -> str:
         }
     )
     state = "written" if done.release.created else "unchanged: the same inputs gave this release before"
-    return f"{table.to_string(index=False)}\n\n{_findings_text(done.findings)}\n{done.release.folder} ({state})"
+    rest = f"\n… and {hidden} more in totals.csv" if hidden > 0 else ""
+    return f"{table.to_string(index=False)}{rest}\n\n{_findings_text(done.findings)}\n{done.release.folder} ({state})"
 
 
 def _findings_text(found: Findings) -> str:
     summary = found.summary()
     counts = ", ".join(f"{n} {severity}" for severity, n in _counts(found).items())
     lines = [f"findings: {counts}"]
-    for row in summary.head(_KINDS_SHOWN).itertuples():
-        lines.append(f"  {row.severity:<7} {row.rule} × {row.count}  [{row.table}] {row.message}")
+    lines += _error_lines(found.errors.frame)
+    summary = summary.loc[summary["severity"] != "error"]
+    columns = ("severity", "rule", "table", "count", "first", "message")
+    for severity, rule, table, count, first, message in summary[list(columns)].head(_KINDS_SHOWN).to_numpy():
+        others = f"  ({first}{', …' if count > _FIRST else ''})" if count > 1 and first else ""
+        lines.append(f"  {severity:<7} {rule} × {count}  [{table}] {message}{others}")
     if len(summary) > _KINDS_SHOWN:
-        lines.append(f"  … and {len(summary) - _KINDS_SHOWN} more kinds")
+        lines.append(f"  … and {len(summary) - _KINDS_SHOWN} more kinds in findings.csv")
     return "\n".join(lines)
+
+
+def _error_lines(errors: pd.DataFrame) -> list[str]:
+    """Say every reason for a refusal, each with its place: one alone would send the user through them one by one."""
+    shown = errors[["rule", "table", "file", "row", "message"]].head(_ERRORS_SHOWN)
+    lines = []
+    for rule, table, file, row, message in zip(*(shown[name] for name in shown), strict=True):
+        place = (file if pd.isna(row) else f"{file}:{row}") or f"[{table}]"
+        lines.append(f"  error   {rule}  {place} {message}")
+    if len(errors) > _ERRORS_SHOWN:
+        lines.append(f"  … and {len(errors) - _ERRORS_SHOWN} more errors in findings.csv")
+    return lines
 
 
 def _counts(found: Findings) -> dict[str, int]:
@@ -219,7 +246,17 @@ def _counts(found: Findings) -> dict[str, int]:
 
 
 def _print(figures: Mapping[str, object], text: str, *, as_json: bool) -> None:
-    typer.echo(json.dumps(figures, ensure_ascii=False, sort_keys=True, default=float) if as_json else text)
+    typer.echo(json.dumps(_finite(figures), ensure_ascii=False, sort_keys=True, allow_nan=False) if as_json else text)
+
+
+def _finite(value: object) -> object:
+    """Turn what JSON has no word for into plain values: NaN and infinity into null, numpy scalars into Python's."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    plain = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(plain, float) and not math.isfinite(plain) else plain
 
 
 def _say(text: str) -> None:
