@@ -1,9 +1,9 @@
 """Accuracy and calibration over simulated counties with known truth: the table of docs/accuracy.md.
 
-A county is drawn, its sample wells are chosen by ``design``, measured for 18 months with 12 % refusals, and a quarter is estimated
-from its electricity bills: the next quarter (pairs end before it begins) or the same (pairs run through it). The model is held
-against the class mean, the stratified ratio, and the best possible under the design: the difference estimator whose regression
-is known from a census, so that only the sampling of residuals is left.
+A county is drawn, its sample wells are chosen by ``design``, measured for 18 months with 12 % refusals, and a
+quarter is estimated from its electricity bills: the next quarter (pairs end before it begins) or the same (pairs run
+through it). The model is held against the class mean, the stratified ratio, and the best possible under the design:
+the difference estimator whose regression is known from a census, so that only the sampling of residuals is left.
 
     python benchmarks/accuracy.py --counties 100 --generators demo lognormal two_age shallow --jobs 2
 """
@@ -26,7 +26,6 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parent))
 
 from counties import GENERATORS
-
 from elec2water.coefficient.fit import FitOptions, describe_wells, fit_coefficient, shared_static
 from elec2water.demo import County, measure_pairs, true_wells
 from elec2water.design import design_sample
@@ -75,8 +74,12 @@ def study(case: Case) -> dict[str, float | str | int]:
     counted = np.isfinite(volume.wells.volume_m3) & county.electric
     V = np.where(counted, truth["volume_m3"].to_numpy(), 0.0)
     result: dict[str, float | str | int] = {
-        "generator": case.generator, "seed": case.seed, "n": case.n, "when": case.when, "n_measured": coefficient.sample_id.size,
-    }  # fmt: skip
+        "generator": case.generator,
+        "seed": case.seed,
+        "n": case.n,
+        "when": case.when,
+        "n_measured": coefficient.sample_id.size,
+    }
     result.update(_against_truth(volume, county, counted, V))
     result.update(_peers(pairs, volume, strata.labels, county, counted, V))
     result["best"] = _best_possible(coefficient, volume, county, energy, levels, probability, counted, V)
@@ -116,7 +119,7 @@ def _against_truth(volume: Volume, county: County, counted, V) -> dict[str, floa
         out[f"cover_{domain}"] = float(np.mean((totals.lower_m3 <= true) & (true <= totals.upper_m3)))
         out[f"rmse_{domain}"] = float(np.sqrt(np.mean((totals.volume_m3 / true - 1.0) ** 2)))
     w = volume.wells
-    inside = (w.lower_m3 <= V) & (V <= w.upper_m3)
+    inside = (w.lower_m3 <= V) & (w.upper_m3 >= V)
     large = counted & (w.kwh > LARGE_ENOUGH_KWH)
     out["cover_well"] = float(inside[large].mean())
     for name, mask in (("sampled", w.sampled & large), ("imputed", (w.method == "imputed") & large)):
@@ -125,7 +128,7 @@ def _against_truth(volume: Volume, county: County, counted, V) -> dict[str, floa
 
 
 def _peers(pairs, volume: Volume, labels, county: County, counted, V) -> dict[str, float]:
-    """The class mean of κ and the ratio ΣV/ΣE of the class, applied to each well's energy."""
+    """Give the class mean of κ and the ratio ΣV/ΣE of the class, applied to each well's energy."""
     sums = pairs.groupby("well_id")[["volume_m3", "energy_kwh"]].sum()
     kappa = (pairs["volume_m3"] / pairs["energy_kwh"]).groupby(pairs["well_id"]).mean()
     stratum = pd.Series(labels, index=county.well_id)
@@ -141,7 +144,7 @@ def _peers(pairs, volume: Volume, labels, county: County, counted, V) -> dict[st
 
 
 def _best_possible(coefficient, volume: Volume, county: County, energy, levels, probability, counted, V) -> float:
-    """Relative error of the difference estimator whose regression is fitted to the true κ of every well of the county."""
+    """Give the relative error of the difference estimator whose regression is fitted to the true κ of every well."""
     columns = county.months[county.months_of(QUARTER)]
     context = describe_wells(
         county.wells, levels, energy, columns, coefficient.windows, coefficient.spec, coefficient.options
@@ -161,7 +164,10 @@ def _best_possible(coefficient, volume: Volume, county: County, energy, levels, 
 
 
 def summarise(results: pd.DataFrame) -> pd.DataFrame:
-    """Per cent: RMSE, bias with its standard error, and coverage of 90 % intervals, a row a generator, timing and sample size."""
+    """Per cent: RMSE, bias with its standard error, and coverage of 90 % intervals, a row a generator.
+
+    Timing and sample size.
+    """
     rows = []
     for (generator, when, n), part in results.groupby(["generator", "when", "n"], sort=False):
         rmse = {k: 100 * float(np.sqrt((part[k] ** 2).mean())) for k in ("class_mean", "ratio", "best", "model")}
@@ -178,7 +184,7 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """The table as Markdown."""
+    """Give the table as Markdown."""
     shown = table.copy()
     for name in shown.columns[4:]:
         digits = 2 if name in ("model / best", "bias", "± se") else 1
@@ -215,7 +221,11 @@ def main() -> None:
     parser.add_argument("--out", default="accuracy")
     a = parser.parse_args()
     cases = [
-        Case(g, a.seed + s, n, w, a.wells) for g in a.generators for w in a.when for n in a.sizes for s in range(a.counties)
+        Case(g, a.seed + s, n, w, a.wells)
+        for g in a.generators
+        for w in a.when
+        for n in a.sizes
+        for s in range(a.counties)
     ]
     results = run_study(cases, a.jobs)
     RESULTS.mkdir(exist_ok=True)

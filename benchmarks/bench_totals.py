@@ -1,9 +1,9 @@
-"""3,000 township totals and their joint covariance over 1,000,000 wells: closed form against draws and marginaleffects, in one run.
+"""3,000 township totals and their joint covariance over 1,000,000 wells: closed form against draws and marginaleffects.
 
     python benchmarks/bench_totals.py [--wells 1000000] [--townships 3000] [--strata 60]
 
-Draws are timed on a few and scaled to 1,000 (said in the output). marginaleffects takes part where it is installed. Writes
-benchmarks/results/bench_totals.json.
+Draws are timed on a few and scaled to 1,000 (said in the output). marginaleffects takes part where it is installed.
+Writes benchmarks/results/bench_totals.json.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import json
 import os
 import time
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -79,13 +81,13 @@ def by_draws(stratum, township, slope, volume, covariance, n_townships: int, n_d
 
 def marginaleffects_seconds(stratum, township, slope) -> float | None:
     """Seconds of avg_predictions(by township) of a linear model with the strata as dummies."""
-    try:
-        import statsmodels.formula.api as smf
-        from marginaleffects import avg_predictions
-    except ImportError:
+    if find_spec("marginaleffects") is None:
         return None
+    smf, avg_predictions = import_module("statsmodels.formula.api"), import_module("marginaleffects").avg_predictions
     rng = np.random.default_rng(2)
-    frame = pd.DataFrame({"s": pd.Categorical(stratum.astype(str)), "t": pd.Categorical(township.astype(str)), "x": slope})
+    frame = pd.DataFrame(
+        {"s": pd.Categorical(stratum.astype(str)), "t": pd.Categorical(township.astype(str)), "x": slope}
+    )
     frame["y"] = rng.normal(size=len(frame))
     fitted = frame.groupby("t", observed=True).head(7)
     fit = smf.ols("y ~ x + C(s)", fitted).fit()
@@ -102,9 +104,9 @@ def main() -> None:
     a = parser.parse_args()
     stratum, township, slope, volume, covariance, loadings = wells(a.wells, a.townships, a.strata)
     ours = best(lambda: closed_form(loadings, volume, township, a.townships, covariance))
-    draws = best(
-        lambda: by_draws(stratum, township, slope, volume, covariance, a.townships, DRAWS_TIMED), repeat=1
-    ) * (DRAWS / DRAWS_TIMED)
+    draws = best(lambda: by_draws(stratum, township, slope, volume, covariance, a.townships, DRAWS_TIMED), repeat=1) * (
+        DRAWS / DRAWS_TIMED
+    )
     peer = marginaleffects_seconds(stratum, township, slope)
     exact = np.sqrt(np.diag(closed_form(loadings, volume, township, a.townships, covariance)))
     drawn = by_draws(stratum, township, slope, volume, covariance, a.townships, 200).std(axis=0)

@@ -27,8 +27,8 @@ from elec2water.volume import Volume
 Floats = NDArray[np.float64]
 Labels = Mapping[str, NDArray[np.object_]]
 
-_VOLUME_DIGITS = {name: ".3f" for name in ("energy_kwh", "volume_m3", "se_m3", "lower_m3", "upper_m3")}
-_COEFFICIENT_DIGITS = {name: ".6f" for name in ("coefficient_m3_per_kwh", "se", "lower", "upper")}
+_VOLUME_DIGITS = dict.fromkeys(("energy_kwh", "volume_m3", "se_m3", "lower_m3", "upper_m3"), ".3f")
+_COEFFICIENT_DIGITS = dict.fromkeys(("coefficient_m3_per_kwh", "se", "lower", "upper"), ".6f")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,10 @@ class QuarterRun:
 
 
 def totals_frame(volume: Volume, domains: Labels) -> pd.DataFrame:
-    """Totals of every domain, a row a key: the columns of the contract, then counts of wells by method and imputed energy."""
+    """Totals of every domain, a row a key: the columns of the contract.
+
+    Then counts of wells by method and imputed energy.
+    """
     return pd.concat([volume.table(domain, labels) for domain, labels in domains.items()], ignore_index=True)
 
 
@@ -74,7 +77,10 @@ def wells_frame(volume: Volume, flags: NDArray[np.object_]) -> pd.DataFrame:
 
 
 def well_flags(volume: Volume, findings: Findings) -> NDArray[np.object_]:
-    """Flags of every well: ``sample``, ``partly_measured`` and the rules of the warnings that name it, joined by ``|``."""
+    """Give flags of every well: ``sample``.
+
+    ``partly_measured`` and the rules of the warnings that name it, joined by ``|``.
+    """
     w = volume.wells
     index = pd.Index(w.well_id)
     frame = findings.frame
@@ -89,7 +95,10 @@ def well_flags(volume: Volume, findings: Findings) -> NDArray[np.object_]:
 
 
 def coefficient_frame(result: QuarterRun) -> pd.DataFrame:
-    """Coefficient of every stratum and month of the quarter: energy-weighted mean, standard error, interval, and what is behind it."""
+    """Coefficient of every stratum and month of the quarter: energy-weighted mean, standard error.
+
+    Interval, and what is behind it.
+    """
     months = quarter_months(result.volume.quarter)
     codes, cells = np.asarray(result.strata.codes, dtype=np.intp), result.strata.cells
     pairs_by_well = np.bincount(result.coefficient.posterior.rows.well)
@@ -119,7 +128,7 @@ def coefficient_frame(result: QuarterRun) -> pd.DataFrame:
 
 
 def coefficient_dataset(result: QuarterRun, frame: pd.DataFrame) -> xr.Dataset:
-    """The posterior with the coefficients of strata and months beside it."""
+    """Give the posterior with the coefficients of strata and months beside it."""
     dataset = to_dataset(result.coefficient)
     table = frame.set_index(["stratum", "month"])
     strata, months = frame["stratum"].unique().astype(object), frame["month"].unique().astype(object)
@@ -142,7 +151,7 @@ def coefficient_dataset(result: QuarterRun, frame: pd.DataFrame) -> xr.Dataset:
 
 
 def release_files(result: QuarterRun) -> dict[str, bytes]:
-    """The files of a release by name; upload and report have their own rooms."""
+    """Give the files of a release by name; upload and report have their own rooms."""
     coefficients = coefficient_frame(result)
     flags = well_flags(result.volume, result.findings)
     return {
@@ -177,7 +186,7 @@ def read_findings(folder: Path) -> Findings:
 
 
 def summary(info: ReleaseInfo, totals: pd.DataFrame, findings: Findings) -> dict[str, object]:
-    """The figures of a finished quarter, as plain types."""
+    """Give the figures of a finished quarter, as plain types."""
     county = totals.loc[totals["domain"] == "county"]
     row = county.iloc[0].to_dict() if len(county) else {}
     counts = findings.frame["severity"].value_counts()

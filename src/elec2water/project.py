@@ -1,4 +1,7 @@
-"""The chain of a project folder: read, check, design, fit, estimate, publish. The commands and the notebooks call these."""
+"""The chain of a project folder: read, check, design, fit, estimate.
+
+Publish. The commands and the notebooks call these.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,8 @@ class County:
     findings: Findings
 
     def __repr__(self) -> str:
-        return f"County({self.config.project.name!r}, {self.tables!r}, {self.findings.summary().shape[0]} kinds of findings)"
+        kinds = len(self.findings.summary())
+        return f"County({self.config.project.name!r}, {self.tables!r}, {kinds} kinds of findings)"
 
     def _repr_html_(self) -> str:
         return self.findings._repr_html_()
@@ -214,7 +218,7 @@ def fit_options(config: Config) -> FitOptions:
 
 
 def run(folder: str | Path, *, quarter: str, as_of: str | None = None, progress: Progress | None = None) -> Run:
-    """The main job: check, fit, estimate, publish one quarter.
+    """Give the main job: check, fit, estimate, publish one quarter.
 
     Parameters
     ----------
@@ -327,7 +331,8 @@ def survey_totals(
 ) -> DesignEstimate:
     """Design-based totals of the quarter: the sample wells' volumes, expanded by their design weights.
 
-    Only what water meters saw enters, so that the answer does not lean on the model. Weights come from ``design/sample.csv``; wells with pairs that are not in it, or all where there is no design, weigh N_h/n_h of
+    Only what water meters saw enters, so that the answer does not lean on the model. Weights come from
+    ``design/sample.csv``; wells with pairs that are not in it, or all where there is no design, weigh N_h/n_h of
     their stratum. Refusals are made up for within strata.
     """
     place = coefficient.posterior.sample
@@ -345,7 +350,10 @@ def survey_totals(
 
 
 def _measured(coefficient: Coefficient, volume: Volume) -> tuple[Floats, Floats]:
-    """Volume and energy that each sample well's water meter saw: of the quarter where it was read, else of its last year of pairs."""
+    """Volume and energy that each sample well's water meter saw: of the quarter where it was read.
+
+    Else of its last year of pairs.
+    """
     pairs, rows = coefficient.measured, coefficient.posterior.rows
     usable = ~coefficient.posterior.impossible_pairs
     end = np.datetime64(quarter_months(volume.quarter)[-1] + 1, "s")
@@ -477,7 +485,7 @@ def _reading_span(readings: pd.DataFrame) -> tuple[np.datetime64, np.datetime64]
 
 
 def _first_needed(pairs: pd.DataFrame, end: np.datetime64) -> np.datetime64:
-    """The first month of pairs, and at least a year before the end."""
+    """Give the first month of pairs, and at least a year before the end."""
     starts = (
         pairs["start"].to_numpy(dtype="datetime64[s]") if "start" in pairs.columns else np.array([], "datetime64[s]")
     )

@@ -1,4 +1,7 @@
-"""Distributions of positive quantities: lognormal moments, mixtures and their quantiles, and the score of a forecast."""
+"""Distributions of positive quantities: lognormal moments, mixtures and their quantiles.
+
+And the score of a forecast.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ _BISECTIONS = 60
 
 
 def lognormal_sd(mean: ArrayLike, log_variance: ArrayLike) -> Floats:
-    """Standard deviation of a lognormal of given mean and variance of its logarithm: ``mean √(exp(s²) - 1)``."""
+    """Give standard deviation of a lognormal of given mean and variance of its logarithm: ``mean √(exp(s²) - 1)``."""
     return np.asarray(np.asarray(mean) * np.sqrt(np.expm1(np.asarray(log_variance))), dtype=np.float64)
 
 

@@ -39,8 +39,9 @@ class Validation:
     Attributes
     ----------
     accuracy : DataFrame
-        ``held_out, method, n_wells, mean_error, mean_absolute_error, weighted_absolute_error, rmse_log, crps_m3_per_kwh``: errors
-        relative, of κ by well; ``weighted`` is Σ|error|/Σκ; the CRPS of a method without an interval is its absolute error.
+        ``held_out, method, n_wells, mean_error, mean_absolute_error, weighted_absolute_error, rmse_log,
+        crps_m3_per_kwh``: errors relative, of κ by well; ``weighted`` is Σ|error|/Σκ; the CRPS of a method without
+        an interval is its absolute error.
     calibration : DataFrame
         ``held_out, level, coverage, n_wells, mean_width`` of the model's intervals.
     forecasts : DataFrame
@@ -183,7 +184,10 @@ def _by_class(seen: pd.Series, weight: pd.Series, strata: NDArray[np.object_], w
 
 
 def _regression(y: Floats, X: Floats, wanted: Floats) -> Floats:
-    """Ordinary least squares on ln κ with the model's regressors, and half the residual variance to come back (trap 2)."""
+    """Ordinary least squares on ln κ with the model's regressors.
+
+    And half the residual variance to come back (trap 2).
+    """
     coefficients, *_ = np.linalg.lstsq(X, y, rcond=None)
     residual = y - X @ coefficients
     freedom = max(y.size - np.linalg.matrix_rank(X), 1)

@@ -1,7 +1,7 @@
 """From registry columns to the numbers of the regression, the same for fitting and for predicting.
 
-A :class:`FeatureSpec` is learned once from the whole registry (centres, levels, what stands for a blank) and then turns any wells
-into :class:`Static` features and any wells and months into :class:`Moving` ones.
+A :class:`FeatureSpec` is learned once from the whole registry (centres, levels, what stands for a blank) and then
+turns any wells into :class:`Static` features and any wells and months into :class:`Moving` ones.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _SEASON_BY_AQUIFER_SD = 0.03
 
 @cache
 def slope_priors() -> Mapping[str, Mapping[str, str]]:
-    """The published prior of each slope, from ``data/priors.csv``, by name."""
+    """Give the published prior of each slope, from ``data/priors.csv``, by name."""
     text = resources.files("elec2water").joinpath("data/priors.csv").read_text(encoding="utf-8")
     return {row["name"]: row for row in csv.DictReader(text.splitlines())}
 
@@ -69,8 +69,8 @@ class Numeric:
 class Static:
     """What a set of wells always has.
 
-    ``dense`` (N, q) starts with ones; ``codes`` (N, number of factors) is the level of each pooled factor, -1 where the level is
-    new; ``blank`` (N, q) is the variance of a feature that was filled in (zero where it was known).
+    ``dense`` (N, q) starts with ones; ``codes`` (N, number of factors) is the level of each pooled factor, -1 where
+    the level is new; ``blank`` (N, q) is the variance of a feature that was filled in (zero where it was known).
     """
 
     dense: Floats
@@ -260,10 +260,10 @@ def learn_features(
 
 
 def energy_anomaly(kwh: Floats, annual_kwh: Floats, aquifer: Ints) -> Floats:
-    """How unusual a well's energy of a month is: ln of it against a twelfth of its year, less the aquifer's mean of the month.
+    """Give how unusual a well's energy of a month is: ln of it against a twelfth of its year, less its aquifer's mean.
 
-    Within a well κ and energy move against each other: a farmer who needs the same water burns more when κ has fallen (trap 3 of
-    METHOD.md). Shapes (N, M), (N,), (N,) → (N, M); NaN where there is no energy.
+    Within a well κ and energy move against each other: a farmer who needs the same water burns more when κ has
+    fallen (trap 3 of METHOD.md). Shapes (N, M), (N,), (N,) → (N, M); NaN where there is no energy.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         log_ratio = np.log(kwh) - np.log(annual_kwh / 12.0)[:, None]
@@ -365,10 +365,10 @@ def _centred(feature: Numeric, values: Floats, aquifer: Texts) -> tuple[Floats, 
 
 
 def _physics_intercept(numeric: Sequence[Numeric]) -> float:
-    """ln κ at the centre of the registry from κ = 367.1 η/H, with the head guessed from whatever depth is known.
+    """Ln κ at the centre of the registry from κ = 367.1 η/H, with the head guessed from whatever depth is known.
 
-    Depth to water plus some 12 m of drawdown, friction and outlet; a setting depth hangs some 15 m below the water; a pump is rated
-    about a quarter above the head it works at.
+    Depth to water plus some 12 m of drawdown, friction and outlet; a setting depth hangs some 15 m below the water;
+    a pump is rated about a quarter above the head it works at.
     """
     centre = {f.name: f.centre for f in numeric}
     guesses = []

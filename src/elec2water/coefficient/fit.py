@@ -54,8 +54,8 @@ class FitOptions:
 class WellContext:
     """All wells of a registry as the model sees them over some months.
 
-    ``months`` (M,), ``kwh`` (N, M), ``annual_kwh`` (N,), ``level`` (N, M) ln depth to water less the well's own reference,
-    ``anomaly`` (N, M) of energy, ``static`` features and the frame's ``well_id`` (N,).
+    ``months`` (M,), ``kwh`` (N, M), ``annual_kwh`` (N,), ``level`` (N, M) ln depth to water less the well's own
+    reference, ``anomaly`` (N, M) of energy, ``static`` features and the frame's ``well_id`` (N,).
     """
 
     well_id: NDArray[np.object_]
@@ -71,7 +71,10 @@ class WellContext:
 
 @dataclass(frozen=True)
 class Windows:
-    """The months against which a well's energy and water level are measured: the year before ``energy_end``, and ``level``."""
+    """The months against which a well's energy and water level are measured.
+
+    The year before ``energy_end``, and ``level``.
+    """
 
     energy_end: np.datetime64
     level: Months
@@ -100,7 +103,10 @@ class Coefficient:
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """Mean coefficient of every class with sample wells, as :func:`elec2water.coefficient.classes.class_table` says."""
+        """Mean coefficient of every class with sample wells.
+
+        As :func:`elec2water.coefficient.classes.class_table` says.
+        """
         return class_table(self.posterior, shared_meter_rel_u=self.options.shared_meter_rel_u)
 
     def _repr_html_(self) -> str:
@@ -206,7 +212,7 @@ def measured_rows(measured: Measurements, context: WellContext, spec: FeatureSpe
 
 
 def shared_static(static: Static, layout: Layout) -> Floats:
-    """Static features with the factors written out as columns of zeros and ones, (N, p_F)."""
+    """Give static features with the factors written out as columns of zeros and ones, (N, p_F)."""
     blocks = [static.dense]
     for k, factor in enumerate(layout.factors):
         one_hot = np.zeros((static.dense.shape[0], len(factor.levels)))
@@ -307,7 +313,10 @@ def _levels(
 
 
 def _share_movement(anomaly: Floats, wells: pd.DataFrame) -> Floats:
-    """Give wells without a level of their own the mean movement of their township and aquifer, else township, else all."""
+    """Give wells without a level of their own the mean movement of their township and aquifer.
+
+    Else township, else all.
+    """
     keys = [c for c in ("township", "aquifer") if c in wells.columns]
     filled = anomaly.copy()
     for k in range(len(keys), -1, -1):

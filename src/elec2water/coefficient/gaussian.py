@@ -4,10 +4,11 @@ The model of METHOD.md, given its variances, is
 
     y_ij = ln κ_ij = f_i'θ_F + g_ij'θ_G + d[c_ij] + r_i(t_ij) + ε_ij,      θ ~ N(μ, P)
 
-with ``f`` what a well always has, ``g`` what changes in time, ``d`` one value for each aquifer and month (cell ``c``), ``r_i`` the
-well's own path (a constant level plus an Ornstein–Uhlenbeck drift) and ε the error of one pair. Integrating ``r_i`` out leaves
-one small covariance ``S_i`` a well; the shared ``θ`` then has precision ``P⁻¹ + Σ X_i'S_i⁻¹X_i`` (Lindley & Smith 1972, eq. 13;
-Rasmussen & Williams 2006, eq. 2.8 and 2.30). The cost is linear in wells and pairs.
+with ``f`` what a well always has, ``g`` what changes in time, ``d`` one value for each aquifer and month (cell
+``c``), ``r_i`` the well's own path (a constant level plus an Ornstein–Uhlenbeck drift) and ε the error of one pair.
+Integrating ``r_i`` out leaves one small covariance ``S_i`` a well; the shared ``θ`` then has precision ``P⁻¹ + Σ
+X_i'S_i⁻¹X_i`` (Lindley & Smith 1972, eq. 13; Rasmussen & Williams 2006, eq. 2.8 and 2.30). The cost is linear in
+wells and pairs.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ Ints = NDArray[np.intp]
 class Rows:
     """What the sample wells measured, in the order of the wells.
 
-    ``well`` (R,) is sorted; wells are 0..W-1 and each has at least one row. ``time`` in years, ``pump`` counts the pumps a well has
-    had, ``cell`` is the aquifer-month, ``scale`` multiplies the error variance of a pair, ``extra`` adds to it.
+    ``well`` (R,) is sorted; wells are 0..W-1 and each has at least one row. ``time`` in years, ``pump`` counts the
+    pumps a well has had, ``cell`` is the aquifer-month, ``scale`` multiplies the error variance of a pair, ``extra``
+    adds to it.
     """
 
     well: Ints
@@ -47,12 +49,12 @@ class Rows:
     @property
     def n_wells(self) -> int:
         """Number of sample wells with pairs."""
-        return self.static.shape[0]
+        return int(self.static.shape[0])
 
     @property
     def n_shared(self) -> int:
         """Number of shared effects, the length of θ."""
-        return self.static.shape[1] + self.moving.shape[1] + self.n_cells
+        return int(self.static.shape[1] + self.moving.shape[1] + self.n_cells)
 
     def take_wells(self, wells: Ints) -> Rows:
         """Keep some wells, in increasing order, with all their pairs."""
@@ -80,7 +82,7 @@ class Rows:
         return (self.static @ theta[:a])[self.well] + self.moving @ theta[a:b] + theta[b:][self.cell]
 
     def matrix(self) -> Floats:
-        """The (R, p) matrix X of the shared effects, written out; for small problems and tests."""
+        """Give the (R, p) matrix X of the shared effects, written out; for small problems and tests."""
         cells = np.zeros((self.y.size, self.n_cells))
         cells[np.arange(self.y.size), self.cell] = 1.0
         return np.hstack([self.static[self.well], self.moving, cells])
@@ -163,7 +165,7 @@ def eliminate_wells(rows: Rows, groups: tuple[Group, ...], variances: WellVarian
     log_det, inverses = 0.0, []
     for group in groups:
         S = well_covariance(group, rows, variances)
-        inverse = np.linalg.inv(S)
+        inverse = np.asarray(np.linalg.inv(S), dtype=np.float64)
         log_det += float(np.linalg.slogdet(S)[1].sum())
         inverses.append(inverse)
         flat = group.rows.ravel()
@@ -258,15 +260,14 @@ def variance_slopes(
 ) -> Floats:
     """Slope of the log marginal likelihood along the log standard deviations of level, drift and error, (3,).
 
-    For ``S = Σ_k v_k A_k`` it is ``-v_k Σ_i [tr(S⁻¹A_k) - q'A_k q - tr(S⁻¹ X C X' S⁻¹ A_k)]`` with ``q = S⁻¹(y - Xθ̂)`` and ``C`` the
-    posterior covariance of θ (Rasmussen & Williams 2006, eq. 5.9, with θ integrated out).
+    For ``S = Σ_k v_k A_k`` it is ``-v_k Σ_i [tr(S⁻¹A_k) - q'A_k q - tr(S⁻¹ X C X' S⁻¹ A_k)]`` with ``q = S⁻¹(y -
+    Xθ̂)`` and ``C`` the posterior covariance of θ (Rasmussen & Williams 2006, eq. 5.9, with θ integrated out).
     """
     residual = rows.y - rows.product(solution.mean)
     X = rows.matrix()
     XC = X @ covariance
     slopes = np.zeros(3)
     for group, inverse in zip(groups, blocks.inverses, strict=True):
-        w, n = group.rows.shape
         spread = np.matmul(XC[group.rows], X[group.rows].transpose(0, 2, 1))
         q = np.einsum("wij,wj->wi", inverse, residual[group.rows])
         inner = inverse - q[:, :, None] * q[:, None, :] - inverse @ spread @ inverse
@@ -324,10 +325,10 @@ def predict_paths(
 def pair_residuals(
     rows: Rows, groups: tuple[Group, ...], variances: WellVariances, blocks: Blocks, solution: Solution
 ) -> tuple[Floats, Floats]:
-    """Expected error of each pair and its variance, given all pairs: ``E[ε|y]`` and ``var[ε|y]``, both (R,).
+    """Give expected error of each pair and its variance, given all pairs: ``E[ε|y]`` and ``var[ε|y]``, both (R,).
 
-    With ``D`` the diagonal error covariance, ``E[ε|y] = D S⁻¹(y - Xθ)`` and ``var[ε|y,θ] = D - D S⁻¹ D``; the part of θ's own
-    uncertainty is left out, it is of the order 1/wells.
+    With ``D`` the diagonal error covariance, ``E[ε|y] = D S⁻¹(y - Xθ)`` and ``var[ε|y,θ] = D - D S⁻¹ D``; the part
+    of θ's own uncertainty is left out, it is of the order 1/wells.
     """
     n = rows.y.size
     residual = rows.y - rows.product(solution.mean)

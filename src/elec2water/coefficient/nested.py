@@ -33,7 +33,9 @@ Strata: TypeAlias = Literal["random", "fixed"]
 EXACT = 1e-13  # share of the variance of y left within wells, below which the error counts as none
 DECREASE = 1e-10  # a Newton step expected to lower the deviance by less ends the search
 NOISE = 1e-13  # relative rounding error of the deviance
+ARMIJO = 0.1  # least share of the decrease a step promises that it must bring
 VANISHED = 1e-4  # ratio of standard deviations below which zero is tried
+DOWNHILL = 1e-6  # slope of the deviance in a ratio of variances at zero, from which the search starts again
 MAX_ITERATIONS = 200
 START_RANGE = (0.01, 100.0)  # of the ratios of variances the search starts from
 START_FLOOR = 0.05  # least share of a standard deviation in the total one, for values to start from
@@ -116,8 +118,7 @@ def fit_nested(
     data = decompose(rotation.apply(y, X), well, labels)
     _refuse_degenerate(data, float(y @ y), fixed=fixed)
     free = _identified(data, fixed=fixed, given=stratum is not None)
-    theta, n_iterations = _minimise(data, free, fixed=fixed)
-    best = criterion(data, theta**2, fixed=fixed)
+    theta, best, n_iterations = _minimise(data, free, fixed=fixed)
     sd_stratum, sd_well = best.sigma * theta
     effect = np.full(0 if stratum is None else labels.max() + 1, np.nan)
     if stratum is not None:
@@ -158,7 +159,7 @@ def starting_sd(y: Floats, X: Floats, well: Ints, stratum: Ints) -> dict[str, fl
     }
 
 
-def _minimise(data: Statistics, free: NDArray[np.bool_], *, fixed: bool) -> tuple[Floats, int]:
+def _minimise(data: Statistics, free: NDArray[np.bool_], *, fixed: bool) -> tuple[Floats, Criterion, int]:
     """Minimise the deviance over ``θ = (√a, √b)`` by Newton's method with steps halved until they descend."""
     theta = np.where(free, np.sqrt(_start(data)), 0.0)
     here = criterion(data, theta**2, fixed=fixed)
@@ -166,13 +167,18 @@ def _minimise(data: Statistics, free: NDArray[np.bool_], *, fixed: bool) -> tupl
         step, decrease = _newton_step(here, theta, free)
         tolerance = NOISE * abs(here.deviance)
         there = criterion(data, (theta + step) ** 2, fixed=fixed)
-        while decrease > DECREASE and there.deviance > here.deviance + tolerance:
+        while decrease > DECREASE and there.deviance > here.deviance + tolerance - ARMIJO * decrease:
             step /= 2.0
             decrease /= 2.0
             there = criterion(data, (theta + step) ** 2, fixed=fixed)
         theta, here = np.abs(theta + step), there
         if decrease <= DECREASE:
-            return _to_the_boundary(data, theta, here.deviance, fixed=fixed), iteration + 1
+            theta, here = _to_the_boundary(data, theta, here, fixed=fixed)
+            downhill = free & (theta == 0.0) & (here.gradient < -DOWNHILL)
+            if not downhill.any():
+                return theta, here, iteration + 1
+            theta[downhill] = np.sqrt(START_RANGE[0])
+            here = criterion(data, theta**2, fixed=fixed)
     raise RuntimeError(
         f"no convergence after {MAX_ITERATIONS} Newton steps, at ratios of standard deviations to the error {theta}"
         " (strata, wells); check y for values that dwarf all others"
@@ -181,11 +187,11 @@ def _minimise(data: Statistics, free: NDArray[np.bool_], *, fixed: bool) -> tupl
 
 def _start(data: Statistics) -> Floats:
     """Ratios (a, b) from mean squares, the fixed effects and unequal numbers of rows passed over."""
-    spare_rows, spare_wells = data.n_rows - data.n_wells, data.n_wells - data.cell_wells.size
-    error = data.within[-1, -1] / max(spare_rows, 1)
-    wells = data.scatter[:, -1, -1].sum() / max(spare_wells, 1)
-    cells = np.var(data.cell_mean[-1])
-    ratios: Floats = np.array([cells, wells]) / max(error, np.finfo(float).tiny)
+    if data.n_rows == data.n_wells:
+        return np.ones(2)
+    error = data.within[-1, -1] / (data.n_rows - data.n_wells)
+    wells = data.scatter[:, -1, -1].sum() / max(data.n_wells - data.cell_wells.size, 1)
+    ratios: Floats = np.array([np.var(data.cell_mean[-1]), wells]) / error
     return ratios.clip(*START_RANGE)
 
 
@@ -205,15 +211,15 @@ def _newton_step(at: Criterion, theta: Floats, free: NDArray[np.bool_]) -> tuple
     return step, -0.5 * float(gradient @ step)
 
 
-def _to_the_boundary(data: Statistics, theta: Floats, deviance: float, *, fixed: bool) -> Floats:
+def _to_the_boundary(data: Statistics, theta: Floats, here: Criterion, *, fixed: bool) -> tuple[Floats, Criterion]:
     """Set to zero what has all but vanished, where the deviance is no higher there."""
     for index in np.flatnonzero((theta > 0.0) & (theta < VANISHED)):
         trial = theta.copy()
         trial[index] = 0.0
-        at_zero = criterion(data, trial**2, fixed=fixed).deviance
-        if at_zero <= deviance + NOISE * abs(deviance):
-            theta, deviance = trial, at_zero
-    return theta
+        at_zero = criterion(data, trial**2, fixed=fixed)
+        if at_zero.deviance <= here.deviance + NOISE * abs(here.deviance):
+            theta, here = trial, at_zero
+    return theta, here
 
 
 def _identified(data: Statistics, *, fixed: bool, given: bool) -> NDArray[np.bool_]:
@@ -274,5 +280,6 @@ def _refuse_degenerate(data: Statistics, square: float, *, fixed: bool) -> None:
     repeated = data.n_rows > data.n_wells
     if total <= EXACT**2 * square or (repeated and data.within[-1, -1] - explained <= EXACT * total):
         raise ValueError(
-            "y is fitted exactly within wells, so that the error has no variance; check y for copied or computed values"
+            "y is fitted exactly within wells, which leaves nothing to tell the error by; give more rows a well, or check y"
+            " for copied or computed values"
         )

@@ -1,8 +1,8 @@
 """Variances integrated, not plugged in: a few weighted nodes over the posterior of the log standard deviations.
 
-With 10 to 60 sample wells the variances themselves are uncertain, and an interval at their best value is too short (trap 6 of
-METHOD.md). The mode is found, the curvature there gives axes, and a central composite design around it is weighted by the true
-density (Rue, Martino & Chopin 2009, J. R. Statist. Soc. B 71, section 6.5).
+With 10 to 60 sample wells the variances themselves are uncertain, and an interval at their best value is too short
+(trap 6 of METHOD.md). The mode is found, the curvature there gives axes, and a central composite design around it is
+weighted by the true density (Rue, Martino & Chopin 2009, J. R. Statist. Soc. B 71, section 6.5).
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ def _corners(d: int) -> Floats:
 
 
 def composite_design(d: int) -> tuple[Floats, Floats]:
-    """Standard points (K, d) and base weights (K,) of the central composite design of Rue et al. (2009).
+    """Give standard points (K, d) and base weights (K,) of the central composite design of Rue et al. (2009).
 
-    All points but the centre lie on the sphere of radius ``f0 √d``; the weights make the first two moments of a standard
-    Gaussian exact once multiplied by its density.
+    All points but the centre lie on the sphere of radius ``f0 √d``; the weights make the first two moments of a
+    standard Gaussian exact once multiplied by its density.
     """
     axial = np.sqrt(d) * np.vstack([np.eye(d), -np.eye(d)])
     corners = _corners(d) if d > 1 else np.empty((0, d))

@@ -38,8 +38,8 @@ SD_PRIORS = (
     SdPrior("level", 0.25, 0.40),  # within aquifer × depth × method the log-sd of wells is 0.2-0.4 (METHOD.md)
     SdPrior("drift", 0.07, 0.50),  # repeat tests within a season agree to 4-9 %
     SdPrior("error", 0.04, 0.50),  # monthly pairs are precise
-    SdPrior("stratum", 0.06, 0.70),
-    SdPrior("township", 0.06, 0.70),
+    SdPrior("stratum", 0.05, 0.70),
+    SdPrior("township", 0.04, 0.70),
     SdPrior("month", 0.04, 0.60),
 )
 SD_NAMES = tuple(p.name for p in SD_PRIORS)
@@ -109,12 +109,12 @@ class Posterior:
 
     @cached_property
     def unbiasing(self) -> Floats:
-        """Matrix ``Q`` (p, p): ``exp(a'θ̂ + ½ a'Qa)`` has the expectation of ``exp(a'θ)`` over samples, regression held fixed.
+        """Matrix ``Q`` (p, p) with which ``exp(a'θ̂ + ½ a'Qa)`` has the expectation of ``exp(a'θ)`` over samples.
 
-        The posterior mean ``exp(a'θ̂ + ½ a'Ca)`` of a regression with a vague prior overshoots by about ``a'Ca`` (trap 2 of
-        METHOD.md; Bradu & Mundlak 1970, J. Am. Statist. Assoc. 65, for the regression alone). With pooled effects ``z ~ N(0, P_z)``
-        and ``K = I - C P⁻¹`` the sampling variance of ``a'θ̂`` is ``a'(K C + K_z P_z K_z')a``, so ``Q = diag(0, P_z)`` less that.
-        Where there are no data ``K = 0`` and the answer is the prior's.
+        The posterior mean ``exp(a'θ̂ + ½ a'Ca)`` of a regression with a vague prior overshoots by about ``a'Ca``
+        (trap 2 of METHOD.md; Bradu & Mundlak 1970, J. Am. Statist. Assoc. 65, for the regression alone). With pooled
+        effects ``z ~ N(0, P_z)`` and ``K = I - C P⁻¹`` the sampling variance of ``a'θ̂`` is ``a'(K C + K_z P_z
+        K_z')a``, so ``Q = diag(0, P_z)`` less that. Where there are no data ``K = 0`` and the answer is the prior's.
         """
         pooled = self.layout.is_pooled
         total = np.zeros_like(self.covariances[0])
@@ -129,9 +129,10 @@ class Posterior:
         return total
 
     def covering(self, months: NDArray[np.datetime64]) -> Posterior:
-        """Extend the aquifers' movement to months outside the fit; exact, as the movement is a first-order autoregression.
+        """Extend the aquifers' movement to months outside the fit; exact, as it is a first-order autoregression.
 
-        Given ``d`` at the fitted months, ``d_new = A d + e`` with ``A = R_no R_oo⁻¹`` and ``var e = σ² B ⊗ (R_nn - A R_on)``.
+        Given ``d`` at the fitted months, ``d_new = A d + e`` with ``A = R_no R_oo⁻¹`` and ``var e = σ² B ⊗ (R_nn - A
+        R_on)``.
         """
         old = self.layout.months
         new = np.setdiff1d(months, old)
@@ -147,7 +148,7 @@ class Posterior:
         return replace(self, layout=layout, means=means, covariances=covariances, rows=rows)
 
     def paths(self, times: Floats, pumps: NDArray[np.intp]) -> WellPaths:
-        """What the pairs say of every sample well's own path at the given times (W,), at the typical variances."""
+        """Give what the pairs say of every sample well's own path at the given times (W,), at the typical variances."""
         return gaussian.predict_paths(self.rows, self.groups, self.typical, times=times, pumps=pumps)
 
 
@@ -161,9 +162,9 @@ def fit_posterior(
 ) -> Posterior:
     """Fit the model of METHOD.md to the pairs of the sample wells.
 
-    Pairs have Student errors, as scale mixtures: each pair's weight is its expectation at the mode of the variances, updated three
-    times (Lange, Little & Taylor 1989, J. Am. Statist. Assoc. 84, section 3). A well further than 3.5 standard deviations from its
-    class keeps its own level and loses weight in the class.
+    Pairs have Student errors, as scale mixtures: each pair's weight is its expectation at the mode of the variances,
+    updated three times (Lange, Little & Taylor 1989, J. Am. Statist. Assoc. 84, section 3). A well further than 3.5
+    standard deviations from its class keeps its own level and loses weight in the class.
 
     Parameters
     ----------

@@ -21,8 +21,8 @@ Floats = NDArray[np.float64]
 class WellForecast:
     """Forecast of the measured coefficient of W wells over the energy of their pairs.
 
-    ``well`` (W,) places in the registry, ``mean`` (W,) [m³/kWh], ``log_variance`` (W,) of what a water meter would show, and
-    ``features`` (W, q) the regressors of the model, for plain regressions.
+    ``well`` (W,) places in the registry, ``mean`` (W,) [m³/kWh], ``log_variance`` (W,) of what a water meter would
+    show, and ``features`` (W, q) the regressors of the model, for plain regressions.
     """
 
     well: NDArray[np.intp]
@@ -40,8 +40,8 @@ def forecast_pairs(
 ) -> WellForecast:
     """Forecast κ of each well over the intervals of some pairs that the fit may not have seen.
 
-    The same algebra as for volumes: shared effects with their joint error, a well's own path where it has pairs in the fit, and the
-    errors of the pairs that are forecast.
+    The same algebra as for volumes: shared effects with their joint error, a well's own path where it has pairs in
+    the fit, and the errors of the pairs that are forecast.
     """
     month = month_of(
         np.where(np.isnat(measured.middle), coefficient.windows.level[-1].astype("datetime64[s]"), measured.middle)

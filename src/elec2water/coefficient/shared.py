@@ -1,8 +1,8 @@
 """The shared effects θ: where each stands, and what is believed of them before the first pair.
 
-θ = [regression on what a well has | pooled factors (classes, townships, …) | regression on what moves in time | aquifer × month].
-The first and third have fixed, weakly informative priors (``data/priors.csv`` names the source of each); the variances of classes,
-townships and months are estimated.
+θ = [regression on what a well has | pooled factors (classes, townships, …) | regression on what moves in time |
+aquifer × month]. The first and third have fixed, weakly informative priors (``data/priors.csv`` names the source of
+each); the variances of classes, townships and months are estimated.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ class Regressor:
 
 @dataclass(frozen=True)
 class Factor:
-    """A pooled factor: one effect a level, ``N(0, sd²)``; ``variance`` names the estimated standard deviation, or ``sd`` fixes it."""
+    """A pooled factor: one effect a level, ``N(0, sd²)``.
+
+    ``variance`` names the estimated standard deviation, or ``sd`` fixes it.
+    """
 
     name: str
     levels: tuple[str, ...]
@@ -144,7 +147,8 @@ class Layout:
     def prior_slopes(self, sd: dict[str, float], mean: Floats, covariance: Floats) -> dict[str, float]:
         """Slope of the log marginal likelihood along the log of each estimated standard deviation of ``prior``.
 
-        ``-K + (θ̂'Ω⁻¹θ̂ + tr(Ω⁻¹C))/σ²`` for a family of K effects ``N(0, σ²Ω)`` with posterior mean θ̂ and covariance C.
+        ``-K + (θ̂'Ω⁻¹θ̂ + tr(Ω⁻¹C))/σ²`` for a family of K effects ``N(0, σ²Ω)`` with posterior mean θ̂ and
+        covariance C.
         """
         slopes = dict.fromkeys(sd, 0.0)
         for factor in self.factors:

@@ -1,4 +1,7 @@
-"""A coefficient as a labelled data set that travels, and back: NetCDF readable by plain xarray, without this package."""
+"""A coefficient as a labelled data set that travels, and back: NetCDF readable by plain xarray.
+
+Without this package.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +31,9 @@ _PAIR_FIELDS = ("well", "start", "end", "energy_kwh", "volume_m3", "meter_rel_u"
 def to_dataset(coefficient: Coefficient) -> xr.Dataset:
     """Give the posterior as a data set.
 
-    The dimensions are ``effect`` (shared effects θ of ln κ), ``node`` (of the variances), ``component`` (standard deviations),
-    ``sample_well`` and ``pair``. ``mean`` and ``covariance`` are the joint posterior; ``node_*`` its parts; the rest is what an
-    update starts from.
+    The dimensions are ``effect`` (shared effects θ of ln κ), ``node`` (of the variances), ``component`` (standard
+    deviations), ``sample_well`` and ``pair``. ``mean`` and ``covariance`` are the joint posterior; ``node_*`` its
+    parts; the rest is what an update starts from.
     """
     p, layout = coefficient.posterior, coefficient.posterior.layout
     data: dict[str, tuple[Any, ...]] = {
@@ -93,7 +96,7 @@ def from_dataset(dataset: xr.Dataset) -> Coefficient:
     version = dataset.attrs.get("elec2water_format")
     if version is None or int(version) > FORMAT:
         raise UsageError(
-            f"coefficients: expected elec2water_format up to {FORMAT}, found {version}; update elec2water to read this file"
+            f"coefficients: expected elec2water_format up to {FORMAT}, found {version}; update elec2water to read it"
         )
     specification = json.loads(dataset.attrs["specification"])
     spec = _spec_of(specification["features"])
@@ -167,7 +170,7 @@ def _spec_of(features: Mapping[str, Any]) -> FeatureSpec:
 
 
 def _layout_of(layout: Mapping[str, Any], spec: FeatureSpec, months: NDArray[np.datetime64]) -> Layout:
-    """The effects as they stood when the file was written, whatever priors a newer version has."""
+    """Give the effects as they stood when the file was written, whatever priors a newer version has."""
     static = tuple(Regressor(**r) for r in layout["static"])
     moving = tuple(Regressor(**r) for r in layout["moving"])
     return Layout(static, spec.factors, moving, spec.aquifers, months)

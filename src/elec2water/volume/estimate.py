@@ -124,8 +124,8 @@ def _electric(wells: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def _paths(coefficient: Coefficient, posterior: Posterior, context: WellContext) -> tuple[Loadings, Floats, Floats]:
-    """Loadings of all wells; offset of ln κ and own variance where a well has pairs of its own."""
-    n, layout = context.well_id.size, posterior.layout
+    """Give loadings of all wells; offset of ln κ and own variance where a well has pairs of its own."""
+    n = context.well_id.size
     middle = (
         context.months[0].astype("datetime64[s]")
         + ((context.months[-1] + 1).astype("datetime64[s]") - context.months[0].astype("datetime64[s]")) / 2
@@ -174,7 +174,10 @@ def _carry(coefficient: Coefficient, layout: Layout) -> Floats:
 
 
 def _blank_variance(context: WellContext, posterior: Posterior) -> Floats:
-    """Variance of ln κ that a blank attribute leaves: slope² × spread of the attribute, and that of a factor's new level."""
+    """Variance of ln κ that a blank attribute leaves: slope² × spread of the attribute.
+
+    And that of a factor's new level.
+    """
     q = context.static.dense.shape[1]
     slope2 = posterior.mean[:q] ** 2 + np.diag(posterior.covariance)[:q]
     variance = context.static.blank @ slope2
@@ -236,7 +239,10 @@ def quarter_volume(
 
 
 def _coefficients(parts: _Parts, posterior: Posterior, month_weight: Floats) -> tuple[Floats, Floats]:
-    """Shared variance of ln κ of every well, (N,), and κ [m³/kWh] by month, (N, M), unbiased on the scale of volumes."""
+    """Shared variance of ln κ of every well, (N,), and κ [m³/kWh] by month, (N, M).
+
+    Unbiased on the scale of volumes.
+    """
     shared_variance = parts.loadings.quadratic(posterior.covariance, month_weight)
     shift = parts.loadings.quadratic(posterior.unbiasing, month_weight)
     shift = 0.5 * np.where(parts.sampled, shared_variance, shift)
@@ -248,7 +254,10 @@ def _coefficients(parts: _Parts, posterior: Posterior, month_weight: Floats) -> 
 def _well_variance(
     parts: _Parts, kwh: Floats, converted: Floats, volume: Floats, shared_variance: Floats
 ) -> tuple[Floats, Floats]:
-    """Relative variance that a well owns and variance of the logarithm of its volume, (N,) each, without the common meter error."""
+    """Relative variance that a well owns and variance of the logarithm of its volume, (N,) each.
+
+    Without the common meter error.
+    """
     total = np.where(volume > 0, volume, 1.0)
     share = converted.sum(axis=1) / total
     safe_kwh = np.where(kwh > 0, kwh, 1.0)
@@ -263,7 +272,10 @@ def _month_weight(kwh: Floats) -> Floats:
 
 
 def _well_z(posterior: Posterior, parts: _Parts, shared_variance: Floats, alpha: float) -> Floats:
-    """Standard deviations to the bounds: a little more than the normal's where the spread of wells is itself uncertain."""
+    """Give standard deviations to the bounds.
+
+    A little more than the normal's where the spread of wells is itself uncertain.
+    """
     normal = float(special.ndtri(1.0 - alpha))
     level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
     shared = float(np.mean(shared_variance[~parts.sampled])) if (~parts.sampled).any() else 0.0

@@ -18,8 +18,8 @@ _WHOLE_MONTH = 0.98
 class MeasuredMonths:
     """Measured volume of wells and months, (N, M) with NaN where a month is not wholly measured.
 
-    ``meter_rel_u`` (N,) is the relative standard uncertainty of each well's water meter, ``own_error`` (N,) the relative variance of
-    the measured volume that belongs to the well alone.
+    ``meter_rel_u`` (N,) is the relative standard uncertainty of each well's water meter, ``own_error`` (N,) the
+    relative variance of the measured volume that belongs to the well alone.
     """
 
     volume_m3: Floats

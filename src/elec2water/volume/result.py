@@ -32,8 +32,9 @@ METHODS = ("measured", "converted", "imputed", "none")
 class WellVolumes:
     """Arrays over the wells (N,) of a quarter; NaN where a well has no electricity that could be converted.
 
-    ``converted_m3`` (N, M) is the part that goes through the shared effects, ``own_variance_m6`` the variance of the volume that
-    belongs to the well alone, and ``level_squared_m6`` the square of what depends on an unmeasured well's level.
+    ``converted_m3`` (N, M) is the part that goes through the shared effects, ``own_variance_m6`` the variance of the
+    volume that belongs to the well alone, and ``level_squared_m6`` the square of what depends on an unmeasured
+    well's level.
     """
 
     well_id: NDArray[np.object_]
@@ -93,7 +94,7 @@ class Volume:
         return float(special.ndtri(0.5 * (1.0 + self.confidence)))
 
     def stratum_coefficient(self, codes: Ints, n_strata: int, month: int) -> tuple[Floats, Floats]:
-        """Energy-weighted mean coefficient [m³/kWh] of each stratum in one month, and the variance of its logarithm, (S,) each.
+        """Give each stratum's energy-weighted mean κ [m³/kWh] in one month and the variance of its logarithm, (S,) each.
 
         A stratum without energy in the month is weighted by wells.
         """
@@ -191,8 +192,8 @@ class Volume:
 def domain_totals(volume: Volume, codes: Ints, keys: NDArray[np.object_]) -> Totals:
     """Sum wells by domain; the closed form of METHOD.md, trap 1.
 
-    At each node k of the variances the logarithm of a total is Gaussian with variance ``g'C_k g`` (shared) plus what the wells own
-    plus the water meters' common error; the interval is the mixture's.
+    At each node k of the variances the logarithm of a total is Gaussian with variance ``g'C_k g`` (shared) plus what
+    the wells own plus the water meters' common error; the interval is the mixture's.
 
     Parameters
     ----------

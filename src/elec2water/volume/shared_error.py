@@ -1,8 +1,9 @@
 """Sums of wells that share an error: one joint computation, in closed form, without draws.
 
-A well's ln κ depends on the shared effects as ``a_i'θ``. The relative error of a total that is common to its wells is ``g'(θ - θ̂)``
-with ``g = Σ V_i a_i / Σ V_i``; what belongs to one well adds up independently. For wells that load θ alike the lognormal moments
-of the total are exact, for others correct to second order in ``a_i - g`` (Wolter 2007, section 6.2). Cost: linear in wells.
+A well's ln κ depends on the shared effects as ``a_i'θ``. The relative error of a total that is common to its wells
+is ``g'(θ - θ̂)`` with ``g = Σ V_i a_i / Σ V_i``; what belongs to one well adds up independently. For wells that load
+θ alike the lognormal moments of the total are exact, for others correct to second order in ``a_i - g`` (Wolter 2007,
+section 6.2). Cost: linear in wells.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Loadings:
     cells : (N, M)
         Places in θ of the aquifer-month of each month.
     carry : (p, p)
-        Identity, and in the columns of aquifer-months what season and trend come with them: a loading is ``carry @ reduced``.
+        Identity, and in the columns of aquifer-months what season and trend come with them: a loading is ``carry @
+        reduced``.
     moving : (N, M, r)
         Values by month of the effects ``moving_at`` that differ from well to well.
     moving_at : (r,)
@@ -118,7 +120,7 @@ class Loadings:
         return full[:n_domains]
 
     def quadratic(self, matrix: Floats, weight: Floats) -> Floats:
-        """``ā_i'Aā_i`` for every well, (N,), with ``ā_i`` its mean loading over months at ``weight`` (N, M), rows adding to one.
+        """Give ``ā_i'Aā_i`` (N,), with ``ā_i`` a well's mean loading over months at ``weight`` (N, M), rows adding to one.
 
         The sample wells' gain is included.
         """
@@ -167,7 +169,7 @@ def _chunks(n: int) -> Iterator[slice]:
 
 
 def _scatter(first: Ints, place: Ints, weight: Floats, shape: tuple[int, int]) -> Floats:
-    """Sums of ``weight`` by group and place; place -1 falls in the last column, which is dropped later."""
+    """Give sums of ``weight`` by group and place; place -1 falls in the last column, which is dropped later."""
     flat = first + place
     if place.size and place.min() < 0:
         flat[place < 0] += shape[1]
