@@ -55,7 +55,7 @@ print(coefficient)
 coefficient
 
 # %%
-coefficient.plot(lang=LANG)
+_ = coefficient.plot(lang=LANG)
 # %% [markdown]
 # What was pumped: every well of the quarter, and any domain with the error that its wells share.
 
@@ -64,13 +64,13 @@ volume = e2w.estimate_volume(coefficient, energy, quarter=QUARTER, wells=county.
 volume.table("township", county.wells["township"])
 
 # %%
-volume.plot("township", county.wells["township"], lang=LANG)
+_ = volume.plot("township", county.wells["township"], lang=LANG)
 # %% [markdown]
 # Can it be believed? Wells are held out in turn and forecast from the others; then the last season is.
 
 # %%
 validation = e2w.validate_coefficient(county.pairs, county.wells, county.water_levels, energy=energy, folds=5)
-validation.plot(lang=LANG)
+_ = validation.plot(lang=LANG)
 validation
 
 # %% [markdown]
