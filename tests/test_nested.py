@@ -249,6 +249,18 @@ def test_ratios_far_from_one_are_found(ratio):
     assert fit.n_iterations < 40
 
 
+@given(st.integers(0, 10_000), st.tuples(*[st.floats(-3.0, 2.0)] * 3))
+@settings(max_examples=25, deadline=None)
+def test_no_point_of_a_grid_lies_above_the_maximum(seed, log_sd):
+    y, X, well, stratum = small(seed, sd=10.0 ** np.array(log_sd))
+    fit = fit_nested(y, X, well, stratum)
+    rotation = Rotation.of(y, X)
+    data = decompose(rotation.apply(y, X), well, stratum)
+    ratios = [0.0, *10.0 ** np.arange(-5, 6)]
+    lowest = min(criterion(data, np.array([a, b]), fixed=False).deviance for a in ratios for b in ratios)
+    assert fit.log_likelihood >= -0.5 * (lowest + rotation.log_det) - 1e-7
+
+
 def test_one_stratum_is_not_identified():
     y, X, well, stratum = small(3, n_strata=1)
     fit, without = fit_nested(y, X, well, stratum), fit_nested(y, X, well)
