@@ -126,3 +126,24 @@ def test_wrong_shapes_are_named():
         impute(energy, np.zeros(2))
     with pytest.raises(UsageError, match="power_kw"):
         impute(energy, np.zeros(3), power_kw=np.ones(4))
+
+
+def test_a_month_nobody_has_read_follows_the_year_before_with_a_common_error():
+    rng = np.random.default_rng(5)
+    months = np.arange(np.datetime64("2024-01"), np.datetime64("2026-01"))
+    season = 1.0 + 0.8 * np.sin(np.arange(24) / 12 * 2 * np.pi)
+    kwh = rng.gamma(5.0, 40.0, 80)[:, None] * season * rng.lognormal(0.0, 0.1, (80, 24))
+    hidden = kwh[:, 23].copy()
+    kwh[:, 23] = np.nan
+    read = MonthlyEnergy(
+        np.arange(80).astype(str).astype(object), months, kwh, np.where(np.isnan(kwh), np.nan, 0.0),
+        np.where(np.isnan(kwh), "N", "A"),
+    )  # fmt: skip
+    filled = impute(read, np.zeros(80))
+    assert set(filled.quality[:, 23]) == {"S"}
+    assert filled.kwh[:, 23].sum() == pytest.approx(hidden.sum(), rel=0.05)
+    assert filled.common[23] > 0
+    assert not filled.common[:23].any()
+    assert (filled.variance[:, 23] >= filled.common[23] * filled.kwh[:, 23] ** 2).all()
+    first_year = impute(read.window(months[12], months[23]), np.zeros(80))
+    assert np.isnan(first_year.kwh[:, 11]).all(), "no year before, nothing to follow"

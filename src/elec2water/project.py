@@ -110,9 +110,11 @@ class County:
         last : datetime64[M], optional
             Last month; the last month with a reading by default.
         """
-        first, end = _reading_span(self.tables.readings)
-        end = end if last is None else last
-        begin = min(max(first, _first_needed(self.tables.pairs, end)), end)
+        first, read_until = _reading_span(self.tables.readings)
+        end = read_until if last is None else last
+        # A month that nobody has read follows the year before.
+        needed = _first_needed(self.tables.pairs, end) - (_YEAR if end > read_until else 0)
+        begin = min(max(first, needed), end)
         read, found = monthly_energy(
             self.wells,
             self.tables.meters,
@@ -266,7 +268,7 @@ def estimate_quarter(
     """Fit the coefficient and estimate a quarter of a county that was accepted; nothing is written."""
     tell("electricity per well and month")
     energy, energy_findings = county.energy(months[-1])
-    silent = _silent_quarter(energy, months, quarter, county.config.project.language)
+    silent = _unread_months(energy, months, quarter, county.config.project.language)
     if silent.errors.count:
         raise DataRefusedError(county.findings + energy_findings + silent)
     coefficient = fit_coefficient(
@@ -295,6 +297,7 @@ def estimate_quarter(
     findings = (
         county.findings
         + energy_findings
+        + silent
         + sample_findings(coefficient, county.strata, county.folder, lang=lang)
         + model_findings(coefficient, volume, county.wells, lang=lang)
         + survey.findings
@@ -494,11 +497,22 @@ def _first_needed(pairs: pd.DataFrame, end: np.datetime64) -> np.datetime64:
     return year if not known.size else min(year, known.min().astype("datetime64[M]"))
 
 
-def _silent_quarter(energy: MonthlyEnergy, months: NDArray[np.datetime64], quarter: str, lang: str) -> Findings:
-    inside = np.isin(energy.months, months)
-    if np.isin(energy.quality[:, inside], ("A", "E")).any():
-        return Findings.empty()
-    return findings_of("QUARTER_WITHOUT_READINGS", table="readings", period=quarter, observed=0, lang=lang)
+def _unread_months(energy: MonthlyEnergy, months: NDArray[np.datetime64], quarter: str, lang: str) -> Findings:
+    inside = np.asarray(np.isin(energy.months, months))
+    read = np.asarray(np.isin(energy.quality, ("A", "E")).any(axis=0))
+    if not read[inside].any():
+        return findings_of("QUARTER_WITHOUT_READINGS", table="readings", period=quarter, observed=0, lang=lang)
+    unread = np.flatnonzero(inside & ~read)
+    told = np.isfinite(energy.kwh).any(axis=1)
+    imputed = (energy.quality[:, unread] == "S").sum(axis=0)
+    return findings_of(
+        "MONTH_WITHOUT_READINGS",
+        table="readings",
+        period=energy.months[unread].astype(str),
+        observed=imputed,
+        n_none=told.sum() - imputed,
+        lang=lang,
+    )
 
 
 def _manifest(county: County, as_of: str | None) -> dict[str, object]:

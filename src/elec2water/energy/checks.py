@@ -87,7 +87,7 @@ def coverage_findings(
         table="readings",
         file=reporter.file,
         period=np.array(months, dtype=object),
-        observed=np.array(energy),
+        observed=np.round(np.array(energy), 3),
         limit="80 %",
         n_wells=np.array(wells),
         lang=reporter.lang,

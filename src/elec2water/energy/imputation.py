@@ -11,7 +11,7 @@ from scipy import special
 from elec2water.energy.arrays import Floats
 from elec2water.energy.level import fit_credibility
 from elec2water.energy.monthly import MonthlyEnergy
-from elec2water.energy.movement import fit_movement
+from elec2water.energy.movement import BETWEEN_YEARS, fit_movement, follow_years_before
 from elec2water.errors import UsageError
 
 _LEAST_SPREAD = 1e-4
@@ -27,11 +27,14 @@ class Imputation:
         Predictive mean [kWh] and variance [kWh²] given the well's other known months; NaN where nothing can be said.
     zero_share : numpy.ndarray, shape (N, M)
         Probability that the well does not pump at all in the month.
+    common : numpy.ndarray, shape (M,)
+        Relative variance of the error that all wells share in a month that nobody has read; 0 in others.
     """
 
     mean: Floats
     variance: Floats
     zero_share: Floats
+    common: Floats
 
     def interval(self, confidence: float) -> tuple[Floats, Floats]:
         """Give central intervals of the law: zero with the zero share, else lognormal, with this mean and variance.
@@ -74,8 +77,9 @@ def impute(energy: MonthlyEnergy, groups: npt.ArrayLike, *, power_kw: Floats | N
     Returns
     -------
     MonthlyEnergy
-        A new object. Filled months have quality S, the predictive mean and its variance. Wells without any energy, and
-        months without energy of any well, stay NaN with quality N.
+        A new object. Filled months have quality S, the predictive mean and its variance. A month that nobody has read
+        follows the same month of the years before, with a common error; wells without any energy, and months nobody
+        has read in any year, stay NaN with quality N.
 
     Raises
     ------
@@ -89,6 +93,7 @@ def impute(energy: MonthlyEnergy, groups: npt.ArrayLike, *, power_kw: Floats | N
         kwh=np.where(fill, law.mean, energy.kwh),
         variance=np.where(fill, law.variance, energy.variance),
         quality=np.where(fill, "S", energy.quality).astype("<U1"),
+        common=law.common,
     )
 
 
@@ -119,12 +124,16 @@ def predict_missing(energy: MonthlyEnergy, groups: npt.ArrayLike, *, power_kw: F
     size = _sizes(power_kw, n)
     scaled = energy.kwh / size[:, None]
     movement = fit_movement(scaled, labels)
-    model = fit_credibility(scaled, movement)
+    movement, like = follow_years_before(movement, energy.months)
+    model = fit_credibility(scaled, movement).like(like)
     known = np.isfinite(energy.kwh).any(axis=1, keepdims=True) & np.isfinite(movement.profile)[movement.group]
+    common = np.where(like != np.arange(len(like)), BETWEEN_YEARS, 0.0)
+    variance = model.variance + common * model.mean**2
     return Imputation(
         mean=np.where(known, model.mean * size[:, None], np.nan),
-        variance=np.where(known, model.variance * size[:, None] ** 2, np.nan),
+        variance=np.where(known, variance * size[:, None] ** 2, np.nan),
         zero_share=np.where(known, model.zero_share, np.nan),
+        common=common,
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 
-from elec2water.energy.arrays import Bools, Floats
+from elec2water.energy.arrays import Bools, Floats, Ints
 from elec2water.energy.movement import Movement, one_hot
 
 PRIOR_CELLS = 10.0
@@ -45,6 +45,10 @@ class CredibilityModel:
         """Predictive variance μ²(c(1 + v) + v), shape (N, M)."""
         v = self.level_variance
         return np.asarray(self.mean**2 * (self.spread * (1.0 + v) + v))
+
+    def like(self, month: Ints) -> CredibilityModel:
+        """Give months that nobody has read the spread and the zeros of another, ``month`` (M,); the others stay."""
+        return replace(self, spread=self.spread[:, month], zero_share=self.zero_share[:, month])
 
 
 def fit_credibility(energy: Floats, movement: Movement) -> CredibilityModel:

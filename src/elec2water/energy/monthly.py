@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from elec2water.calendar_ import Months, month_of
 from elec2water.energy.arrays import Floats, Texts
-from elec2water.energy.movement import fit_movement
+from elec2water.energy.movement import MONTHS_PER_YEAR, fit_movement
 from elec2water.errors import UsageError
 
-MONTHS_PER_YEAR = 12
 LEAST_TOLD = 0.05
 """Known months that carry a smaller part of a class's year than this do not tell a well's year."""
 
@@ -37,6 +36,9 @@ class MonthlyEnergy:
         ``kwh``.
     quality : numpy.ndarray, shape (N, M)
         One letter: A actual, E estimated or spread, S substituted (imputed), N none.
+    common : numpy.ndarray, shape (M,), optional
+        Relative variance of the error that all wells imputed in a month have in common: not 0 for a month that nobody
+        has read and that follows the year before. 0 by default.
     """
 
     well_id: Texts
@@ -44,6 +46,7 @@ class MonthlyEnergy:
     kwh: Floats
     variance: Floats
     quality: npt.NDArray[np.str_]
+    common: Floats = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         shape = (len(self.well_id), len(self.months))
@@ -51,6 +54,8 @@ class MonthlyEnergy:
             found = getattr(self, name).shape
             if found != shape:
                 raise UsageError(f"MonthlyEnergy: {name} has shape {found}, expected {shape} (wells, months)")
+        if not len(self.common):
+            object.__setattr__(self, "common", np.zeros(len(self.months)))
         if len(self.months) > 1 and np.any(np.diff(self.months) != np.timedelta64(1, "M")):
             raise UsageError("MonthlyEnergy: months must be consecutive; give every month and leave unknown ones NaN")
 
@@ -97,7 +102,9 @@ class MonthlyEnergy:
         kwh[:, held] = self.kwh[:, source[held]]
         variance[:, held] = self.variance[:, source[held]]
         quality[:, held] = self.quality[:, source[held]]
-        return MonthlyEnergy(self.well_id, months, kwh, variance, quality)
+        common = np.zeros(len(months))
+        common[held] = self.common[source[held]]
+        return MonthlyEnergy(self.well_id, months, kwh, variance, quality, common)
 
     def annual_kwh(self, end: np.datetime64, groups: npt.ArrayLike | None = None) -> Floats:
         """Estimate each well's energy of the twelve months up to and including `end`.

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
+from elec2water.calendar_ import Months
 from elec2water.energy.arrays import Bools, Floats, Ints
 
 PRIOR_WELLS = 5.0
 """Weight of the whole county's movement in that of a class, as a number of wells: a class of two borrows most of it."""
+BETWEEN_YEARS = 0.09
+"""Relative variance of a county's energy in a month around the same month of the year before: irrigation follows the
+rain, and totals of one calendar month move by 20 to 40 % from year to year."""
+MONTHS_PER_YEAR = 12
 _TOLERANCE = 1e-8
 _MAX_ROUNDS = 60
 _NOTHING = 1e-12
@@ -77,6 +82,34 @@ def fit_movement(kwh: Floats, groups: npt.ArrayLike) -> Movement:
     level = np.where(data.told, data.levels(profile), np.nan)
     seen = np.bincount(data.column, minlength=kwh.shape[1]) < len(kwh)
     return Movement(profile=np.where(seen, profile, np.nan), group=data.group, level=level)
+
+
+def follow_years_before(movement: Movement, months: Months) -> tuple[Movement, Ints]:
+    """Let months that nobody has read move as the same calendar month of the latest year that was read.
+
+    Parameters
+    ----------
+    movement : Movement
+        M months, NaN in those nobody has read.
+    months : numpy.ndarray, shape (M,)
+        ``datetime64[M]``, consecutive.
+
+    Returns
+    -------
+    movement : Movement
+        NaN only in months that nobody has read in any year.
+    like : numpy.ndarray, shape (M,)
+        The month that each month follows: itself where it was read.
+    """
+    profile = movement.profile.copy()
+    like = np.arange(len(months))
+    read = np.isfinite(profile).all(axis=0)
+    for month in np.flatnonzero(~read):
+        same = np.flatnonzero(read & ((like - month) % MONTHS_PER_YEAR == 0))
+        if len(same):
+            like[month] = same[np.argmin(np.abs(same - month))]
+            profile[:, month] = profile[:, like[month]]
+    return replace(movement, profile=profile), like
 
 
 @dataclass(frozen=True, slots=True, eq=False)
