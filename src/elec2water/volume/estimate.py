@@ -70,6 +70,7 @@ class _Parts:
     well_id: NDArray[np.object_]
     kwh: Floats
     kwh_variance: Floats
+    kwh_common_u: Floats
     quality: NDArray[np.str_]
     loadings: Loadings
     log_offset: Floats
@@ -108,6 +109,7 @@ class _Parts:
             context.well_id,
             kwh,
             np.nan_to_num(energy.variance[:, column]),
+            np.where(energy.quality[:, column] == "S", np.sqrt(energy.common[column]), 0.0),
             energy.quality[:, column],
             loadings,
             offset,
@@ -222,6 +224,7 @@ def quarter_volume(
         sampled=parts.sampled,
         converted_m3=converted,
         own_variance_m6=own * volume**2,
+        common_energy_m3=(converted * parts.kwh_common_u).sum(axis=1),
         level_squared_m6=np.where(parts.sampled, 0.0, converted.sum(axis=1) ** 2),
     )
     options = coefficient.options

@@ -49,6 +49,7 @@ class WellVolumes:
     sampled: NDArray[np.bool_]
     converted_m3: Floats
     own_variance_m6: Floats
+    common_energy_m3: Floats  # standard error from months nobody has read, common to all wells
     level_squared_m6: Floats
 
     def take(self, wells: Ints | slice) -> WellVolumes:
@@ -240,7 +241,7 @@ def _part_totals(volume: Volume, part: _KeyPart, all_codes: Ints, all_keys: NDAr
     total = add(wells.volume_m3)
     safe = np.where(total > 0, total, 1.0)
     sums = loadings.domain_sums(wells.converted_m3, known, G)
-    own = add(wells.own_variance_m6)
+    own = add(wells.own_variance_m6) + add(wells.common_energy_m3) ** 2
     level = add(np.where(wells.sampled, 0.0, wells.converted_m3.sum(axis=1)))
     squared = add(wells.level_squared_m6) / safe**2
     nodes = _log_nodes(volume, sums / safe[:, None], own / safe**2, squared, level / safe)
