@@ -89,7 +89,7 @@ def measurements(pairs: pd.DataFrame, well_id: NDArray[np.object_]) -> Measureme
     by_rate = ~(np.isfinite(energy) & np.isfinite(volume))
     energy[by_rate] = _column(pairs, "power_kw")[by_rate]
     volume[by_rate] = _column(pairs, "flow_m3_per_h")[by_rate]
-    well = pd.Index(well_id, dtype=object).get_indexer(pairs["well_id"].to_numpy(dtype=object, na_value=None))
+    well = pd.Index(well_id, dtype=object).get_indexer(pd.Index(pairs["well_id"].astype(object)))
     start = pairs["start"].to_numpy(dtype="datetime64[s]")
     end = pairs["end"].to_numpy(dtype="datetime64[s]")
     table = Measurements(

@@ -24,7 +24,8 @@ def lognormal_interval(mean: ArrayLike, log_variance: ArrayLike, z: ArrayLike) -
     s2 = np.asarray(log_variance, dtype=np.float64)
     s = np.sqrt(s2)
     median = np.asarray(mean, dtype=np.float64) * np.exp(-0.5 * s2)
-    return median * np.exp(-z * s), median * np.exp(z * s)
+    half = np.asarray(z, dtype=np.float64) * s
+    return median * np.exp(-half), median * np.exp(half)
 
 
 def mixture_quantile(probability: float, mean: Floats, sd: Floats, weight: Floats) -> Floats:

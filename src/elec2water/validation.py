@@ -152,12 +152,12 @@ def _forecast(held_out: str, hidden: NDArray[np.bool_], county: _Known) -> pd.Da
             "held_out": held_out,
             "well_id": county.wells["well_id"].to_numpy(dtype=object)[model.well],
             "stratum": county.strata[model.well],
-            "observed": observed.loc[model.well].to_numpy(),
+            "observed": observed.reindex(model.well).to_numpy(),
             "model": model.mean,
             "log_variance": model.log_variance,
             "class_mean": _by_class(seen, seen * 0.0 + 1.0, county.strata, model.well),
             "ratio": _by_class(seen, _energy(training), county.strata, model.well),
-            "regression": _regression(np.log(seen.loc[known.well].to_numpy()), known.features, model.features),
+            "regression": _regression(np.log(seen.reindex(known.well).to_numpy()), known.features, model.features),
         }
     )
     for level in LEVELS:

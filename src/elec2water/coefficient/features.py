@@ -130,7 +130,7 @@ class FeatureSpec:
         for feature in self.numeric:
             value, missing = _centred(feature, _floats(columns, feature.column, n), aquifer_names)
             dense.append(value)
-            blank.append(missing * feature.spread**2)
+            blank.append(np.where(missing, feature.spread**2, 0.0))
             if feature.indicator:
                 indicators.append(missing.astype(np.float64))
         dense += indicators
@@ -321,7 +321,7 @@ def _levels(values: NDArray[np.generic]) -> tuple[str, ...]:
 
 
 def _level_codes(levels: tuple[str, ...], values: Texts) -> Ints:
-    return np.asarray(pd.Index(levels, dtype=object).get_indexer(values), dtype=np.intp)
+    return np.asarray(pd.Index(levels, dtype=object).get_indexer(pd.Index(values, dtype=object)), dtype=np.intp)
 
 
 def _transform(values: Floats, *, log: bool) -> Floats:

@@ -157,7 +157,7 @@ def fit_coefficient(
         )
     first, last = _span(measured, energy)
     windows = Windows(_energy_end(energy, last), np.arange(first, last + 1))
-    last = last if until is None else max(last, np.datetime64(until, "M"))
+    last = last if until is None else max(last, np.datetime64(str(until), "M"))
     months = np.arange(first, last + 1)
     spec, context = _learn(wells, water_levels, energy, months, windows, options)
     layout = spec.layout(months)

@@ -281,6 +281,6 @@ def _refuse_degenerate(data: Statistics, square: float, *, fixed: bool) -> None:
     repeated = data.n_rows > data.n_wells
     if total <= EXACT**2 * square or (repeated and data.within[-1, -1] - explained <= EXACT * total):
         raise ValueError(
-            "y is fitted exactly within wells, which leaves nothing to tell the error by; give more rows a well, or check"
-            " y for copied or computed values"
+            "y is fitted exactly within wells, which leaves nothing to tell the error by: give more rows a well, or"
+            " check y for copied or computed values"
         )

@@ -126,7 +126,7 @@ class Posterior:
             Q = -0.5 * (sampling + sampling.T)
             Q[np.ix_(pooled, pooled)] += P_z
             total += weight * Q
-        return total
+        return np.asarray(total)
 
     def covering(self, months: NDArray[np.datetime64]) -> Posterior:
         """Extend the aquifers' movement to months outside the fit; exact, as it is a first-order autoregression.
@@ -299,7 +299,7 @@ def _level_scale(rows: Rows, groups: tuple[Group, ...], variances: WellVariances
     paths = gaussian.predict_paths(rows, groups, variances, times=rows.time[starts], pumps=rows.pump[starts])
     mean = paths.offset - paths.gain @ solution.mean
     z = np.abs(mean) / np.sqrt(variances.level + variances.drift)
-    return np.maximum(1.0, (z / WELL_LIMIT) ** 2)
+    return np.asarray(np.maximum(1.0, (z / WELL_LIMIT) ** 2))
 
 
 def _cell_places(old: Layout, new: Layout) -> NDArray[np.intp]:

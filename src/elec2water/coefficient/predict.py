@@ -55,7 +55,7 @@ def forecast_pairs(
     n_wells = place.size
     weight = measured.energy_kwh / np.bincount(rows.well, weights=measured.energy_kwh)[rows.well]
     X = rows.matrix()
-    mean_time = np.bincount(rows.well, weights=weight * rows.time)
+    mean_time = np.asarray(np.bincount(rows.well, weight * rows.time), dtype=np.float64)
     own_offset, own_variance, gain = _own_paths(
         posterior, places=place, times=mean_time, pumps=_last(rows.pump, rows.well)
     )
@@ -69,7 +69,7 @@ def forecast_pairs(
         np.einsum("wi,ij,wj->w", average, posterior.unbiasing, average, optimize=True),
     )
     log_kappa = X @ posterior.mean + (own_offset + 0.5 * own_variance + 0.5 * shift)[rows.well]
-    mean = np.bincount(rows.well, weights=weight * np.exp(log_kappa))
+    mean = np.asarray(np.bincount(rows.well, weight * np.exp(log_kappa)), dtype=np.float64)
     error = posterior.variance["error"] * rows.scale + rows.extra
     repeat = np.bincount(rows.well, weights=weight**2 * error)
     meter = coefficient.options.meter_rel_u**2
@@ -86,7 +86,7 @@ def _own_paths(
     v = posterior.variance
     n, W = places.size, posterior.sample.size
     offset, variance = np.zeros(n), np.full(n, v["level"] + v["drift"])
-    at = pd.Index(posterior.sample).get_indexer(places)
+    at = pd.Index(posterior.sample).get_indexer(pd.Index(places))
     known = at >= 0
     when, which = np.full(W, times.mean()), np.zeros(W, dtype=np.intp)
     when[at[known]], which[at[known]] = times[known], pumps[known]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from elec2water.coefficient.features import FeatureSpec, Numeric
 from elec2water.coefficient.fit import Coefficient, FitOptions, Windows
@@ -121,7 +122,7 @@ def from_dataset(dataset: xr.Dataset) -> Coefficient:
         dataset["registry_place"].to_numpy().astype(np.intp),
         float(dataset.attrs["log_likelihood"]),
     )
-    options = FitOptions(**{k: tuple(v) if isinstance(v, list) else v for k, v in specification["options"].items()})
+    options = TypeAdapter(FitOptions).validate_python(specification["options"])
     windows = Windows(
         np.datetime64(specification["energy_end"], "M"), np.array(specification["level_window"], dtype="datetime64[M]")
     )

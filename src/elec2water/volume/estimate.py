@@ -168,7 +168,7 @@ def _loadings(context: WellContext, coefficient: Coefficient, posterior: Posteri
 def _carry(coefficient: Coefficient, layout: Layout) -> Floats:
     """Season and trend that come with every aquifer-month, written into the columns of the aquifer-months."""
     aquifer = np.repeat(np.arange(len(layout.aquifers)), layout.months.size)
-    middles = layout.months.astype("datetime64[s]") + np.timedelta64(15, "D")
+    middles = (layout.months.astype("datetime64[s]") + np.timedelta64(15, "D")).astype("datetime64[s]")
     years = np.tile(features.decimal_year(middles), len(layout.aquifers))
     carry = np.eye(layout.size)
     carry[layout.moving_start : layout.cells_start, layout.cells_start :] = coefficient.spec.moving(aquifer, years).T
@@ -209,7 +209,7 @@ def quarter_volume(
     half = z * lognormal_sd(volume, log_variance)
     lower = np.where(method_imputed, np.maximum(volume - half, 0.0), lower)
     upper = np.where(method_imputed, volume + half, upper)
-    none = ~(has_energy | is_measured).any(axis=1)
+    none = np.asarray(~(has_energy | is_measured).any(axis=1))
     known = np.where(none, np.nan, 1.0)
     wells = WellVolumes(
         well_id=parts.well_id,
@@ -220,7 +220,7 @@ def quarter_volume(
         upper_m3=known * upper,
         method=_method(none, is_measured, kwh, parts.quality),
         quality=_worst_quality(parts.quality, none),
-        partly_measured=is_measured.any(axis=1) & ~(is_measured | (kwh <= 0)).all(axis=1),
+        partly_measured=np.asarray(is_measured.any(axis=1) & ~(is_measured | (kwh <= 0)).all(axis=1)),
         sampled=parts.sampled,
         converted_m3=converted,
         own_variance_m6=own * volume**2,

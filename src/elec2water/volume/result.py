@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import TypeAlias
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
+Labels: TypeAlias = Sequence[object] | NDArray[np.object_] | pd.Series
 
 _DOMAINS_AT_ONCE = 4096
 _DOMAINS_BY_NODE = 512
@@ -121,7 +123,7 @@ class Volume:
         mean = np.divide(total, total_weight, out=np.full(n_strata, np.nan), where=total_weight > 0)
         return mean, np.log1p(own) + shared + self.shared_meter_rel_u**2
 
-    def total(self, labels: Sequence[object] | NDArray[np.object_] | None = None) -> Totals:
+    def total(self, labels: Labels | None = None) -> Totals:
         """Totals with their joint error, one computation for all domains.
 
         Parameters
@@ -134,7 +136,7 @@ class Volume:
         codes, keys = pd.factorize(series, sort=True, use_na_sentinel=True)
         return domain_totals(self, np.asarray(codes, dtype=np.intp), np.asarray(keys, dtype=object))
 
-    def table(self, domain: str, labels: Sequence[object] | NDArray[np.object_] | pd.Series) -> pd.DataFrame:
+    def table(self, domain: str, labels: Labels) -> pd.DataFrame:
         """Totals of one kind of domain as the contract's table, then counts of wells by method and imputed energy.
 
         Parameters
@@ -163,7 +165,7 @@ class Volume:
             frame[f"n_{method}"] = totals.n_by_method[:, k]
         return frame.assign(imputed_energy_kwh=totals.imputed_kwh)
 
-    def plot(self, domain: str, labels: Sequence[object] | NDArray[np.object_] | pd.Series, **options: object) -> Axes:
+    def plot(self, domain: str, labels: Labels, **options: object) -> Axes:
         """Draw ``table(domain, labels)``; options as for :func:`elec2water.plot.totals`."""
         axes: Axes = import_module("elec2water.plot").totals(self.table(domain, labels), domain=domain, **options)
         return axes
@@ -223,8 +225,8 @@ def _key_parts(codes: Ints, n_keys: int) -> list[_KeyPart]:
     starts = np.arange(0, n_keys, _DOMAINS_AT_ONCE)
     bounds = np.searchsorted(codes[order], np.append(starts, n_keys))
     return [
-        _KeyPart(slice(int(k), int(min(k + _DOMAINS_AT_ONCE, n_keys))), order[bounds[i] : bounds[i + 1]])
-        for i, k in enumerate(starts)
+        _KeyPart(slice(k, min(k + _DOMAINS_AT_ONCE, n_keys)), order[bounds[i] : bounds[i + 1]])
+        for i, k in enumerate(starts.tolist())
     ]
 
 
@@ -236,7 +238,7 @@ def _part_totals(volume: Volume, part: _KeyPart, all_codes: Ints, all_keys: NDAr
     member = np.where(codes < 0, G, codes)
 
     def add(values: Floats) -> Floats:
-        return np.bincount(member, weights=np.nan_to_num(values), minlength=G + 1)[:G]
+        return np.asarray(np.bincount(member, np.nan_to_num(values), G + 1)[:G], dtype=np.float64)
 
     total = add(wells.volume_m3)
     safe = np.where(total > 0, total, 1.0)

@@ -173,4 +173,4 @@ def _scatter(first: Ints, place: Ints, weight: Floats, shape: tuple[int, int]) -
     flat = first + place
     if place.size and place.min() < 0:
         flat[place < 0] += shape[1]
-    return np.bincount(flat, weights=weight, minlength=shape[0] * shape[1]).reshape(shape)
+    return np.asarray(np.bincount(flat, weight, shape[0] * shape[1]), dtype=np.float64).reshape(shape)
