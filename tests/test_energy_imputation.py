@@ -113,7 +113,7 @@ def test_the_interval_is_that_of_a_lognormal_with_a_point_at_zero():
     draws = np.where(rng.random(1_000_000) < zero_share, 0.0, np.exp(3.0 + spread * rng.normal(size=1_000_000)))
     mean = (1 - zero_share) * np.exp(3.0 + spread**2 / 2)
     second = (1 - zero_share) * np.exp(6.0 + 2 * spread**2)
-    cell = [np.array([[v]]) for v in (mean, second - mean**2, zero_share)]
+    cell = [*(np.array([[v]]) for v in (mean, second - mean**2, zero_share)), np.zeros(1)]
     for confidence in (0.5, 0.7, 0.9):
         lower, upper = Imputation(*cell).interval(confidence)
         expected = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])

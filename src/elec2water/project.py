@@ -498,17 +498,17 @@ def _first_needed(pairs: pd.DataFrame, end: np.datetime64) -> np.datetime64:
 
 
 def _unread_months(energy: MonthlyEnergy, months: NDArray[np.datetime64], quarter: str, lang: str) -> Findings:
-    inside = np.asarray(np.isin(energy.months, months))
-    read = np.asarray(np.isin(energy.quality, ("A", "E")).any(axis=0))
-    if not read[inside].any():
+    asked = np.flatnonzero(np.isin(energy.months, months))
+    quality = energy.quality[:, asked]
+    read = np.asarray(((quality == "A") | (quality == "E")).any(axis=0), dtype=bool)
+    if not read.any():
         return findings_of("QUARTER_WITHOUT_READINGS", table="readings", period=quarter, observed=0, lang=lang)
-    unread = np.flatnonzero(inside & ~read)
     told = np.isfinite(energy.kwh).any(axis=1)
-    imputed = (energy.quality[:, unread] == "S").sum(axis=0)
+    imputed = (quality[:, ~read] == "S").sum(axis=0)
     return findings_of(
         "MONTH_WITHOUT_READINGS",
         table="readings",
-        period=energy.months[unread].astype(str),
+        period=energy.months[asked[~read]].astype(str),
         observed=imputed,
         n_none=told.sum() - imputed,
         lang=lang,
