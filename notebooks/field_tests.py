@@ -19,9 +19,7 @@
 # volumes: a cross-section, which says something about prediction and nothing about updating.
 
 # %% tags=["parameters"]
-TESTS = (
-    ""  # file of the tests; empty: the environment variable ELEC2WATER_FIELD_TESTS, or ../../shared/data/field_tests
-)
+TESTS = ""  # file of the tests; if empty, ELEC2WATER_FIELD_TESTS or ../../shared/data/field_tests/baicheng.csv
 REPEATS = 2
 LANG = "en"  # labels of the figures: "zh" or "en"
 
