@@ -231,6 +231,7 @@ def learn_features(
     covariates : sequence of str
         Further columns asked for in the configuration.
     """
+    covariates = list(dict.fromkeys(covariates))
     aquifer = _texts(columns["aquifer"])
     rows = [(name, r["column"], r["transform"] == "log") for name, r in slope_priors().items() if r["transform"]]
     used = {column for _, column, _ in rows}

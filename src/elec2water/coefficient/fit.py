@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -93,6 +93,26 @@ class Coefficient:
     windows: Windows
     sample_id: NDArray[np.object_]
     measured: Measurements
+
+    def placed(self, well_id: NDArray[np.object_]) -> Coefficient:
+        """Find the sample wells in a registry (N,) that lists them in another order, or no longer lists some of them.
+
+        Raises
+        ------
+        UsageError
+            No sample well is in the registry.
+        """
+        place = np.asarray(pd.Index(well_id, dtype=object).get_indexer(pd.Index(self.sample_id)), dtype=np.intp)
+        if np.array_equal(place, self.posterior.sample):
+            return self
+        kept = np.flatnonzero(place >= 0)
+        if not kept.size:
+            first = ", ".join(self.sample_id[:5])
+            raise UsageError(f"wells: expected the sample wells of the coefficient ({first} …), found none of them")
+        well = place[np.searchsorted(np.unique(self.measured.well), self.measured.well)]
+        measured = replace(self.measured, well=well).take(well >= 0)
+        posterior = replace(self.posterior, sample=place[kept], rows=self.posterior.rows.take_wells(kept))
+        return replace(self, posterior=posterior, sample_id=self.sample_id[kept], measured=measured)
 
     def __repr__(self) -> str:
         sd = {name: round(value**0.5, 3) for name, value in self.posterior.variance.items()}

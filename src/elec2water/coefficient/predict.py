@@ -43,6 +43,7 @@ def forecast_pairs(
     The same algebra as for volumes: shared effects with their joint error, a well's own path where it has pairs in
     the fit, and the errors of the pairs that are forecast.
     """
+    coefficient = coefficient.placed(wells["well_id"].to_numpy(dtype=object))
     month = month_of(
         np.where(np.isnat(measured.middle), coefficient.windows.level[-1].astype("datetime64[s]"), measured.middle)
     )

@@ -15,6 +15,7 @@ from elec2water.coefficient.fit import Coefficient, WellContext, describe_wells
 from elec2water.coefficient.posterior import Posterior
 from elec2water.coefficient.shared import Layout
 from elec2water.energy import MonthlyEnergy
+from elec2water.errors import UsageError
 from elec2water.stats import lognormal_interval, lognormal_sd, mixture_quantile
 from elec2water.volume.measured import MeasuredMonths, measured_months
 from elec2water.volume.result import Volume, WellVolumes
@@ -53,8 +54,16 @@ def estimate_volume(
     -------
     Volume
         Every well, and totals of any domain on request.
+
+    Raises
+    ------
+    UsageError
+        A month of the quarter is outside ``energy``, or no sample well is in the registry.
     """
     months = quarter_months(quarter)
+    if not np.isin(months, energy.months).all():
+        raise UsageError(f"energy: expected the months of {quarter}, found {energy!r}; give every month of the quarter")
+    coefficient = coefficient.placed(wells["well_id"].to_numpy(dtype=object))
     posterior = coefficient.posterior.covering(months)
     context = describe_wells(
         wells, water_levels, energy, months, coefficient.windows, coefficient.spec, coefficient.options
