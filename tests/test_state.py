@@ -1,0 +1,117 @@
+"""A coefficient as a file: read back by plain xarray, equal to what was written, and old files still load."""
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from county_kit import small_case
+from elec2water.coefficient.fit import FitOptions
+from elec2water.coefficient.predict import forecast_pairs
+from elec2water.coefficient.state import FORMAT, from_dataset, to_dataset
+from elec2water.errors import UsageError
+from elec2water.release import netcdf_bytes
+
+OLD_FILE = Path(__file__).parent / "data" / "coefficients_format1.nc"
+OLD = {
+    "sample_id": ["000099", "000113", "000108", "000020", "000052", "000049"],
+    "mean": [1.0149787941587043, -0.486238640991157, -0.1342374025611659],
+    "variance": [0.047329940789423146, 0.03944012427011137, 0.053430819781993974],
+    "wells": [0.043004927324727674, 0.004994783067350262, 0.0017121462405752172],
+    "far": 0.0010380224967538926,
+    "paths": [0.17179049828361137, -0.05406940052477749, 0.00195840615877918, -0.07297578146095596,
+              0.027412809029503826, -0.1157381809416067],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def case():
+    """A county with tests without dates, a covariate, classes given and a pump replaced in between."""
+    case = small_case(40, 7, 2, pair_months=6)
+    pairs = case.pairs.copy()
+    pairs.loc[pairs.index[:2], ["start", "end"]] = np.datetime64("NaT", "s")
+    pairs.loc[pairs.index[:2], "kind"] = "test"
+    options = FitOptions(covariates=("well_depth_m",), strata_breaks={"pump_power_kw": (7.5, 15.0)})
+    return replace(case, pairs=pairs, options=options)
+
+
+@pytest.fixture(scope="module")
+def coefficient(case):
+    return case.fit()
+
+
+def through_a_file(coefficient):
+    return from_dataset(xr.open_dataset(io.BytesIO(netcdf_bytes(to_dataset(coefficient))), engine="h5netcdf").load())
+
+
+def test_a_file_gives_the_same_coefficient(case, coefficient):
+    again = through_a_file(coefficient)
+    for name in ("sd", "weight", "means", "covariances", "sample"):
+        np.testing.assert_array_equal(getattr(again.posterior, name), getattr(coefficient.posterior, name))
+    for name, values in vars(coefficient.posterior.rows).items():
+        np.testing.assert_array_equal(getattr(again.posterior.rows, name), values)
+    for name, values in vars(coefficient.measured).items():
+        np.testing.assert_array_equal(getattr(again.measured, name), values)
+        assert getattr(again.measured, name).dtype.kind == values.dtype.kind
+    assert again.spec == coefficient.spec
+    assert again.posterior.layout.names == coefficient.posterior.layout.names
+    assert again.sample_id.tolist() == coefficient.sample_id.tolist()
+    assert {k: tuple(v) for k, v in again.options.strata_breaks.items()} == coefficient.options.strata_breaks
+    assert replace(again.options, strata_breaks={}) == replace(coefficient.options, strata_breaks={})
+    np.testing.assert_array_equal(again.windows.level, coefficient.windows.level)
+
+
+def test_a_file_gives_the_same_forecasts_and_volumes(case, coefficient):
+    again = through_a_file(coefficient)
+    for quarter in ("2026Q2", "2026Q3"):
+        before, after = case.volume(coefficient, quarter), case.volume(again, quarter)
+        for name in ("volume_m3", "se_m3", "lower_m3", "upper_m3"):
+            np.testing.assert_array_equal(getattr(after.wells, name), getattr(before.wells, name))
+            np.testing.assert_array_equal(getattr(after.county, name), getattr(before.county, name))
+    arguments = (coefficient.measured, case.wells, case.water_levels, case.energy)
+    before, after = forecast_pairs(coefficient, *arguments), forecast_pairs(again, *arguments)
+    for name, values in vars(before).items():
+        np.testing.assert_array_equal(getattr(after, name), values)
+
+
+def test_the_same_coefficient_is_the_same_bytes(case, coefficient):
+    once = netcdf_bytes(to_dataset(coefficient))
+    assert netcdf_bytes(to_dataset(coefficient)) == once
+    assert netcdf_bytes(to_dataset(through_a_file(coefficient))) == once
+    assert netcdf_bytes(to_dataset(case.fit())) == once
+
+
+def test_the_file_tells_its_mean_and_covariance_to_plain_xarray(coefficient):
+    data = xr.open_dataset(io.BytesIO(netcdf_bytes(to_dataset(coefficient))), engine="h5netcdf")
+    np.testing.assert_allclose(data["mean"], coefficient.posterior.mean)
+    np.testing.assert_allclose(data["covariance"], coefficient.posterior.covariance)
+    assert data["effect"].to_numpy().tolist() == list(coefficient.posterior.layout.names)
+    assert data.attrs["Conventions"].startswith("CF-")
+    assert all({"long_name", "units"} <= set(v.attrs) for v in data.data_vars.values())
+    assert json.loads(data.attrs["specification"])["features"]["aquifers"]
+
+
+@pytest.mark.parametrize("version", [None, FORMAT + 1])
+def test_a_file_of_the_future_or_of_others_is_refused(coefficient, version):
+    data = to_dataset(coefficient)
+    data.attrs.pop("elec2water_format") if version is None else data.attrs.update(elec2water_format=version)
+    with pytest.raises(UsageError, match="elec2water_format"):
+        from_dataset(data)
+
+
+def test_a_file_of_format_1_still_loads_and_forecasts_the_same():
+    """By version 0.1.0 from `small_case(40, 6, 9, pair_months=6)`, the five heaviest nodes; numbers noted then."""
+    coefficient = from_dataset(xr.open_dataset(OLD_FILE, engine="h5netcdf").load())
+    posterior = coefficient.posterior
+    assert coefficient.sample_id.tolist() == OLD["sample_id"]
+    np.testing.assert_allclose(posterior.mean[:3], OLD["mean"], rtol=1e-10)
+    np.testing.assert_allclose(np.diag(posterior.covariance)[:3], OLD["variance"], rtol=1e-10)
+    np.testing.assert_allclose([posterior.variance[k] for k in ("level", "drift", "error")], OLD["wells"], rtol=1e-10)
+    far = posterior.covering(np.array(["2027-03"], dtype="datetime64[M]"))
+    assert far.covariance[-1, -1] == pytest.approx(OLD["far"], rel=1e-8)
+    paths = posterior.paths(np.full(6, 2026.6), np.ones(6, dtype=np.intp))
+    np.testing.assert_allclose(paths.offset - paths.gain @ posterior.mean, OLD["paths"], rtol=1e-7)
