@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import special
+from scipy import linalg, special
 
 from elec2water.calendar_ import month_of
 from elec2water.coefficient import FitOptions, fit_coefficient
+from elec2water.coefficient.nested import fit_nested
 from elec2water.coefficient.predict import forecast_pairs
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import UsageError
@@ -28,8 +29,9 @@ Floats = NDArray[np.float64]
 
 LEVELS = (0.5, 0.9, 0.95)
 PlotKind = Literal["observed_predicted", "coverage", "pit"]
-METHODS = ("model", "class_mean", "ratio", "regression")
+METHODS = ("model", "class_mean", "ratio", "regression", "mixed_model")
 _SEASON_MONTHS = 6
+_DEPENDENT = 1e-8
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,7 @@ def _forecast(held_out: str, hidden: NDArray[np.bool_], county: _Known) -> pd.Da
             "class_mean": _by_class(seen, seen * 0.0 + 1.0, county.strata, model.well),
             "ratio": _by_class(seen, _energy(training), county.strata, model.well),
             "regression": _regression(np.log(seen.reindex(known.well).to_numpy()), known.features, model.features),
+            "mixed_model": _mixed_model(training, known.features, county.strata, model.well, model.features),
         }
     )
     for level in LEVELS:
@@ -192,6 +195,31 @@ def _regression(y: Floats, X: Floats, wanted: Floats) -> Floats:
     residual = y - X @ coefficients
     freedom = max(y.size - np.linalg.matrix_rank(X), 1)
     return np.asarray(np.exp(wanted @ coefficients + 0.5 * float(residual @ residual) / freedom))
+
+
+def _mixed_model(
+    training: Measurements, X: Floats, strata: NDArray[np.object_], wanted: NDArray[np.intp], X_wanted: Floats
+) -> Floats:
+    """Random intercepts of class and well on every pair, by restricted maximum likelihood: what a statistician would pick.
+
+    NaN where the pairs are too few for it.
+    """
+    places, well = np.unique(training.well, return_inverse=True)
+    levels, stratum = np.unique(strata[places].astype(str), return_inverse=True)
+    columns = _independent(X[well])
+    try:
+        fit = fit_nested(np.log(training.coefficient), X[well][:, columns], well, stratum)
+    except ValueError:
+        return np.full(wanted.size, np.nan)
+    effect = pd.Series(fit.stratum_effect, index=levels).reindex(strata[wanted].astype(str)).fillna(0.0).to_numpy()
+    return np.asarray(np.exp(X_wanted[:, columns] @ fit.beta + effect + 0.5 * fit.sd_well**2))
+
+
+def _independent(X: Floats) -> NDArray[np.intp]:
+    """Columns that are not combinations of others."""
+    _, R, order = linalg.qr(X, mode="economic", pivoting=True)
+    size = np.abs(np.diag(R))
+    return np.asarray(np.sort(order[: size.size][size > _DEPENDENT * size[0]]), dtype=np.intp)
 
 
 def _accuracy(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,137 @@
+"""Write what the benchmarks measured into docs/accuracy.md, docs/speed.md and the two READMEs.
+
+    python benchmarks/make_tables.py
+
+Reads benchmarks/results; every figure in the documents comes from there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from accuracy import SIZES, summarise
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+STUDIES = ("accuracy_demo", "accuracy_others")
+COVERAGES = ("county", "township", "aquifer", "well")
+TARGETS = {60: "≤ 3 %", 150: "≤ 1.8 %"}
+
+
+def studies() -> pd.DataFrame:
+    """All cases of the accuracy studies."""
+    cases = []
+    for name in STUDIES:
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            cases += json.loads(path.read_text(encoding="utf-8"))["cases"]
+    return pd.DataFrame(cases)
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Write a Markdown table."""
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+
+
+def accuracy_table(summary: pd.DataFrame) -> str:
+    """RMSE and bias of the county quarter, and coverage, a row a generator, quarter and sample size."""
+    header = ["county", "quarter", "sample wells", "n", "class mean", "ratio", "best possible", "elec2water", "× best",
+              "bias ± s.e.", *(f"90 % of {name}" for name in COVERAGES), "measured wells"]  # fmt: skip
+    rows = [_accuracy_row(row) for row in summary.to_dict("records")]
+    return table(header, rows)
+
+
+def _accuracy_row(row: Mapping) -> list[str]:
+    return [
+        str(row["generator"]),
+        str(row["quarter"]),
+        str(row["sample wells"]),
+        str(row["counties"]),
+        *(f"{row[f'RMSE {k}']:.1f}" for k in ("class mean", "ratio", "best", "model")),
+        f"{row['model / best']:.2f}",
+        f"{row['bias']:+.2f} ± {row['± se']:.2f}",
+        *(f"{row[f'cover {name}']:.0f}" for name in COVERAGES),
+        f"{row['cover sampled']:.0f}",
+    ]
+
+
+def readme_table(summary: pd.DataFrame, *, chinese: bool) -> str:
+    """Give the demo counties in short."""
+    words = ("样本井数", "分类均值", "比率法", "elec2water", "90 % 区间覆盖（县／乡镇／单井）") if chinese else (
+        "sample wells", "class mean", "ratio", "elec2water", "90 % intervals: county / townships / wells")  # fmt: skip
+    chosen = summary[(summary["generator"] == "demo") & (summary["quarter"] == "next")]
+    rows = [
+        [
+            str(r["sample wells"]),
+            *(f"{r[f'RMSE {k}']:.1f} %" for k in ("class mean", "ratio", "model")),
+            " / ".join(f"{r[f'cover {k}']:.0f} %" for k in ("county", "township", "well")),
+        ]
+        for r in chosen.to_dict("records")
+        if r["sample wells"] in SIZES
+    ]
+    return table(list(words), rows)
+
+
+def speed_tables() -> str:
+    """Ratios against the peers, from the JSON of each benchmark."""
+    parts = []
+    for name, writer in (("bench_mixed", mixed_part), ("bench_survey", survey_part), ("bench_totals", totals_part)):
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            parts.append(writer(json.loads(path.read_text(encoding="utf-8"))))
+    parts += [path.read_text(encoding="utf-8") for path in sorted(RESULTS.glob("bench_scale*.md"))]
+    return "\n".join(parts)
+
+
+def mixed_part(data: Mapping) -> str:
+    """Nested random intercepts by REML, all tools in one run."""
+    rows = [
+        [case, tool, f"{r['seconds']:.4f}", f"× {r['times_ours']:.1f}", f"{r['log_likelihood']:.4f}"]
+        for case, block in data["cases"].items()
+        for tool, r in block["tools"].items()
+    ]
+    return "## Mixed model (REML)\n\n" + table(["case", "tool", "s", "against ours", "log-likelihood"], rows)
+
+
+def survey_part(data: Mapping) -> str:
+    """Design-based totals, as the benchmark wrote them."""
+    return "## Design-based totals\n\n```json\n" + json.dumps(data, indent=1)[:4000] + "\n```\n"
+
+
+def totals_part(data: Mapping) -> str:
+    """Township totals with their joint covariance."""
+    rows = [[k.replace("_", " "), "–" if v is None else f"{v:,.4g}"] for k, v in data.items()]
+    return "## Township totals with their joint covariance\n\n" + table(["", ""], rows)
+
+
+def between(text: str, mark: str, new: str) -> str:
+    """Replace what stands between two comment marks."""
+    pattern = rf"(<!-- {mark}:begin -->\n).*?(<!-- {mark}:end -->)"
+    return re.sub(pattern, lambda m: f"{m.group(1)}\n{new}\n{m.group(2)}", text, flags=re.DOTALL)
+
+
+def main() -> None:
+    """Write the documents."""
+    summary = summarise(studies())
+    intro = (ROOT / "docs" / "accuracy.in.md").read_text(encoding="utf-8")
+    fields = RESULTS / "field_tests.md"
+    text = intro.replace("{{study}}", accuracy_table(summary))
+    text = text.replace("{{field_tests}}", fields.read_text(encoding="utf-8") if fields.exists() else "not run")
+    (ROOT / "docs" / "accuracy.md").write_text(text, encoding="utf-8")
+    head = "# Speed against the peers\n\nEvery comparison was timed in one run on one machine; read the ratios.\n\n"
+    (ROOT / "docs" / "speed.md").write_text(head + speed_tables(), encoding="utf-8")
+    for name, chinese in (("README.md", False), ("README.zh.md", True)):
+        path = ROOT / name
+        path.write_text(
+            between(path.read_text(encoding="utf-8"), "study", readme_table(summary, chinese=chinese)), encoding="utf-8"
+        )
+
+
+if __name__ == "__main__":
+    main()
