@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from county_kit import QUARTER, Case, small_case
+from core_kit import QUARTER, Case, small_case
 from elec2water.calendar_ import quarter_months
 from elec2water.coefficient.fit import FitOptions
 from elec2water.coefficient.predict import forecast_pairs

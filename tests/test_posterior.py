@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import dense
-from county_kit import PSI, SD, density_of, draw_rows, posterior_at, small_layout
+from core_kit import PSI, SD, density_of, draw_rows, posterior_at, small_layout
 from elec2water.coefficient import gaussian
 from elec2water.coefficient.posterior import SD_NAMES, SD_PRIORS, fit_posterior, well_variances
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from county_kit import SD, small_layout
+from core_kit import SD, small_layout
 from elec2water.coefficient.shared import aquifer_correlation, month_correlation
 
 

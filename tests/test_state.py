@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from county_kit import small_case
+from core_kit import small_case
 from elec2water.coefficient.fit import FitOptions
 from elec2water.coefficient.predict import forecast_pairs
 from elec2water.coefficient.state import FORMAT, from_dataset, to_dataset

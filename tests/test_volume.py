@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import dense
-from county_kit import QUARTER, small_case
+from core_kit import QUARTER, small_case
 from elec2water.calendar_ import quarter_months
 from elec2water.coefficient.fit import describe_wells
 from elec2water.stats import mixture_quantile
