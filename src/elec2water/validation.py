@@ -200,7 +200,7 @@ def _regression(y: Floats, X: Floats, wanted: Floats) -> Floats:
 def _mixed_model(
     training: Measurements, X: Floats, strata: NDArray[np.object_], wanted: NDArray[np.intp], X_wanted: Floats
 ) -> Floats:
-    """Random intercepts of class and well on every pair, by restricted maximum likelihood: what a statistician would pick.
+    """Forecast with random intercepts of class and well, by restricted maximum likelihood: a statistician's choice.
 
     NaN where the pairs are too few for it.
     """

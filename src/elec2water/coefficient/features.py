@@ -24,6 +24,8 @@ Ints = NDArray[np.intp]
 Texts = NDArray[np.object_]
 
 UNKNOWN = "未知"
+REST = "其他"
+_MOVEMENTS = 6
 _TYPICAL_EFFICIENCY = 0.45
 _INTERCEPT_SD = 0.4
 _FEW_BLANKS = 0.02
@@ -140,8 +142,14 @@ class FeatureSpec:
             np.column_stack(dense),
             np.column_stack(codes) if codes else np.empty((n, 0), dtype=np.intp),
             np.column_stack(blank),
-            np.maximum(_level_codes(self.aquifers, aquifer_names), 0),
+            self._movement_group(aquifer_names),
         )
+
+    def _movement_group(self, aquifer: Texts) -> Ints:
+        """Give the place among ``aquifers`` of the movement each well follows: the rest, if it is not listed."""
+        codes = _level_codes(self.aquifers, aquifer)
+        other = self.aquifers.index(REST) if REST in self.aquifers else 0
+        return np.where(codes < 0, other, codes)
 
     def moving(
         self,
@@ -256,7 +264,12 @@ def learn_features(
         if columns[name].dtype == object and name not in {f.name for f in factors}
     ]
     return FeatureSpec(
-        tuple(numeric), tuple(factors), _levels(aquifer), _physics_intercept(numeric), reference_year, wear
+        tuple(numeric),
+        tuple(factors),
+        _movement_aquifers(aquifer, weight),
+        _physics_intercept(numeric),
+        reference_year,
+        wear,
     )
 
 
@@ -319,6 +332,16 @@ def _texts(values: NDArray[np.generic]) -> Texts:
 
 def _levels(values: NDArray[np.generic]) -> tuple[str, ...]:
     return tuple(sorted(pd.unique(_texts(values)).tolist()))
+
+
+def _movement_aquifers(aquifer: Texts, weight: Floats) -> tuple[str, ...]:
+    """Give the aquifers that move by themselves: all of a few, else those with most energy, and the rest together."""
+    levels = _levels(aquifer)
+    if len(levels) <= _MOVEMENTS:
+        return levels
+    energy = np.bincount(_level_codes(levels, aquifer), np.nan_to_num(weight), len(levels))
+    most = np.sort(np.argsort(-energy, kind="stable")[: _MOVEMENTS - 1])
+    return (*(levels[k] for k in most), REST)
 
 
 def _level_codes(levels: tuple[str, ...], values: Texts) -> Ints:

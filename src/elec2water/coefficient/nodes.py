@@ -42,6 +42,13 @@ class Nodes:
     weight: Floats
     log_density: Floats
 
+    def heaviest(self, n: int) -> Nodes:
+        """Keep the ``n`` points of most weight, the mode first among them, and at least the mode."""
+        if n >= self.weight.size:
+            return self
+        kept = np.sort(np.append(0, 1 + np.argsort(-self.weight[1:], kind="stable")[: max(n - 1, 0)]))
+        return Nodes(self.psi[kept], self.weight[kept] / self.weight[kept].sum(), self.log_density[kept])
+
 
 def find_mode(density: Density, start: Floats) -> Floats:
     """Mode of a smooth log density, by L-BFGS-B within ±6 of the start."""

@@ -19,6 +19,7 @@ DRIFT_MEMORY_YEARS = 2.0
 _ROBUST_ROUNDS = 3
 _ENOUGH_WELLS = 600
 _SAME_VARIANCES = 0.05
+_COVARIANCE_BYTES = 400_000_000
 WELL_LIMIT = 3.5
 """Standard deviations from its class beyond which a well hardly moves the class."""
 IMPOSSIBLE_PAIR = 8.0
@@ -180,7 +181,7 @@ def fit_posterior(
     """
     tell = progress or (lambda _: None)
     some = rows.take_wells(_spread(rows.n_wells))
-    found = _variance_nodes(some, layout, student_df, tell)
+    found = _variance_nodes(some, layout, student_df, tell).heaviest(_COVARIANCE_BYTES // (8 * layout.size**2))
     groups = gaussian.group_wells(rows)
     robust = rows
     for round_ in range(_ROBUST_ROUNDS):
