@@ -1,127 +1,114 @@
-"""Small counties and posteriors for the tests of the statistical core."""
+"""Counties written without the package, by pandas alone, with headings of any kind; its commands in this process."""
 
-from dataclasses import dataclass, replace
+import contextlib
+import io
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from elec2water.coefficient import gaussian
-from elec2water.coefficient.fit import fit_coefficient
-from elec2water.coefficient.gaussian import Rows
-from elec2water.coefficient.posterior import SD_NAMES, Posterior, SdDensity, well_variances
-from elec2water.coefficient.shared import Factor, Layout, Regressor
-from elec2water.demo import measure_pairs, simulate_county
-from elec2water.energy import MonthlyEnergy
-from elec2water.volume import estimate_volume
+from elec2water import cli
 
-QUARTER = "2026Q3"
-SD = {"level": 0.22, "drift": 0.06, "error": 0.05, "stratum": 0.1, "township": 0.07, "month": 0.05}
-PSI = np.log([SD[name] for name in SD_NAMES])
-
-
-def exact_energy(county, variance=0.0):
-    """The electricity that the wells really took, each month with a relative variance."""
-    kwh = np.asarray(county.energy_kwh, dtype=np.float64)
-    return MonthlyEnergy(county.well_id, county.months, kwh, variance * kwh**2, np.full(kwh.shape, "A"))
-
-
-@dataclass(frozen=True)
-class Case:
-    """A county as a fit sees it; `replace` makes others of it."""
-
-    pairs: pd.DataFrame
-    wells: pd.DataFrame
-    water_levels: pd.DataFrame | None
-    energy: MonthlyEnergy
-    truth_m3: np.ndarray
-    options: object = None
-    until: object = None
-
-    def fit(self):
-        return fit_coefficient(
-            self.pairs, self.wells, self.water_levels, energy=self.energy, options=self.options, until=self.until
-        )
-
-    def volume(self, coefficient=None, quarter=QUARTER, **arguments):
-        coefficient = coefficient or self.fit()
-        arguments = {"wells": self.wells, "water_levels": self.water_levels} | arguments
-        return estimate_volume(coefficient, self.energy, quarter=quarter, **arguments)
-
-    def with_wells(self, **columns):
-        return replace(self, wells=self.wells.assign(**columns))
+CHINESE = {
+    "wells": {
+        "well_id": "取水口编号", "name": "取水口名称", "township": "乡镇", "village": "村", "aquifer": "取水层位",
+        "pump_power_kw": "水泵功率（kW）", "pump_depth_m": "水泵安装深度(米)", "irrigation_method": "灌溉方式",
+        "irrigated_area_mu": "灌溉面积(亩)", "permit_no": "取水许可证编号",
+    },
+    "meters": {"meter_id": "表号", "well_id": "取水口编号", "multiplier": "综合倍率", "share": "分摊比例"},
+    "readings": {
+        "meter_id": "表号", "read_on": "抄表日期", "register_kwh": "示数", "start": "开始日期", "end": "结束日期",
+        "energy_kwh": "电量（千瓦时）",
+    },
+    "pairs": {"well_id": "取水口编号", "start": "开始时间", "end": "结束时间", "energy_kwh": "电量", "volume_m3": "水量"},
+    "permits": {"permit_no": "取水许可证编号", "holder": "取水权人", "annual_volume_m3": "年许可水量"},
+}  # fmt: skip
+TOML = '[project]\nname = "手写县"\n'
 
 
-def small_case(n_wells=80, n_sample=10, seed=3, *, months=36, last_pair=-4, pair_months=12, **campaign):
-    """A demo county all on the grid, some wells measured for a year before the last quarter."""
-    county = simulate_county(n_wells, seed, months=months, n_townships=min(4, n_wells))
-    if "power_source" in county.wells:
-        county = replace(county, wells=county.wells.assign(power_source="grid"))
-    took = np.asarray(county.energy_kwh).sum(axis=1)
-    candidates = np.flatnonzero(took > 0)
-    chosen = np.sort(np.random.default_rng(seed).permutation(candidates)[:n_sample])
-    settings = {"refusal": 0.0, "outliers": 0.0, "seed": seed} | campaign
-    last = county.months[last_pair]
-    pairs = measure_pairs(county, county.well_id[chosen], first=last - pair_months + 1, last=last, **settings)
-    truth = np.asarray(county.volume_m3, dtype=np.float64)
-    return Case(pairs, county.wells, county.water_levels, exact_energy(county), truth)
+def county(n=24, sample=8, first="2025-07", last="2026-09", towns=3, seed=0):
+    """Make frames of a county whose coefficients follow 367.1·η/H: wells, readings (billing), pairs."""
+    rng = np.random.default_rng(seed)
+    months = np.arange(np.datetime64(first), np.datetime64(last) + 1)
+    ids = np.array([f"{i + 12:04d}" for i in range(n)])
+    deep = rng.random(n) < 0.4
+    head = np.where(deep, rng.uniform(60, 110, n), rng.uniform(15, 45, n))
+    power = np.where(deep, rng.choice([11, 15, 22], n), rng.choice([4, 5.5, 7.5], n))
+    kappa = 367.1 * rng.lognormal(np.log(0.5), 0.12, n) / (head + 8)
+    season = np.array([0.2, 0.2, 0.8, 1.5, 1.5, 1, 0.8, 1, 0.7, 0.5, 0.3, 0.2])[months.astype(int) % 12]
+    kwh = rng.gamma(4, 60, n)[:, None] * season * rng.lognormal(0, 0.2, (n, len(months))) * (power / 8)[:, None]
+    kwh = np.round(kwh, 2)
+    wells = pd.DataFrame({
+        "well_id": ids, "name": [f"-{i}号井" for i in range(n)],
+        "township": [f"镇{t}" for t in rng.integers(0, towns, n)],
+        "village": rng.choice(["NA", "东村", "null"], n), "aquifer": np.where(deep, "深层", "浅层"),
+        "pump_power_kw": power, "pump_depth_m": np.round(head + 10),
+        "irrigation_method": rng.choice(["管灌", "畦灌"], n),
+        "irrigated_area_mu": np.round(rng.uniform(20, 150, n)),
+        "permit_no": [f"P{i // 4:03d}" for i in range(n)],
+    })  # fmt: skip
+    return {
+        "wells": wells,
+        "readings": _intervals("meter_id", ids, months, np.arange(n), energy_kwh=kwh),
+        "pairs": _pairs(rng, ids, months, kwh, kappa, sample),
+    }
 
 
-def small_layout(months=None, regressor_sd=0.5):
-    """A layout with everything in it, small: two slopes, two factors, wear, two aquifers × months."""
-    months = np.arange("2025-04", "2025-09", dtype="datetime64[M]") if months is None else months
-    return Layout(
-        (Regressor("intercept", 1.0, regressor_sd), Regressor("depth", -0.6, regressor_sd)),
-        (
-            Factor("stratum", ("a", "b", "c"), variance="stratum"),
-            Factor("township", ("u", "v"), variance="township"),
-            Factor("method", ("border", "pipe"), sd=0.2),
-        ),
-        (Regressor("years", -0.02, regressor_sd),),
-        ("deep", "shallow"),
-        months,
-    )
+def _pairs(rng, ids, months, kwh, kappa, sample):
+    chosen = np.sort(rng.choice(len(ids), min(sample, len(ids)), replace=False))
+    volume = np.round(kwh * kappa[:, None] * rng.lognormal(0, 0.05, kwh.shape), 1)
+    return _intervals("well_id", ids, months, chosen, energy_kwh=kwh, volume_m3=volume)
 
 
-def draw_rows(layout, rng, n_wells=14, most_pairs=5, months=None):
-    """Sample wells of a layout with no κ yet: well k is of stratum k mod 3, township k mod 2."""
-    within = layout.months if months is None else months
-    counts = rng.integers(2, most_pairs + 1, n_wells)
-    well = np.repeat(np.arange(n_wells), counts)
-    month = np.concatenate([np.sort(rng.choice(within, k, replace=k > within.size)) for k in counts])
-    k = np.arange(n_wells)
-    one_hot = [np.eye(len(f.levels))[(k + j) % len(f.levels)] for j, f in enumerate(layout.factors)]
-    year = 1970.0 + month.astype(np.int64) / 12.0
-    return Rows(
-        well=well,
-        y=np.zeros(well.size),
-        time=year,
-        pump=np.zeros(well.size, dtype=np.intp),
-        cell=(k % 2)[well] * layout.months.size + np.searchsorted(layout.months, month),
-        static=np.hstack([np.ones((n_wells, 1)), rng.normal(0, 0.5, (n_wells, 1)), *one_hot]),
-        moving=(year - 2025.5)[:, None],
-        scale=np.ones(well.size),
-        extra=np.zeros(well.size),
-        level_scale=np.ones(n_wells),
-        n_cells=layout.n_cells,
-    )
+def _intervals(name, ids, months, rows, **values):
+    well, month = np.repeat(rows, len(months)), np.tile(np.arange(len(months)), len(rows))
+    frame = {name: ids[well]}
+    frame["start"] = months[month].astype("datetime64[D]").astype(str)
+    frame["end"] = (months[month] + 1).astype("datetime64[D]").astype(str)
+    return pd.DataFrame(frame | {key: value[well, month] for key, value in values.items()})
 
 
-def posterior_at(rows, layout, psi=PSI):
-    """The posterior with the variances held fixed."""
-    groups = gaussian.group_wells(rows)
-    blocks = gaussian.eliminate_wells(rows, groups, well_variances(psi))
-    solution = gaussian.solve_shared(blocks, layout.prior(dict(zip(SD_NAMES, np.exp(psi), strict=True))))
-    return Posterior(
-        layout,
-        np.exp(psi)[None],
-        np.ones(1),
-        solution.mean[None],
-        solution.covariance()[None],
-        rows,
-        np.arange(rows.n_wells),
-        solution.log_likelihood,
-    )
+def write(folder: Path, frames, *, chinese=(), suffix="csv", encoding="utf-8", toml=TOML):
+    """Write a project folder; `chinese` names the tables with Chinese headings, `suffix` may differ by table."""
+    (folder / "inputs").mkdir(parents=True, exist_ok=True)
+    (folder / "elec2water.toml").write_text(toml, encoding="utf-8")
+    for name, frame in frames.items():
+        kind = suffix.get(name, "csv") if isinstance(suffix, dict) else suffix
+        table = frame.rename(columns=CHINESE.get(name, {})) if name in chinese else frame
+        path = folder / "inputs" / f"{name}.{kind}"
+        if kind == "csv":
+            table.to_csv(path, index=False, encoding=encoding)
+        elif kind == "xlsx":
+            table.to_excel(path, index=False, engine="openpyxl")
+        else:
+            table.to_parquet(path, index=False)
+    return folder
 
 
-def density_of(rows, layout):
-    return SdDensity(rows, gaussian.group_wells(rows), layout)
+def changed(frames, table, column, row, value):
+    """Give the frames with one cell changed."""
+    frame = frames[table].copy()
+    frame[column] = frame[column].astype(object)
+    frame.iloc[row, frame.columns.get_loc(column)] = value
+    return {**frames, table: frame}
+
+
+def command(*args):
+    """Run a command in this process: exit status, standard output, standard error."""
+    out, err, before = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = ["elec2water", *map(str, args)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            cli.main()
+        status = 0
+    except SystemExit as end:
+        status = end.code or 0
+    finally:
+        sys.argv = before
+    return status, out.getvalue(), err.getvalue()
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV of the package as text."""
+    return pd.read_csv(path, encoding="utf-8-sig", dtype=str, keep_default_na=False)

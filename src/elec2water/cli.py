@@ -23,7 +23,7 @@ from elec2water.project import Progress
 
 app = typer.Typer(
     name="elec2water",
-    help="以电折水: volumes of groundwater from the electricity of farm wells, with an uncertainty that can be believed.",
+    help="以电折水: volumes of groundwater from the electricity of farm wells, with honest uncertainty.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TypeAlias
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -97,7 +96,7 @@ class Volume:
         return float(special.ndtri(0.5 * (1.0 + self.confidence)))
 
     def stratum_coefficient(self, codes: Ints, n_strata: int, month: int) -> tuple[Floats, Floats]:
-        """Give each stratum's energy-weighted mean κ [m³/kWh] in one month and the variance of its logarithm, (S,) each.
+        """Give each stratum's energy-weighted mean κ [m³/kWh] in a month and the variance of its logarithm, (S,) each.
 
         A stratum without energy in the month is weighted by wells.
         """

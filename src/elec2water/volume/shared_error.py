@@ -120,7 +120,7 @@ class Loadings:
         return full[:n_domains]
 
     def quadratic(self, matrix: Floats, weight: Floats) -> Floats:
-        """Give ``ā_i'Aā_i`` (N,), with ``ā_i`` a well's mean loading over months at ``weight`` (N, M), rows adding to one.
+        """Give ``ā_i'Aā_i`` (N,), ``ā_i`` a well's mean loading at the month ``weight`` (N, M), rows adding to one.
 
         The sample wells' gain is included.
         """
