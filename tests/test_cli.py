@@ -1,0 +1,88 @@
+"""The commands: exit status 0, 1 or 2, results on standard output, progress on standard error, one JSON document."""
+
+import json
+
+import pytest
+
+from county_kit import command, county, write
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = write(tmp_path_factory.mktemp("cli") / "county", county())
+    assert command("run", made, "--quarter", "2026Q3")[0] == 0
+    return made
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "{none}", "--quarter", "2026Q3"],
+        ["check", "{none}"],
+        ["design", "{none}", "--n", "5"],
+        ["validate", "{none}"],
+        ["approve", "{none}", "--quarter", "2026Q3", "--release", "r1", "--by", "x"],
+        ["check", "{folder}/elec2water.toml"],
+        ["run", "{folder}", "--quarter", "2026-Q3"],
+        ["run", "{folder}", "--quarter", "2026Q5"],
+        ["run", "{folder}"],
+        ["run", "{folder}", "--quarter", "2026Q3", "--as-of", "yesterday"],
+        ["design", "{folder}", "--n", "4000"],
+        ["design", "{folder}", "--n", "5", "--target-cv", "0.1"],
+        ["approve", "{folder}", "--quarter", "2026Q3", "--release", "r7", "--by", "x"],
+        ["demo", "{folder}"],
+        ["demo", "{none}", "--wells", "3"],
+        ["frobnicate"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_two_and_leaves_nothing(folder, tmp_path, words):
+    before = sorted(path.name for path in folder.rglob("*"))
+    none = tmp_path / "none"
+    status, out, err = command(*(word.format(folder=folder, none=none) for word in words))
+    assert (status, out) == (2, "")
+    assert err.strip()
+    assert "Traceback" not in err
+    assert not none.exists()
+    assert sorted(path.name for path in folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    [
+        (["check", "{}"], {"refused", "findings", "written"}),
+        (["run", "{}", "--quarter", "2026Q3"], {"quarter", "release", "county", "findings"}),
+        (["design", "{}", "--n", "6"], {"n_primary", "expected_cv", "written"}),
+        (["validate", "{}", "--folds", "3"], {"accuracy", "calibration"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_json_is_one_document_and_nothing_else(folder, words, keys):
+    status, out, err = command(*(word.format(folder) for word in words), "--json")
+    assert status == 0, err
+    assert out.count("\n") == 1
+
+    def no_constant(name):
+        raise AssertionError(name)
+
+    assert keys <= set(json.loads(out, parse_constant=no_constant))
+    assert "…" in err
+
+
+def test_approval_is_said_and_said_only_once(tmp_path):
+    folder = write(tmp_path, county(n=6, sample=2))
+    assert command("run", folder, "--quarter", "2026Q3")[0] == 0
+    words = ["approve", folder, "--quarter", "2026Q3", "--release", "r1", "--by", "张三"]
+    assert command(*words)[:2] == (0, "2026Q3 r1: approved by 张三\n")
+    status, _, err = command(*words)
+    assert status == 2
+    assert "张三" in err
+
+
+def test_many_townships_are_cut_short_on_the_screen(tmp_path):
+    frames = county(n=40, sample=4)
+    frames["wells"]["township"] = [f"镇{i:02d}" for i in range(40)]
+    status, out, _ = command("run", write(tmp_path, frames), "--quarter", "2026Q3")
+    assert status == 0
+    assert "more in totals.csv" in out
+    assert out.splitlines()[1].split()[0] == "county"

@@ -1,0 +1,240 @@
+"""County folders that the demo did not write, from the command line to the release of the contract."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from county_kit import changed, command, county, read_table, write
+
+TOTALS = ["domain", "key", "quarter", "n_wells", "energy_kwh", "volume_m3", "se_m3", "lower_m3", "upper_m3"]
+TOTALS += ["confidence"]
+WELLS = ["well_id", "quarter", "energy_kwh", "coefficient_m3_per_kwh", "volume_m3", "se_m3", "lower_m3", "upper_m3"]
+WELLS += ["method", "quality", "flags"]
+FINDINGS = ["rule", "severity", "table", "file", "row", "well_id", "meter_id", "period", "observed", "limit", "message"]
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return county()
+
+
+def finished(folder, quarter="2026Q3", *extra):
+    status, out, err = command("run", folder, "--quarter", quarter, "--json", *extra)
+    assert status == 0, err
+    summary = json.loads(out)
+    release = folder / "releases" / quarter / summary["release"]
+    totals = pd.read_csv(release / "totals.csv", encoding="utf-8-sig", dtype={"key": str}, keep_default_na=False)
+    wells = pd.read_parquet(release / "wells.parquet")
+    row = totals[totals["domain"] == "county"].iloc[0]
+    np.testing.assert_allclose(row["energy_kwh"], wells["energy_kwh"].sum(), rtol=1e-6)
+    for domain, part in totals[totals["domain"].isin(["county", "township", "aquifer"])].groupby("domain"):
+        np.testing.assert_allclose(part["volume_m3"].sum(), wells["volume_m3"].sum(), rtol=1e-6, err_msg=domain)
+    return summary, release, totals, wells
+
+
+@pytest.fixture(scope="module")
+def plain(frames, tmp_path_factory):
+    folder = write(tmp_path_factory.mktemp("plain") / "县 一#", frames)
+    return folder, *finished(folder)
+
+
+def test_the_files_are_those_of_the_contract(plain):
+    _, _, release, totals, wells = plain
+    names = {path.name for path in release.iterdir()}
+    assert {
+        "totals.csv",
+        "wells.parquet",
+        "coefficients.csv",
+        "coefficients.nc",
+        "findings.csv",
+        "manifest.json",
+    } <= names
+    assert list(totals.columns[: len(TOTALS)]) == TOTALS
+    assert list(wells.columns) == WELLS
+    assert list(read_table(release / "findings.csv").columns) == FINDINGS
+    with xr.open_dataset(release / "coefficients.nc") as dataset:
+        assert "covariance" in " ".join(map(str, dataset.data_vars))
+    assert set(totals["domain"]) == {"county", "township", "aquifer", "stratum", "permit_no"}
+    assert wells["well_id"].iloc[0] == "0012"
+    assert set(wells["method"]) == {"measured", "converted"}
+
+
+def test_the_manifest_names_inputs_and_outputs_by_their_digests(plain):
+    folder, _, release, _, _ = plain
+    manifest = json.loads((release / "manifest.json").read_text("utf-8"))
+    assert set(manifest["inputs"]) == {"inputs/wells.csv", "inputs/readings.csv", "inputs/pairs.csv"}
+    assert set(manifest["outputs"]) == {path.name for path in release.iterdir()} - {"manifest.json"}
+    assert str(folder) not in (release / "manifest.json").read_text("utf-8")
+
+
+def test_intervals_hold_the_volume_and_the_coefficient_is_plausible(plain):
+    _, _, _, totals, wells = plain
+    assert ((totals["lower_m3"] <= totals["volume_m3"]) & (totals["volume_m3"] <= totals["upper_m3"])).all()
+    assert wells["coefficient_m3_per_kwh"].between(0.5, 15).all()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"chinese": ("wells", "readings", "pairs"), "encoding": "gb18030"},
+        {"chinese": ("wells",), "encoding": "utf-8-sig"},
+        {"chinese": ("wells", "pairs"), "suffix": {"wells": "xlsx", "pairs": "xlsx", "readings": "parquet"}},
+    ],
+    ids=["gb18030", "mixed", "workbooks"],
+)
+def test_every_form_of_the_same_inputs_gives_the_same_numbers(frames, plain, tmp_path, how):
+    _, release, _, _ = finished(write(tmp_path, frames, **how))
+    for name in ("totals.csv", "coefficients.csv", "wells.parquet"):
+        assert (release / name).read_bytes() == (plain[2] / name).read_bytes()
+
+
+def test_registers_with_a_multiplier_say_the_same_as_bills(frames, plain, tmp_path):
+    ids = frames["wells"]["well_id"]
+    rows = []
+    for well, part in frames["readings"].groupby("meter_id"):
+        register = 100 + np.concatenate([[0.0], part["energy_kwh"].cumsum() / 40])
+        rows.append(
+            pd.DataFrame(
+                {"meter_id": "M" + well, "read_on": [*part["start"], part["end"].iloc[-1]], "register_kwh": register}
+            )
+        )
+    meters = pd.DataFrame({"meter_id": "M" + ids, "well_id": ids, "multiplier": 40})
+    summary, *_ = finished(write(tmp_path, {**frames, "readings": pd.concat(rows), "meters": meters}))
+    assert summary["county"]["volume_m3"] == pytest.approx(plain[1]["county"]["volume_m3"], rel=1e-3)
+
+
+def test_the_kwh_of_a_meter_are_those_of_its_wells(frames, tmp_path):
+    ids = frames["wells"]["well_id"]
+    meter = dict(zip(ids, [f"M{i // 2:02d}" for i in range(len(ids))], strict=True))
+    readings = frames["readings"].assign(meter_id=frames["readings"]["meter_id"].map(meter))
+    readings = readings.groupby(["meter_id", "start", "end"], as_index=False)["energy_kwh"].sum()
+    meters = pd.DataFrame({"meter_id": list(meter.values()), "well_id": list(meter)})
+    _, release, _, wells = finished(write(tmp_path, {**frames, "readings": readings, "meters": meters}))
+    inside = readings[readings["start"] >= "2026-07-01"].groupby("meter_id")["energy_kwh"].sum()
+    converted = wells.assign(meter=wells["well_id"].map(meter))
+    whole = converted.groupby("meter")["method"].transform(lambda kind: (kind == "converted").all())
+    found = converted[whole].groupby("meter")["energy_kwh"].sum()
+    np.testing.assert_allclose(found, inside[found.index], rtol=1e-9)
+    shared = read_table(release / "findings.csv").query("rule == 'SHARED_METER'")
+    assert set(shared["meter_id"]) == set(meter.values())
+
+
+def short_tests(frames, **dates):
+    sums = frames["pairs"].groupby("well_id")[["volume_m3", "energy_kwh"]].sum()
+    flow = (sums["volume_m3"] / sums["energy_kwh"] * 7.0).round(3)
+    return pd.DataFrame({"well_id": sums.index, "flow_m3_per_h": flow.to_numpy(), "power_kw": 7.0, **dates})
+
+
+@pytest.mark.parametrize("dates", [{}, {"start": "2026-05-03"}], ids=["undated", "dated"])
+def test_short_pumping_tests_alone_are_enough(frames, plain, tmp_path, dates):
+    summary, _, _, wells = finished(write(tmp_path, {**frames, "pairs": short_tests(frames, **dates)}))
+    assert summary["county"]["volume_m3"] == pytest.approx(plain[1]["county"]["volume_m3"], rel=0.15)
+    assert set(wells["method"]) == {"converted"}
+    assert summary["findings"]["error"] == 0
+
+
+def test_further_columns_serve_as_strata_covariates_and_domains(frames, tmp_path):
+    wells = frames["wells"].assign(
+        soil=["砂土", "黏土"] * 12, zone=[f"0{i % 3}" for i in range(24)], salt=np.linspace(1, 3, 24)
+    )
+    toml = (
+        '[project]\nname="x"\n[strata]\nby=["irrigation_method", "soil"]\n[model]\ncovariates=["salt"]\n'
+        '[estimate]\nconfidence=0.95\ndomains=["county", "zone", "stratum"]\n'
+    )
+    _, release, totals, _ = finished(write(tmp_path, {**frames, "wells": wells}, toml=toml))
+    assert totals.loc[totals["domain"] == "zone", "key"].tolist() == ["00", "01", "02"]
+    assert set(totals["confidence"]) == {0.95}
+    assert not read_table(release / "findings.csv")["rule"].eq("UNKNOWN_COLUMN").any()
+
+
+@pytest.mark.parametrize(
+    "blank", [["aquifer"], ["pump_depth_m"], ["township", "aquifer", "pump_power_kw", "pump_depth_m"]], ids="+".join
+)
+def test_attributes_blank_for_all_wells_widen_and_do_not_refuse(frames, plain, tmp_path, blank):
+    wells = frames["wells"].assign(**dict.fromkeys(blank, ""))
+    folder = write(tmp_path, {**frames, "wells": wells})
+    status, out, _ = command("run", folder, "--quarter", "2026Q3", "--json")
+    assert status == 0
+    found = read_table(folder / "releases/2026Q3/r1/findings.csv")
+    assert found["rule"].eq("BLANK_COLUMN").sum() == len(blank)
+    volume = json.loads(out)["county"]["volume_m3"]
+    assert volume == pytest.approx(plain[1]["county"]["volume_m3"], rel=0.25)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_the_smallest_counties_are_answered(tmp_path, n):
+    summary, _, _, wells = finished(write(tmp_path, county(n=n, sample=1, towns=1)))
+    assert summary["county"]["n_wells"] == n
+    assert (wells["method"] == "measured").sum() == 1
+
+
+def test_quarters_at_the_turn_of_the_year(tmp_path):
+    summary, *_ = finished(write(tmp_path, county(first="2024-10", last="2026-03")), "2026Q1")
+    assert summary["quarter"] == "2026Q1"
+
+
+def test_months_nobody_has_read_are_named_and_widen_the_interval(frames, plain, tmp_path):
+    readings = frames["readings"].query("end <= '2026-09-01'")
+    pairs = frames["pairs"].query("end <= '2026-09-01'")
+    summary, release, _, wells = finished(write(tmp_path, {**frames, "readings": readings, "pairs": pairs}))
+    full = plain[1]["county"]
+    assert summary["county"]["volume_m3"] == pytest.approx(full["volume_m3"], rel=0.25)
+    assert summary["county"]["se_m3"] > 1.2 * full["se_m3"]
+    assert set(wells["method"]) == {"imputed"}
+    named = read_table(release / "findings.csv").query("rule == 'MONTH_WITHOUT_READINGS'")
+    assert named["period"].tolist() == ["2026-09"]
+
+
+def test_as_of_looks_at_nothing_later(frames, tmp_path):
+    before = write(tmp_path / "a", frames)
+    summary, release, *_ = finished(before, "2026Q3", "--as-of", "2026-09-01")
+    early = {name: frames[name].query("end <= '2026-09-01'") for name in ("readings", "pairs")}
+    other, *_ = finished(write(tmp_path / "b", {**frames, **early}))
+    assert summary["county"] == other["county"]
+    assert json.loads((release / "manifest.json").read_text("utf-8"))["as_of"] == "2026-09-01"
+
+
+def test_the_same_run_again_is_the_same_release_and_changed_inputs_are_r2(frames, tmp_path):
+    folder = write(tmp_path, frames)
+    _, release, _, _ = finished(folder)
+    before = {path.name: path.read_bytes() for path in release.iterdir()}
+    again, *_ = finished(folder)
+    assert (again["release"], again["created"]) == ("r1", False)
+    write(folder, changed(frames, "readings", "energy_kwh", -1, 999.5))
+    second, *_ = finished(folder)
+    assert (second["release"], second["created"]) == ("r2", True)
+    assert {path.name: path.read_bytes() for path in release.iterdir()} == before
+    assert not list(folder.glob("releases/**/.tmp*"))
+
+
+def test_another_process_zone_and_hash_seed_give_the_same_bytes(frames, plain, tmp_path):
+    folder = write(tmp_path, frames)
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "America/New_York", "LANG": "C", "LC_ALL": "C"}
+    code = "from elec2water.cli import main; main()"
+    made = subprocess.run(
+        [sys.executable, "-c", code, "run", str(folder), "--quarter", "2026Q3", "--json"],
+        env=environment, capture_output=True, check=True,
+    )  # fmt: skip
+    assert len(made.stdout.decode("utf-8").strip().splitlines()) == 1
+    json.loads(made.stdout)
+    for path in plain[2].iterdir():
+        assert (folder / "releases/2026Q3/r1" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_a_hand_written_sample_gives_its_weights(frames, tmp_path):
+    ids = frames["pairs"]["well_id"].unique()
+    sample = pd.DataFrame({
+        "well_id": [*ids, "0012"], "stratum": "全部", "role": ["primary"] * len(ids) + ["reserve"],
+        "inclusion_probability": 1 / 3, "weight": 3.0, "order": range(1, len(ids) + 2),
+    })  # fmt: skip
+    folder = write(tmp_path, frames)
+    (folder / "design").mkdir()
+    sample.to_csv(folder / "design" / "sample.csv", index=False, encoding="gb18030")
+    _, release, *_ = finished(folder)
+    assert not read_table(release / "findings.csv")["rule"].eq("SAMPLE_NOT_DESIGNED").any()
