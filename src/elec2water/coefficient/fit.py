@@ -221,7 +221,7 @@ def measured_rows(measured: Measurements, context: WellContext, spec: FeatureSpe
         time=features.decimal_year(middle),
         pump=(context.pump_installed[measured.well] <= middle).astype(np.intp),
         cell=np.asarray(aquifer * layout.months.size + cell_month, dtype=np.intp),
-        static=shared_static(context.static, layout)[sample],
+        static=shared_static(context.static, layout, sample),
         moving=moving,
         scale=_scale(measured, context),
         extra=short_test_rel_u(measured) ** 2,
@@ -231,13 +231,14 @@ def measured_rows(measured: Measurements, context: WellContext, spec: FeatureSpe
     return np.asarray(sample, dtype=np.intp), rows
 
 
-def shared_static(static: Static, layout: Layout) -> Floats:
-    """Give static features with the factors written out as columns of zeros and ones, (N, p_F)."""
-    blocks = [static.dense]
+def shared_static(static: Static, layout: Layout, wells: NDArray[np.intp]) -> Floats:
+    """Give static features of some wells with the factors written out as columns of zeros and ones, (n, p_F)."""
+    blocks = [static.dense[wells]]
     for k, factor in enumerate(layout.factors):
-        one_hot = np.zeros((static.dense.shape[0], len(factor.levels)))
-        known = np.flatnonzero(static.codes[:, k] >= 0)
-        one_hot[known, static.codes[known, k]] = 1.0
+        one_hot = np.zeros((wells.size, len(factor.levels)))
+        code = static.codes[wells, k]
+        known = np.flatnonzero(code >= 0)
+        one_hot[known, code[known]] = 1.0
         blocks.append(one_hot)
     return np.hstack(blocks)
 
