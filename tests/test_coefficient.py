@@ -177,6 +177,24 @@ def test_covariates_and_their_twins(case):
     np.testing.assert_allclose(again.county.volume_m3, once.county.volume_m3, rtol=0.02)
 
 
+@pytest.mark.parametrize("kind", ["one_coefficient", "one_a_well", "every_pair_twice"])
+def test_volumes_that_somebody_computed_do_not_break_the_fit(kind):
+    """Volume = table coefficient × energy has no error at all, and neither has a file pasted twice."""
+    case = small_case(80, 60, 3)
+    pairs, rng = case.pairs, np.random.default_rng(1)
+    of_well = pd.Series(rng.uniform(2, 5, 80), case.wells["well_id"])
+    computed = {
+        "one_coefficient": pairs.assign(volume_m3=3.0 * pairs["energy_kwh"]),
+        "one_a_well": pairs.assign(volume_m3=pairs["well_id"].map(of_well) * pairs["energy_kwh"]),
+        "every_pair_twice": pd.concat([pairs, pairs], ignore_index=True),
+    }[kind]
+    volume = replace(case, pairs=computed).volume()
+    assert ((kappa(volume) > SANE[0]) & (kappa(volume) < SANE[1])).all()
+    assert np.isfinite(volume.county.se_m3).all()
+    if kind == "one_coefficient":
+        np.testing.assert_allclose(kappa(volume)[volume.wells.sampled[volume.wells.kwh > 0]], 3.0, rtol=0.03)
+
+
 def test_no_usable_pair_is_refused(case):
     with pytest.raises(UsageError, match="pairs"):
         replace(case, pairs=case.pairs.assign(volume_m3=0.0)).fit()

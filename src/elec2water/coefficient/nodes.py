@@ -50,14 +50,14 @@ class Nodes:
         return Nodes(self.psi[kept], self.weight[kept] / self.weight[kept].sum(), self.log_density[kept])
 
 
-def find_mode(density: Density, start: Floats) -> Floats:
-    """Mode of a smooth log density, by L-BFGS-B within ±6 of the start."""
+def find_mode(density: Density, start: Floats, centre: Floats | None = None) -> Floats:
+    """Mode of a smooth log density, by L-BFGS-B within ±6 of the centre (the start, if none is given)."""
 
     def falling(psi: Floats) -> tuple[float, Floats]:
         value, slope = density.with_slope(psi)
         return -value, -slope
 
-    bounds = [(s - _LIMIT, s + _LIMIT) for s in start]
+    bounds = [(c - _LIMIT, c + _LIMIT) for c in (start if centre is None else centre)]
     found = optimize.minimize(
         falling, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-9, "gtol": 1e-2}
     )
@@ -97,7 +97,7 @@ def composite_design(d: int) -> tuple[Floats, Floats]:
     return points, weights
 
 
-def integrate(density: Density, start: Floats) -> Nodes:
+def integrate(density: Density, start: Floats, centre: Floats | None = None) -> Nodes:
     """Weighted nodes over a posterior of log standard deviations.
 
     Directions that the data know to 5 % need no nodes: the standard deviations are left at their best value there.
@@ -108,8 +108,10 @@ def integrate(density: Density, start: Floats) -> Nodes:
         Posterior of ψ.
     start : (d,)
         Where the search begins.
+    centre : (d,), optional
+        The mode is sought within ±6 of it; the start by default.
     """
-    mode = find_mode(density, start)
+    mode = find_mode(density, start, centre)
     values, vectors = np.linalg.eigh(curvature(density, mode))
     # A direction that neither data nor prior bends keeps the width of a weak prior instead of running away.
     width = 1.0 / np.sqrt(np.maximum(values, 1.0))

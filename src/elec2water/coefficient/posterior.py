@@ -227,14 +227,15 @@ def _spread(n_wells: int) -> NDArray[np.intp]:
 
 def _variance_nodes(rows: Rows, layout: Layout, student_df: float, tell: Callable[[str], None]) -> nodes.Nodes:
     groups = gaussian.group_wells(rows)
-    start = np.log([p.median for p in SD_PRIORS])
+    # Volumes computed from a table coefficient have no error at all: the search must not follow them to zero.
+    centre = start = np.log([p.median for p in SD_PRIORS])
     robust = rows
     for round_ in range(_ROBUST_ROUNDS):
         tell(f"fit: variances, round {round_ + 1} of {_ROBUST_ROUNDS}")
-        start = nodes.find_mode(SdDensity(robust, groups, layout), start)
+        start = nodes.find_mode(SdDensity(robust, groups, layout), start, centre)
         robust = reweight(rows, robust, groups, layout, start, student_df)
     tell("fit: integrating over the variances")
-    return nodes.integrate(SdDensity(robust, groups, layout), start)
+    return nodes.integrate(SdDensity(robust, groups, layout), start, centre)
 
 
 def well_variances(psi: Floats) -> WellVariances:
