@@ -147,3 +147,23 @@ def test_a_month_nobody_has_read_follows_the_year_before_with_a_common_error():
     assert (filled.variance[:, 23] >= filled.common[23] * filled.kwh[:, 23] ** 2).all()
     first_year = impute(read.window(months[12], months[23]), np.zeros(80))
     assert np.isnan(first_year.kwh[:, 11]).all(), "no year before, nothing to follow"
+
+
+def test_a_large_county_is_imputed_from_some_of_its_wells_in_any_order():
+    rng = np.random.default_rng(11)
+    n, months = 9000, np.arange(np.datetime64("2025-01"), np.datetime64("2026-01"))
+    season = 1.0 + 0.8 * np.sin(np.arange(12) / 12 * 2 * np.pi)
+    kwh = rng.gamma(5.0, 40.0, n)[:, None] * season * rng.lognormal(0.0, 0.2, (n, 12))
+    kwh[rng.random((n, 12)) < 0.003] = np.nan
+    ids = np.arange(n).astype(str).astype(object)
+    blank = np.where(np.isnan(kwh), np.nan, 0.0)
+    read = MonthlyEnergy(ids, months, kwh, blank, np.where(np.isnan(kwh), "N", "A"))
+    filled = impute(read, np.zeros(n))
+    law = predict_missing(read, np.zeros(n))
+    hole = np.isnan(kwh)
+    np.testing.assert_allclose(filled.kwh[hole], law.mean[hole], rtol=0.03)
+    np.testing.assert_allclose(np.sqrt(filled.variance[hole]), np.sqrt(law.variance[hole]), rtol=0.1)
+    np.testing.assert_array_equal(filled.kwh[~hole], kwh[~hole])
+    order = rng.permutation(n)
+    other = impute(MonthlyEnergy(ids[order], months, kwh[order], blank[order], read.quality[order]), np.zeros(n))
+    np.testing.assert_allclose(other.kwh, filled.kwh[order], rtol=1e-9)
