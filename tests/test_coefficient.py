@@ -267,3 +267,18 @@ def test_forecasts_of_pairs_that_were_fitted_are_near_them(case):
     np.testing.assert_allclose(found.mean, sums["volume_m3"] / sums["energy_kwh"], rtol=0.10)
     assert found.well.tolist() == sums.index.tolist()
     assert (np.sqrt(found.log_variance) < 0.12).all()
+
+
+def test_a_blank_attribute_widens_the_forecast_of_a_well_without_pairs(case):
+    """The same posterior, the same pairs to forecast; only the attributes of the wells are gone."""
+    ids = case.pairs["well_id"].unique()
+    known = case.pairs["well_id"].isin(ids[:5])
+    registry = case.with_wells(pump_depth_m=case.wells["pump_depth_m"].mask(np.arange(60) % 5 == 1))
+    coefficient = replace(registry, pairs=case.pairs[known]).fit()
+    target = measurements(case.pairs[~known], case.wells["well_id"].to_numpy(dtype=object))
+    blank = case.wells["pump_depth_m"].mask(case.wells["well_id"].isin(ids[5:]))
+    with_it, without = (
+        forecast_pairs(coefficient, target, wells, case.water_levels, case.energy)
+        for wells in (case.wells, case.with_wells(pump_depth_m=blank).wells)
+    )
+    assert (without.log_variance > with_it.log_variance + 0.001).all()

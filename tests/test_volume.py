@@ -10,9 +10,10 @@ import dense
 from core_kit import QUARTER, small_case
 from elec2water.calendar_ import quarter_months
 from elec2water.coefficient.fit import describe_wells
+from elec2water.coefficient.predict import blank_variance
 from elec2water.stats import mixture_quantile
 from elec2water.volume import result
-from elec2water.volume.estimate import _blank_variance, _Parts
+from elec2water.volume.estimate import _Parts
 from elec2water.volume.measured import measured_months
 
 DRAWS = 24_000
@@ -235,7 +236,7 @@ def test_blank_attributes_add_their_spread(case, coefficient):
     context = describe_wells(
         case.wells, case.water_levels, case.energy, months, coefficient.windows, coefficient.spec, coefficient.options
     )
-    added = _blank_variance(context, posterior)
+    added = blank_variance(context, posterior)
     blank = case.wells["irrigated_area_mu"].isna().to_numpy()
     k = 1 + [f.name for f in coefficient.spec.numeric].index("log_area")
     slope2 = posterior.mean[k] ** 2 + posterior.covariance[k, k]

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.calendar_ import month_of
-from elec2water.coefficient.fit import Coefficient, describe_wells, measured_rows
+from elec2water.coefficient.fit import Coefficient, WellContext, describe_wells, measured_rows
 from elec2water.coefficient.posterior import Posterior
 from elec2water.energy import MonthlyEnergy
 from elec2water.pairs import Measurements
@@ -60,6 +60,7 @@ def forecast_pairs(
     own_offset, own_variance, gain = _own_paths(
         posterior, places=place, times=mean_time, pumps=_last(rows.pump, rows.well)
     )
+    own_variance += np.where(np.isin(place, posterior.sample), 0.0, blank_variance(context, posterior)[place])
     X = X - gain[rows.well]
     average = np.zeros((n_wells, X.shape[1]))
     np.add.at(average, rows.well, weight[:, None] * X)
@@ -75,6 +76,20 @@ def forecast_pairs(
     repeat = np.bincount(rows.well, weights=weight**2 * error)
     meter = coefficient.options.meter_rel_u**2
     return WellForecast(place, mean, shared + own_variance + repeat + meter, context.static.dense[place])
+
+
+def blank_variance(context: WellContext, posterior: Posterior) -> Floats:
+    """Variance of ln κ that a blank attribute leaves: slope² × spread of the attribute.
+
+    And that of a factor's new level.
+    """
+    q = context.static.dense.shape[1]
+    slope2 = posterior.mean[:q] ** 2 + np.diag(posterior.covariance)[:q]
+    variance = context.static.blank @ slope2
+    for k, factor in enumerate(posterior.layout.factors):
+        new = context.static.codes[:, k] < 0
+        variance += new * (posterior.variance[factor.variance] if factor.variance else factor.sd**2)
+    return np.asarray(variance)
 
 
 def _last(values: NDArray[np.intp], well: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -13,6 +13,7 @@ from elec2water.calendar_ import quarter_months
 from elec2water.coefficient import features
 from elec2water.coefficient.fit import Coefficient, WellContext, describe_wells
 from elec2water.coefficient.posterior import Posterior
+from elec2water.coefficient.predict import blank_variance
 from elec2water.coefficient.shared import Layout
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import UsageError
@@ -113,7 +114,7 @@ class _Parts:
         # A meter's own bias is part of what its pairs say of the well, and months differ by more than the drift knows.
         weight = _month_weight(np.nan_to_num(kwh))
         own = measured.meter_rel_u**2 + v["error"] * (weight**2).sum(axis=1)
-        variance += np.where(sampled, own, _blank_variance(context, posterior))
+        variance += np.where(sampled, own, blank_variance(context, posterior))
         return cls(
             context.well_id,
             kwh,
@@ -182,20 +183,6 @@ def _carry(coefficient: Coefficient, layout: Layout) -> Floats:
     carry = np.eye(layout.size)
     carry[layout.moving_start : layout.cells_start, layout.cells_start :] = coefficient.spec.moving(aquifer, years).T
     return carry
-
-
-def _blank_variance(context: WellContext, posterior: Posterior) -> Floats:
-    """Variance of ln κ that a blank attribute leaves: slope² × spread of the attribute.
-
-    And that of a factor's new level.
-    """
-    q = context.static.dense.shape[1]
-    slope2 = posterior.mean[:q] ** 2 + np.diag(posterior.covariance)[:q]
-    variance = context.static.blank @ slope2
-    for k, factor in enumerate(posterior.layout.factors):
-        new = context.static.codes[:, k] < 0
-        variance += new * (posterior.variance[factor.variance] if factor.variance else factor.sd**2)
-    return np.asarray(variance)
 
 
 def quarter_volume(
