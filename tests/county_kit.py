@@ -21,7 +21,8 @@ CHINESE = {
         "meter_id": "表号", "read_on": "抄表日期", "register_kwh": "示数", "start": "开始日期", "end": "结束日期",
         "energy_kwh": "电量（千瓦时）",
     },
-    "pairs": {"well_id": "取水口编号", "start": "开始时间", "end": "结束时间", "energy_kwh": "电量", "volume_m3": "水量"},
+    "pairs": {"well_id": "取水口编号", "start": "开始时间", "end": "结束时间", "energy_kwh": "电量",
+        "volume_m3": "水量"},
     "permits": {"permit_no": "取水许可证编号", "holder": "取水权人", "annual_volume_m3": "年许可水量"},
 }  # fmt: skip
 TOML = '[project]\nname = "手写县"\n'

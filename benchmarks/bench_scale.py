@@ -1,0 +1,133 @@
+"""How long a quarter takes for counties of 10⁴, 10⁵ and 10⁶ wells, step by step, and how much memory.
+
+Usage: python benchmarks/bench_scale.py [largest number of wells] [--townships T]
+
+Each county (15 months of bills, 60 sample wells, three wells a permit) is written as Parquet and run in a process
+of its own. Writes benchmarks/results/bench_scale.json and .md.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from elec2water import outputs, project
+from elec2water.calendar_ import quarter_months
+
+RESULTS = Path(__file__).parent / "results"
+QUARTER = "2026Q3"
+SAMPLE = 60
+
+
+def write_county(folder, n, townships, seed=1):
+    """Write a county whose coefficients follow 367.1·η/H; one reading in 300 is missing."""
+    rng = np.random.default_rng(seed)
+    inputs = folder / "inputs"
+    inputs.mkdir(parents=True)
+    (folder / "elec2water.toml").write_text('[project]\nname = "大县"\n', encoding="utf-8")
+    months = np.arange(np.datetime64("2025-07"), np.datetime64("2026-10"))
+    ids = pd.Series([f"{i:09d}" for i in range(n)], dtype="str")
+    deep = rng.random(n) < 0.4
+    head = np.where(deep, rng.uniform(60, 110, n), rng.uniform(15, 45, n))
+    power = np.where(deep, rng.choice([11, 15, 22], n), rng.choice([4, 5.5, 7.5], n)).astype(float)
+    kappa = 367.1 * rng.lognormal(np.log(0.5), 0.12, n) / (head + 8)
+    season = np.array([0.2, 0.2, 0.8, 1.5, 1.5, 1, 0.8, 1, 0.7, 0.5, 0.3, 0.2])[months.astype(int) % 12]
+    size = (n, len(months))
+    kwh = np.round(rng.gamma(4, 60, n)[:, None] * season * rng.lognormal(0, 0.2, size) * (power / 8)[:, None], 2)
+    pd.DataFrame({
+        "well_id": ids, "township": [f"镇{t:04d}" for t in rng.integers(0, townships, n)],
+        "aquifer": np.where(deep, "深层", "浅层"), "pump_power_kw": power, "pump_depth_m": np.round(head + 10),
+        "irrigation_method": rng.choice(["管灌", "畦灌"], n), "irrigated_area_mu": np.round(rng.uniform(20, 150, n)),
+        "permit_no": [f"P{i // 3:07d}" for i in range(n)],
+    }).to_parquet(inputs / "wells.parquet", index=False)  # fmt: skip
+    month, well = np.nonzero(rng.random((len(months), n)) >= 1 / 300)
+    _intervals("meter_id", ids, months, well, month, energy_kwh=kwh).to_parquet(
+        inputs / "readings.parquet", index=False
+    )
+    chosen = np.repeat(np.sort(rng.choice(n, SAMPLE, replace=False)), len(months))
+    volume = kwh * kappa[:, None] * rng.lognormal(0, 0.05, size)
+    pairs = _intervals(
+        "well_id", ids, months, chosen, np.tile(np.arange(len(months)), SAMPLE), energy_kwh=kwh, volume_m3=volume
+    )
+    pairs.to_parquet(inputs / "pairs.parquet", index=False)
+
+
+def _intervals(name, ids, months, well, month, **values):
+    frame = {name: ids.take(well).to_numpy(), "start": months[month].astype("datetime64[s]")}
+    frame["end"] = (months[month] + 1).astype("datetime64[s]")
+    return pd.DataFrame(frame | {key: value[well, month] for key, value in values.items()})
+
+
+def timed(module, name, seconds):
+    """Count the seconds that a function of a module takes."""
+    inner = getattr(module, name)
+
+    def outer(*args, **kwargs):
+        started = time.perf_counter()
+        try:
+            return inner(*args, **kwargs)
+        finally:
+            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
+
+    setattr(module, name, outer)
+
+
+def run_one(folder):
+    """Run a county in this process and print its seconds by step."""
+    seconds = {}
+    steps = ["read_project", "monthly_energy", "impute", "fit_coefficient", "estimate_volume", "survey_totals"]
+    for name in [*steps, "publish_release"]:
+        timed(project, name, seconds)
+    for name in ("totals_frame", "release_files"):
+        timed(outputs, name, seconds)
+    quarter_months(QUARTER)
+    started = time.perf_counter()
+    project.run(folder, quarter=QUARTER)
+    whole = time.perf_counter() - started
+    computing = sum(seconds[name] for name in ("monthly_energy", "impute", "estimate_volume", "totals_frame"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    facts = {name: round(value, 3) for name, value in seconds.items()}
+    print(json.dumps(facts | {"computing": round(computing, 3), "whole": round(whole, 3), "peak_gb": round(peak, 2)}))
+
+
+def table(results):
+    """Write the results as markdown, a row a step."""
+    sizes = list(results)
+    lines = ["| seconds | " + " | ".join(f"{int(n):,} wells" for n in sizes) + " |", "|---|" + "---|" * len(sizes)]
+    lines += [f"| {step} | " + " | ".join(f"{results[n][step]}" for n in sizes) + " |" for step in results[sizes[0]]]
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("largest", nargs="?", type=int, default=1_000_000)
+    parser.add_argument("--townships", type=int, default=20)
+    parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.run:
+        run_one(options.run)
+        return
+    results = {}
+    for n in (10**4, 10**5, 10**6):
+        if n > options.largest:
+            break
+        with tempfile.TemporaryDirectory() as place:
+            write_county(Path(place) / "county", n, options.townships)
+            words = [sys.executable, __file__, "--run", str(Path(place) / "county")]
+            made = subprocess.run(words, check=True, capture_output=True, text=True)
+        results[str(n)] = json.loads(made.stdout)
+        print(n, results[str(n)], flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "bench_scale.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "bench_scale.md").write_text(table(results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
