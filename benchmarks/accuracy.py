@@ -149,7 +149,8 @@ def _best_possible(coefficient, volume: Volume, county: County, energy, levels, 
     context = describe_wells(
         county.wells, levels, energy, columns, coefficient.windows, coefficient.spec, coefficient.options
     )
-    X = shared_static(context.static, coefficient.posterior.layout)
+    everyone = np.arange(len(county.wells))
+    X = shared_static(context.static, coefficient.posterior.layout, everyone)
     kwh = np.nan_to_num(volume.wells.kwh) * counted
     use = (kwh > LARGE_ENOUGH_KWH) & (V > 0)
     weight = kwh[use] / kwh[use].mean()

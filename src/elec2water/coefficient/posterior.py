@@ -36,7 +36,7 @@ class SdPrior:
 
 
 SD_PRIORS = (
-    SdPrior("level", 0.25, 0.40),  # within aquifer × depth × method the log-sd of wells is 0.2-0.4 (METHOD.md)
+    SdPrior("level", 0.27, 0.50),  # within aquifer × depth × method the log-sd of wells is 0.2-0.4 (METHOD.md)
     SdPrior("drift", 0.07, 0.50),  # repeat tests within a season agree to 4-9 %
     SdPrior("error", 0.04, 0.50),  # monthly pairs are precise
     SdPrior("stratum", 0.05, 0.70),
