@@ -15,8 +15,8 @@ from elec2water.energy.arrays import Bools, Floats, Ints
 PRIOR_WELLS = 5.0
 """Weight of the whole county's movement in that of a class, as a number of wells: a class of two borrows most of it."""
 BETWEEN_YEARS = 0.09
-"""Relative variance of a county's energy in a month around the same month of the year before: irrigation follows the
-rain, and totals of one calendar month move by 20 to 40 % from year to year."""
+"""Relative variance of a county's energy in a month around the same month of the year before: a standard deviation of
+30 %, assumed and not estimated from data; a county with several years of readings could tell its own."""
 MONTHS_PER_YEAR = 12
 _TOLERANCE = 1e-8
 _MAX_ROUNDS = 60
