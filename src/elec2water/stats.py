@@ -49,6 +49,8 @@ def mixture_quantile(probability: float, mean: Floats, sd: Floats, weight: Float
     >>> mixture_quantile(0.95, np.zeros((1, 1)), np.ones((1, 1)), np.ones(1)).round(4)
     array([1.6449])
     """
+    if mean.shape[0] == 1:
+        return np.asarray(mean[0] + float(special.ndtri(probability)) * sd[0])
     low = (mean - 12.0 * sd).min(axis=0)
     high = (mean + 12.0 * sd).max(axis=0)
     scale = np.maximum(sd, 1e-300)

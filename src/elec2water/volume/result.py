@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from elec2water.coefficient.posterior import Posterior
+from elec2water.errors import UsageError
 from elec2water.stats import mixture_quantile
 from elec2water.volume.shared_error import Loadings
 
@@ -71,7 +72,7 @@ class Totals:
     se_m3: Floats
     lower_m3: Floats
     upper_m3: Floats
-    sums: Floats  # (G, p)
+    sums: Floats  # (G, p); left out of more domains than anyone takes a covariance of
     own_m6: Floats
     level_m3: Floats  # (G,) of wells whose level is not measured
 
@@ -174,16 +175,26 @@ class Volume:
         return self.table("county", everything).to_html(index=False)
 
     def covariance(self, totals: Totals) -> Floats:
-        """Joint covariance of the totals of one kind, (G, G) m⁶."""
-        posterior, level_m3 = self.posterior, totals.level_m3
-        shared = totals.sums @ posterior.covariance @ totals.sums.T
-        shared += self.shared_meter_rel_u**2 * np.outer(totals.volume_m3, totals.volume_m3)
+        """Joint covariance of the totals of one kind, (G, G) m⁶: lognormal moments, ``T_i T_j (exp(c_ij) - 1)``.
+
+        Raises
+        ------
+        UsageError
+            If there are more domains than 4,096.
+        """
+        posterior = self.posterior
+        if totals.sums.shape[1] != posterior.mean.size:
+            raise UsageError(f"covariance: expected at most {_DOMAINS_AT_ONCE} domains, found {totals.keys.size}")
+        safe = np.where(totals.volume_m3 > 0, totals.volume_m3, 1.0)
+        g, level_share = totals.sums / safe[:, None], totals.level_m3 / safe
+        common = g @ posterior.covariance @ g.T + self.shared_meter_rel_u**2
         # Where wells spread more than is thought, the mean of every unmeasured well is higher: an error common to all.
         half = 0.5 * (posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2)
         half = half - posterior.weight @ half
-        cross = np.outer(totals.sums @ ((posterior.weight * half) @ posterior.means), level_m3)
-        shared += cross + cross.T + float(posterior.weight @ half**2) * np.outer(level_m3, level_m3)
-        return np.asarray(shared + np.diag(totals.own_m6))
+        cross = np.outer(g @ ((posterior.weight * half) @ posterior.means), level_share)
+        common += cross + cross.T + float(posterior.weight @ half**2) * np.outer(level_share, level_share)
+        common += np.diag(np.log1p(totals.own_m6 / safe**2))
+        return np.asarray(np.outer(totals.volume_m3, totals.volume_m3) * np.expm1(common))
 
     @cached_property
     def county(self) -> Totals:
@@ -245,8 +256,10 @@ def _part_totals(volume: Volume, part: _KeyPart, all_codes: Ints, all_keys: NDAr
     own = add(wells.own_variance_m6) + add(wells.common_energy_m3) ** 2
     level = add(np.where(wells.sampled, 0.0, wells.converted_m3.sum(axis=1)))
     squared = add(wells.level_squared_m6) / safe**2
-    nodes = _log_nodes(volume, sums / safe[:, None], own / safe**2, squared, level / safe)
-    lower, upper, se = _mixture_bounds(nodes, posterior.weight, volume.confidence)
+    many = all_keys.size > _DOMAINS_BY_NODE
+    to_nodes = _one_node if many else _log_nodes
+    nodes = to_nodes(volume, sums / safe[:, None], own / safe**2, squared, level / safe)
+    lower, upper, se = _mixture_bounds(nodes, np.ones(1) if many else posterior.weight, volume.confidence)
     by_method = [np.bincount(member[wells.method == m], minlength=G + 1)[:G] for m in METHODS]
     return Totals(
         keys=keys,
@@ -258,7 +271,7 @@ def _part_totals(volume: Volume, part: _KeyPart, all_codes: Ints, all_keys: NDAr
         se_m3=total * se,
         lower_m3=total * lower,
         upper_m3=total * upper,
-        sums=sums,
+        sums=sums if all_keys.size <= _DOMAINS_AT_ONCE else sums[:, :0],
         own_m6=own,
         level_m3=level,
     )
@@ -279,21 +292,21 @@ def _log_nodes(volume: Volume, g: Floats, own: Floats, level_squared: Floats, le
     change = np.expm1(level) - float(np.expm1(typical))
     own_k = np.maximum(own + change[:, None] * level_squared, 0.0)
     shift = (posterior.means - posterior.mean) @ g.T + 0.5 * (level - typical)[:, None] * level_share
-    return _LogNodes(shift, np.log1p(own_k) + _shared_by_node(volume, g) + volume.shared_meter_rel_u**2)
+    shared = np.array([np.einsum("gi,gi->g", g @ C, g) for C in posterior.covariances])
+    return _LogNodes(shift, np.log1p(own_k) + shared + volume.shared_meter_rel_u**2)
 
 
-def _shared_by_node(volume: Volume, g: Floats) -> Floats:
-    """``g'C_k g`` (K, G); for very many domains its course over the nodes is taken from the county's."""
+def _one_node(volume: Volume, g: Floats, own: Floats, level_squared: Floats, level_share: Floats) -> _LogNodes:
+    """Take the nodes' first two moments as one: for very many domains, where their tails hardly matter."""
     posterior = volume.posterior
-    few = g if g.shape[0] <= _DOMAINS_BY_NODE else g.mean(axis=0, keepdims=True)
-    by_node = np.array([np.einsum("gi,gi->g", few @ C, few) for C in posterior.covariances])
-    if few is g:
-        return by_node
-    within = posterior.weight @ posterior.covariances.reshape(posterior.weight.size, -1)
-    typical = np.einsum("gi,gi->g", g @ within.reshape(g.shape[1], -1), g)
-    mean = posterior.weight @ by_node
-    course = np.divide(by_node, mean, out=np.ones_like(by_node), where=mean > 0)
-    return np.asarray(course * typical)
+    level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
+    half = 0.5 * (level - posterior.weight @ level)
+    change = float(posterior.weight @ np.expm1(level) - np.expm1(posterior.weight @ level))
+    shared = np.einsum("gi,gi->g", g @ posterior.covariance, g)
+    shared += 2.0 * level_share * (g @ ((posterior.weight * half) @ posterior.means))
+    shared += float(posterior.weight @ half**2) * level_share**2
+    variance = np.log1p(own + change * level_squared) + shared + volume.shared_meter_rel_u**2
+    return _LogNodes(np.zeros((1, g.shape[0])), variance[None, :])
 
 
 def _mixture_bounds(nodes: _LogNodes, weight: Floats, confidence: float) -> tuple[Floats, Floats, Floats]:

@@ -64,7 +64,7 @@ class Loadings:
         if isinstance(wells, slice) and wells == slice(None):
             return self
         place = np.full(self.dense.shape[0], -1, dtype=np.intp)
-        kept = np.arange(self.dense.shape[0])[wells]
+        kept = np.arange(self.dense.shape[0])[wells] if isinstance(wells, slice) else wells
         place[kept] = np.arange(kept.size)
         inside = place[self.sample] >= 0
         return replace(
