@@ -369,10 +369,11 @@ def _learn_numeric(
     centre = float(np.average(x[known], weights=w))
     is_covariate = name == column
     scale = float(np.std(x[known])) if is_covariate and name != "vfd" else 1.0
-    fills = [(str(a), float(x[known & (aquifer == a)].mean())) for a in np.unique(aquifer[known])]
+    codes, names = pd.factorize(aquifer[known], sort=True)
+    means = np.bincount(codes, x[known]) / np.bincount(codes)
+    fills = zip(map(str, names), means.tolist(), strict=True)
     default = float(x[known].mean())
-    fill_of = dict(fills)
-    residual = x[known] - np.array([fill_of[a] for a in aquifer[known]])
+    residual = x[known] - means[codes]
     share = 1.0 - known.mean()
     indicator = bool(_FEW_BLANKS < share < 1.0 - _FEW_BLANKS)
     return Numeric(name, column, log, centre, scale, tuple(fills), default, float(residual.std()) / scale, indicator)

@@ -146,20 +146,23 @@ def netcdf_bytes(dataset: xr.Dataset) -> bytes:
 
 
 def _cells(column: pd.Series, spec: str) -> list[str]:
-    """Write every value of a column as a field ready to be joined."""
-    missing = column.isna().to_numpy()
-    write, values = _writer(column, spec)
-    return ["" if gone else write(value) for value, gone in zip(values, missing, strict=True)]
+    """Write every value of a column as a field ready to be joined; what recurs (keys, counts) is written once."""
+    if column.dtype.kind == "f":
+        write = _float_writer(spec)
+        missing = column.isna().to_numpy()
+        return ["" if gone else write(value) for value, gone in zip(column.to_list(), missing, strict=True)]
+    codes, levels = pd.factorize(column, use_na_sentinel=True)
+    write, values = _writer(pd.Series(levels))
+    fields = np.array([*(write(value) for value in values), ""], dtype=object)
+    return list(fields[codes])
 
 
-def _writer(column: pd.Series, spec: str) -> tuple[_Writer, list[Any]]:
-    """Choose how the values of a column are written, and give them as plain Python objects."""
+def _writer(column: pd.Series) -> tuple[_Writer, list[Any]]:
+    """Choose how the values of a column without gaps are written, and give them as plain Python objects."""
     kind = column.dtype.kind
-    if kind == "f":
-        return _float_writer(spec), column.to_list()
     if kind == "M":
         dates = column.dt.tz_localize(None).to_numpy().astype("datetime64[s]")
-        whole_days = bool(np.all(np.isnat(dates) | (dates == dates.astype("datetime64[D]"))))
+        whole_days = bool(np.all(dates == dates.astype("datetime64[D]")))
         return str, np.datetime_as_string(dates, unit="D" if whole_days else "s").tolist()
     if kind in "iub":
         return str, column.to_list()
