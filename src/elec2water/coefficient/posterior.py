@@ -40,7 +40,7 @@ SD_PRIORS = (
     SdPrior("drift", 0.07, 0.50),  # repeat tests within a season agree to 4-9 %
     SdPrior("error", 0.04, 0.50),  # monthly pairs are precise
     SdPrior("stratum", 0.05, 0.70),
-    SdPrior("township", 0.04, 0.70),
+    SdPrior("township", 0.05, 0.70),
     SdPrior("month", 0.04, 0.60),
 )
 SD_NAMES = tuple(p.name for p in SD_PRIORS)
