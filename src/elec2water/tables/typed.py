@@ -189,6 +189,7 @@ def _series(values: Values) -> Values | pd.Series[str]:
 def _empty(column: schema.Column, size: int) -> Values | pd.Series[str]:
     if column.type in TEXT_TYPES:
         return pd.Series(pd.array(pa.nulls(size, pa.large_string()), dtype=TEXT), copy=False)
+    # One value seen from every row: a column that the file does not have takes no memory.
     if column.type in DATE_TYPES:
-        return np.full(size, np.datetime64("NaT", "s"))
-    return np.full(size, np.nan)
+        return np.broadcast_to(np.datetime64("NaT", "s"), size)
+    return np.broadcast_to(np.nan, size)
