@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from elec2water import outputs, project
+from elec2water import county, outputs, project, quarter
 from elec2water.calendar_ import quarter_months
 
 RESULTS = Path(__file__).parent / "results"
@@ -82,9 +82,14 @@ def timed(module, name, seconds):
 def run_one(folder):
     """Run a county in this process and print its seconds by step."""
     seconds = {}
-    steps = ["read_project", "monthly_energy", "impute", "fit_coefficient", "estimate_volume", "survey_totals"]
-    for name in [*steps, "publish_release"]:
-        timed(project, name, seconds)
+    steps = {
+        project: ("read_project", "publish_release"),
+        county: ("monthly_energy", "impute"),
+        quarter: ("fit_coefficient", "estimate_volume", "survey_totals"),
+    }
+    for module, names in steps.items():
+        for name in names:
+            timed(module, name, seconds)
     for name in ("totals_frame", "release_files"):
         timed(outputs, name, seconds)
     quarter_months(QUARTER)

@@ -1,4 +1,4 @@
-"""The accuracy study of docs/accuracy.md in reduced form: the same script on fewer counties, judged with the slack of few."""
+"""The accuracy study of docs/accuracy.md in reduced form: the same script on fewer counties, with the slack of few."""
 
 import importlib.util
 import sys

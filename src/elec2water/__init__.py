@@ -17,13 +17,14 @@ from importlib import metadata
 from elec2water.coefficient import Coefficient, FitOptions, fit_coefficient
 from elec2water.coefficient.state import from_dataset, to_dataset
 from elec2water.config import Config, load_config
+from elec2water.county import County, read_project
 from elec2water.design import Design, design_sample, read_design, write_design
 from elec2water.energy import MonthlyEnergy, impute, monthly_energy
 from elec2water.errors import ConfigError, DataRefusedError, Elec2WaterError, ReleaseError, UsageError
 from elec2water.findings import Findings
 from elec2water.ledger import list_releases, open_ledger, rebuild_ledger
 from elec2water.levels import depth_by_well
-from elec2water.project import County, Run, approve, check, demo, design, read_project, run, validate
+from elec2water.project import Run, approve, check, demo, design, run, validate
 from elec2water.release import publish_release
 from elec2water.strata import Strata, classify
 from elec2water.survey import design_totals

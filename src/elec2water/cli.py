@@ -19,7 +19,7 @@ from rich.console import Console
 from elec2water import project
 from elec2water.errors import DataRefusedError, Elec2WaterError
 from elec2water.findings import Findings
-from elec2water.project import Progress
+from elec2water.quarter import Progress
 
 app = typer.Typer(
     name="elec2water",

@@ -1,0 +1,248 @@
+"""A county as it was read: its configuration, its tables, what was found wrong with them, and its electricity."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from elec2water.coefficient import FitOptions
+from elec2water.config import CONFIG_NAME, Config, load_config
+from elec2water.energy import MonthlyEnergy, impute, monthly_energy
+from elec2water.errors import DataRefusedError, UsageError
+from elec2water.findings import Findings, findings_of
+from elec2water.pairs import measurements
+from elec2water.strata import Strata, classify
+from elec2water.tables import Tables, read_tables
+
+_YEAR = 12
+
+
+@dataclass(frozen=True)
+class County:
+    """A project folder that was read: its configuration, tables, and what was found wrong with them."""
+
+    folder: Path
+    config: Config
+    tables: Tables
+    findings: Findings
+
+    def __repr__(self) -> str:
+        kinds = len(self.findings.summary())
+        return f"County({self.config.project.name!r}, {self.tables!r}, {kinds} kinds of findings)"
+
+    def _repr_html_(self) -> str:
+        return self.findings._repr_html_()
+
+    @property
+    def wells(self) -> pd.DataFrame:
+        """Registry of wells."""
+        return self.tables.wells
+
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """What sample wells measured."""
+        return self.tables.pairs
+
+    @property
+    def water_levels(self) -> pd.DataFrame:
+        """Depths to water."""
+        return self.tables.water_levels
+
+    @cached_property
+    def strata(self) -> Strata:
+        """Classes of wells by the configuration."""
+        section = self.config.strata
+        return classify(self.wells, section.by, breaks=dict(section.breaks), classes=section.classes)
+
+    @property
+    def last_month(self) -> np.datetime64:
+        """Last month with a reading."""
+        return _reading_span(self.tables.readings)[1]
+
+    def energy(self, last: np.datetime64 | None = None) -> tuple[MonthlyEnergy, Findings]:
+        """Electricity per well and month up to ``last``, missing months imputed, and what was found on the way.
+
+        Parameters
+        ----------
+        last : datetime64[M], optional
+            Last month; the last month with a reading by default.
+        """
+        first, read_until = _reading_span(self.tables.readings)
+        end = read_until if last is None else last
+        # A month that nobody has read follows the year before.
+        needed = _first_needed(self.tables.pairs, end) - (_YEAR if end > read_until else 0)
+        begin = min(max(first, needed), end)
+        read, found = monthly_energy(
+            self.wells,
+            self.tables.meters,
+            self.tables.readings,
+            first=begin,
+            last=end,
+            lang=self.config.project.language,
+        )
+        power = self.wells["pump_power_kw"].to_numpy(dtype=np.float64, na_value=np.nan)
+        return impute(read, self.strata.codes, power_kw=power), not_said_before(found, self.findings)
+
+
+def read_project(folder: str | Path) -> County:
+    """Read a project folder; nothing is refused here, look at ``county.findings``.
+
+    Raises
+    ------
+    ConfigError
+        ``elec2water.toml`` is missing or wrong.
+    """
+    root = existing_folder(folder)
+    config = load_config(root)
+    tables, findings = read_tables(root, config)
+    return County(root, config, tables, findings)
+
+
+def fit_options(config: Config) -> FitOptions:
+    """Options of the fit from the configuration."""
+    model, strata = config.model, config.strata
+    return FitOptions(
+        strata_by=strata.by,
+        strata_breaks=dict(strata.breaks),
+        strata_classes=strata.classes,
+        covariates=model.covariates,
+        wear_mean_per_year=model.wear_mean_per_year,
+        wear_sd_per_year=model.wear_sd_per_year,
+        student_df=model.student_df,
+        shared_meter_rel_u=model.shared_meter_rel_u,
+        meter_rel_u=model.meter_rel_u,
+    )
+
+
+def domain_labels(county: County) -> dict[str, NDArray[np.object_]]:
+    """Key of every well in every domain of the configuration; NaN for none.
+
+    Raises
+    ------
+    UsageError
+        A domain is neither ``county``, ``stratum`` nor a column of wells.
+    """
+    check_column_names(county)
+    labels: dict[str, NDArray[np.object_]] = {}
+    for domain in county.config.estimate.domains:
+        if domain == "county":
+            labels[domain] = np.full(len(county.wells), county.config.project.name, dtype=object)
+        elif domain == "stratum":
+            labels[domain] = county.strata.labels
+        else:
+            column = county.wells[domain]
+            labels[domain] = column.astype("str").where(column.notna(), None).to_numpy(dtype=object)
+    return labels
+
+
+def accepted(county: County, *, needs_pairs: bool = True) -> County:
+    """Refuse a county with errors, every reason at once."""
+    lang = county.config.project.language
+    found = county.findings
+    if not needs_pairs:
+        found = Findings(found.frame.loc[~((found.frame["table"] == "pairs") & (found.frame["severity"] == "error"))])
+    elif not found.errors.count and measurements(county.pairs, _ids(county)).well.size == 0:
+        found += findings_of("NO_USABLE_PAIR", table="pairs", observed=len(county.pairs), lang=lang)
+    if not found.of(table="wells").errors.count:
+        check_column_names(county)
+    if found.errors.count:
+        raise DataRefusedError(found)
+    return county
+
+
+def check_column_names(county: County) -> None:
+    """Refuse a configuration that names columns of wells that are not there."""
+    config, there = county.config, [str(name) for name in county.wells.columns]
+    named = {
+        "strata.by": (config.strata.by, there),
+        "model.covariates": (config.model.covariates, there),
+        "estimate.domains": (config.estimate.domains, ["county", "stratum", *there]),
+    }
+    lines = []
+    for key, (names, known) in named.items():
+        for name in (name for name in names if name not in known):
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"columns are: {', '.join(known)}"
+            lines.append(f"{county.folder / CONFIG_NAME}: {key}: wells has no column {name!r}; {hint}")
+    if lines:
+        raise UsageError("\n".join(lines))
+
+
+def existing_folder(folder: str | Path) -> Path:
+    """Give the project folder as a path, or say that there is none."""
+    root = Path(folder)
+    if not root.is_dir():
+        raise UsageError(f"{root}: expected a project folder with {CONFIG_NAME}, found none; see 'elec2water demo'")
+    return root
+
+
+def not_said_before(found: Findings, said: Findings) -> Findings:
+    """Leave out what the tables said already of a meter or well: the energy repeats it without the row and the hint."""
+    frame = found.frame
+    again = frame["rule"].isin(["METER_WITHOUT_WELL", "LINK_UNKNOWN_WELL"])
+    for rule, earlier, name in (
+        ("METER_NO_DATA", "LINK_WITHOUT_READINGS", "meter_id"),
+        ("WELL_WITHOUT_ENERGY", "ORPHAN_WELL", "well_id"),
+    ):
+        again |= frame["rule"].eq(rule) & frame[name].isin(said.of(rule=earlier).frame[name])
+    return Findings(frame.loc[~again]) if again.any() else found
+
+
+def _ids(county: County) -> NDArray[np.object_]:
+    return county.wells["well_id"].to_numpy(dtype=object)
+
+
+def until(county: County, as_of: str | None) -> County:
+    """Leave out the readings and pairs that end after an ISO date."""
+    if as_of is None:
+        return county
+    try:
+        limit = np.datetime64(as_of, "s")
+    except ValueError as error:
+        raise UsageError(f"--as-of: expected an ISO date like 2026-10-08, found {as_of!r}") from error
+    tables = county.tables
+    readings = _before(tables.readings, limit, ("end", "read_on"))
+    pairs = _before(tables.pairs, limit, ("end", "start"))
+    kept = Tables(tables.wells, tables.meters, readings, pairs, tables.water_levels, tables.permits)
+    return County(county.folder, county.config, kept, county.findings)
+
+
+def _before(frame: pd.DataFrame, limit: np.datetime64, columns: tuple[str, ...]) -> pd.DataFrame:
+    late = np.zeros(len(frame), dtype=bool)
+    for name in columns:
+        if name in frame.columns:
+            dates = frame[name].to_numpy(dtype="datetime64[s]")
+            late |= dates > limit
+    return frame.loc[~late] if late.any() else frame
+
+
+def _reading_span(readings: pd.DataFrame) -> tuple[np.datetime64, np.datetime64]:
+    first: list[np.datetime64] = []
+    last: list[np.datetime64] = []
+    for start, end in (("start", "end"), ("read_on", "read_on")):
+        if start not in readings.columns or end not in readings.columns:
+            continue
+        begins, ends = (readings[c].to_numpy(dtype="datetime64[s]") for c in (start, end))
+        if (~np.isnat(begins)).any():
+            first.append(np.nanmin(begins))
+        if (~np.isnat(ends)).any():
+            last.append(np.nanmax(ends) - np.timedelta64(1, "s"))
+    if not first or not last:
+        raise UsageError("readings: expected at least one dated reading, found none; check the dates of the table")
+    return min(first).astype("datetime64[M]"), max(last).astype("datetime64[M]")
+
+
+def _first_needed(pairs: pd.DataFrame, end: np.datetime64) -> np.datetime64:
+    """Give the first month of pairs, and at least a year before the end."""
+    starts = (
+        pairs["start"].to_numpy(dtype="datetime64[s]") if "start" in pairs.columns else np.array([], "datetime64[s]")
+    )
+    known = starts[~np.isnat(starts)]
+    year = end - (_YEAR - 1)
+    return year if not known.size else min(year, known.min().astype("datetime64[M]"))
