@@ -282,3 +282,18 @@ def test_a_blank_attribute_widens_the_forecast_of_a_well_without_pairs(case):
         for wells in (case.wells, case.with_wells(pump_depth_m=blank).wells)
     )
     assert (without.log_variance > with_it.log_variance + 0.001).all()
+
+
+def test_classes_keep_their_limits_in_another_registry():
+    """Wells that leave the registry do not change the classes of those that stay."""
+    case = small_case(200, 12, 5)
+    coefficient = case.fit()
+    whole = case.volume(coefficient)
+    sampled = set(coefficient.sample_id)
+    leaving = [well for well in case.wells["well_id"] if well not in sampled][:5]
+    stay = ~case.wells["well_id"].isin(leaving).to_numpy()
+    energy = replace(case.energy, **{
+        name: getattr(case.energy, name)[stay] for name in ("well_id", "kwh", "variance", "quality")
+    })  # fmt: skip
+    fewer = replace(case, wells=case.wells.loc[stay].reset_index(drop=True), energy=energy).volume(coefficient)
+    np.testing.assert_allclose(fewer.wells.volume_m3, whole.wells.volume_m3[stay], rtol=0.02)

@@ -91,6 +91,7 @@ class FeatureSpec:
     intercept: float
     reference_year: float
     wear: tuple[float, float]
+    strata_breaks: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
     def layout(self, months: NDArray[np.datetime64]) -> Layout:
         """Places and priors of the shared effects for fitting over ``months``."""

@@ -196,6 +196,8 @@ def describe_wells(
     options: FitOptions,
 ) -> WellContext:
     """See the wells of a registry over ``months`` with the features learned in a fit."""
+    # The limits of the fit, not those that another registry would suggest: a class keeps its name and its effect.
+    options = replace(options, strata_breaks=dict(spec.strata_breaks) or options.strata_breaks)
     columns, moving = _columns(wells, water_levels, energy, months, windows, options, spec.reference_year)
     return _context(wells, columns, moving, months, spec)
 
@@ -275,6 +277,7 @@ def _learn(
         wear=(options.wear_mean_per_year, options.wear_sd_per_year),
         covariates=options.covariates,
     )
+    spec = replace(spec, strata_breaks=tuple((name, tuple(limits)) for name, limits in moving.strata.breaks.items()))
     return spec, _context(wells, columns, moving, months, spec)
 
 

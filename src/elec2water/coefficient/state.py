@@ -167,6 +167,7 @@ def _spec_of(features: Mapping[str, Any]) -> FeatureSpec:
         features["intercept"],
         features["reference_year"],
         tuple(features["wear"]),
+        tuple((name, tuple(limits)) for name, limits in features.get("strata_breaks", ())),
     )
 
 
