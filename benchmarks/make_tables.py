@@ -85,6 +85,7 @@ def speed_tables() -> str:
         path = RESULTS / f"{name}.json"
         if path.exists():
             parts.append(writer(json.loads(path.read_text(encoding="utf-8"))))
+    parts.append("## A whole quarter\n")
     parts += [path.read_text(encoding="utf-8") for path in sorted(RESULTS.glob("bench_scale*.md"))]
     return "\n".join(parts)
 
@@ -100,8 +101,18 @@ def mixed_part(data: Mapping) -> str:
 
 
 def survey_part(data: Mapping) -> str:
-    """Design-based totals, as the benchmark wrote them."""
-    return "## Design-based totals\n\n```json\n" + json.dumps(data, indent=1)[:4000] + "\n```\n"
+    """Design-based totals against svy, samplics and R survey."""
+    peers = list(data["peers"])
+    rows = [
+        [job, f"{1000 * ours[0]:.2f} ms", *(_seconds(data["peers"][peer].get(job), ours[0]) for peer in peers)]
+        for job, ours in data["elec2water"].items()
+    ]
+    size = f"{data['sample']:,} sample wells, {data['strata']:,} strata, {data['domains']} domains."
+    return f"## Design-based totals\n\n{size}\n\n" + table(["job", "elec2water", *peers], rows)
+
+
+def _seconds(peer: list | None, ours: float) -> str:
+    return "–" if peer is None else f"{peer[0]:.3f} s (× {peer[0] / ours:.0f})"
 
 
 def totals_part(data: Mapping) -> str:

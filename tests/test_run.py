@@ -238,3 +238,15 @@ def test_a_hand_written_sample_gives_its_weights(frames, tmp_path):
     sample.to_csv(folder / "design" / "sample.csv", index=False, encoding="gb18030")
     _, release, *_ = finished(folder)
     assert not read_table(release / "findings.csv")["rule"].eq("SAMPLE_NOT_DESIGNED").any()
+
+
+def test_a_lost_multiplier_of_a_sample_well_is_named(frames, tmp_path):
+    """The bill shows a twentieth of what the pairs' own meter shows: the converted volume would be a twentieth too."""
+    lost = frames["pairs"]["well_id"].iloc[0]
+    readings = frames["readings"].copy()
+    readings.loc[readings["meter_id"] == lost, "energy_kwh"] /= 20
+    _, release, _, _ = finished(write(tmp_path / "county", {**frames, "readings": readings}))
+    found = read_table(release / "findings.csv")
+    named = found.loc[found["rule"] == "PAIR_ENERGY_MISMATCH"]
+    assert named["well_id"].tolist() == [lost]
+    assert float(named["observed"].iloc[0]) == pytest.approx(20.0, rel=0.05)

@@ -6,16 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from elec2water.calendar_ import month_of
 from elec2water.coefficient import Coefficient
 from elec2water.coefficient.posterior import WELL_LIMIT
 from elec2water.design import read_sample
+from elec2water.energy import MonthlyEnergy
 from elec2water.findings import Findings, findings_of
 from elec2water.strata import Strata
 from elec2water.volume import Volume
 
 FEW_WELLS = 5
+ENERGY_LIMIT = 1.3
+"""Times by which the energy of pairs and of readings may differ before it is said."""
 
 
 def sample_findings(coefficient: Coefficient, strata: Strata, folder: Path, *, lang: str = "zh") -> Findings:
@@ -46,6 +50,30 @@ def model_findings(coefficient: Coefficient, volume: Volume, wells: pd.DataFrame
         lang=lang,
     )
     return outlying + _impossible_pairs(coefficient, lang) + _without_estimate(volume, wells, lang)
+
+
+def pair_energy_findings(
+    coefficient: Coefficient, energy: MonthlyEnergy, well_id: NDArray[np.object_], *, lang: str = "zh"
+) -> Findings:
+    """Name the sample wells whose pairs and whose meter readings tell of different energy over the same months."""
+    pairs, well = coefficient.measured, coefficient.posterior.rows.well
+    place = pd.Index(well_id).get_indexer(pd.Index(coefficient.sample_id))[well]
+    month = month_of(pairs.start)
+    whole = (pairs.start == month.astype("datetime64[s]")) & (pairs.end == (month + 1).astype("datetime64[s]"))
+    inside = whole & ~pairs.test & np.isin(month, energy.months) & (place >= 0)
+    column = np.where(inside, np.searchsorted(energy.months, month), 0)
+    read = np.where(inside & (energy.quality[place, column] == "A"), energy.kwh[place, column], 0.0)
+    ratio = pd.Series(np.divide(pairs.energy_kwh, read, out=np.full(read.size, np.nan), where=read > 0))
+    median = ratio.groupby(well).median().dropna()
+    far = median[(median > ENERGY_LIMIT) | (median < 1.0 / ENERGY_LIMIT)]
+    return findings_of(
+        "PAIR_ENERGY_MISMATCH",
+        table="pairs",
+        well_id=coefficient.sample_id[far.index.to_numpy(dtype=np.intp)],
+        observed=[f"{value:.2f}" for value in far],
+        limit=ENERGY_LIMIT,
+        lang=lang,
+    )
 
 
 def _impossible_pairs(coefficient: Coefficient, lang: str) -> Findings:
