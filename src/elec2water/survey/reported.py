@@ -23,6 +23,7 @@ RatioKind: TypeAlias = Literal["separate", "combined"]
 
 COLUMNS = ("domain", "key", "estimator", "volume_m3", "se_m3", "n_sample")
 _WELLS_A_RATIO = 2
+_WELLS_A_GAP = 5
 _WELLS_A_SLOPE = 15
 """A regression coefficient for fewer sample wells than this makes the linearised standard error too short."""
 
@@ -212,9 +213,10 @@ def gap_findings(
     Returns
     -------
     Findings
-        A ``SURVEY_GAP`` for every such total.
+        A ``SURVEY_GAP`` for every such total with at least five sample wells: a standard error from fewer is no judge.
     """
-    chosen = design.table.loc[design.table["estimator"] == estimator]
+    enough = design.table["n_sample"] >= _WELLS_A_GAP
+    chosen = design.table.loc[(design.table["estimator"] == estimator) & enough]
     both = model.merge(chosen, on=["domain", "key"], suffixes=("", "_design"))
     joint = np.hypot(both["se_m3"], both["se_m3_design"])
     gap = (both["volume_m3"] - both["volume_m3_design"]).abs()
