@@ -199,7 +199,7 @@ def _ids(county: County) -> NDArray[np.object_]:
 
 
 def until(county: County, as_of: str | None) -> County:
-    """Leave out the readings and pairs that end after an ISO date."""
+    """Leave out the readings, pairs and water levels that are later than an ISO date."""
     if as_of is None:
         return county
     try:
@@ -209,7 +209,8 @@ def until(county: County, as_of: str | None) -> County:
     tables = county.tables
     readings = _before(tables.readings, limit, ("end", "read_on"))
     pairs = _before(tables.pairs, limit, ("end", "start"))
-    kept = Tables(tables.wells, tables.meters, readings, pairs, tables.water_levels, tables.permits)
+    levels = _before(tables.water_levels, limit, ("date", "month"))
+    kept = Tables(tables.wells, tables.meters, readings, pairs, levels, tables.permits)
     return County(county.folder, county.config, kept, county.findings)
 
 

@@ -15,7 +15,7 @@ from elec2water.design import read_sample
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import DataRefusedError
 from elec2water.findings import Findings, findings_of
-from elec2water.review import model_findings, pair_energy_findings, sample_findings
+from elec2water.review import model_findings, pair_energy_findings, pairs_off_grid, sample_findings
 from elec2water.survey import DesignEstimate, adjust_for_refusal, design_totals, gap_findings
 from elec2water.volume import Volume, estimate_volume
 
@@ -61,6 +61,7 @@ def estimate_quarter(
         + silent
         + sample_findings(coefficient, county.strata, county.folder, lang=lang)
         + pair_energy_findings(coefficient, energy, county.wells["well_id"].to_numpy(dtype=object), lang=lang)
+        + pairs_off_grid(county.pairs, county.wells, lang=lang)
         + model_findings(coefficient, volume, county.wells, lang=lang)
         + survey.findings
         + gap_findings(totals, survey, lang=lang)

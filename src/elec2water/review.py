@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from elec2water.calendar_ import month_of
 from elec2water.coefficient import Coefficient
-from elec2water.coefficient.posterior import WELL_LIMIT
+from elec2water.coefficient.fit import on_grid
+from elec2water.coefficient.posterior import WELL_LIMIT, outlying_z
 from elec2water.design import read_sample
 from elec2water.energy import MonthlyEnergy
 from elec2water.findings import Findings, findings_of
@@ -39,7 +40,7 @@ def sample_findings(coefficient: Coefficient, strata: Strata, folder: Path, *, l
 def model_findings(coefficient: Coefficient, volume: Volume, wells: pd.DataFrame, *, lang: str = "zh") -> Findings:
     """Name the wells and pairs that do not fit, and the wells that have no estimate."""
     rows = coefficient.posterior.rows
-    z = WELL_LIMIT * np.sqrt(rows.level_scale)
+    z = outlying_z(rows.level_scale)
     far = np.flatnonzero(rows.level_scale > 1.0)
     outlying = findings_of(
         "COEF_WELL_OUTLIER",
@@ -74,6 +75,13 @@ def pair_energy_findings(
         limit=ENERGY_LIMIT,
         lang=lang,
     )
+
+
+def pairs_off_grid(pairs: pd.DataFrame, wells: pd.DataFrame, *, lang: str = "zh") -> Findings:
+    """Name the sample wells that the grid does not drive: their pairs tell nothing of the coefficient."""
+    off = wells.loc[~on_grid(wells), "well_id"]
+    sampled = off[off.isin(pairs["well_id"])]
+    return findings_of("PAIR_NOT_GRID", table="pairs", well_id=sampled.to_numpy(dtype=object), lang=lang)
 
 
 def _impossible_pairs(coefficient: Coefficient, lang: str) -> Findings:

@@ -31,7 +31,7 @@ _INTERCEPT_SD = 0.4
 _FEW_BLANKS = 0.02
 _ANOMALY_LIMIT = 2.0
 _SHOULD_VARY = 1e-6
-_FIXED_FACTOR_SD = {"aquifer": 0.2, "irrigation_method": 0.2}
+_FIXED_FACTOR_SD = {"aquifer": 0.25, "irrigation_method": 0.25}
 _COVARIATE_FACTOR_SD = 0.15
 _MOVING = (
     ("sin_year", 0.0, 0.04),

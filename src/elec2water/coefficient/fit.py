@@ -32,6 +32,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Months = NDArray[np.datetime64]
 
+GRID = "grid"
 _SMALL_MONTH = 0.05
 
 
@@ -170,6 +171,7 @@ def fit_coefficient(
     options = options or FitOptions()
     well_id = wells["well_id"].to_numpy(dtype=object)
     measured = measurements(pairs, well_id)
+    measured = measured.take(np.flatnonzero(on_grid(wells)[measured.well]))
     if measured.well.size == 0:
         raise UsageError(
             f"pairs: expected at least one usable pair of a registered well, found none in {len(pairs)} rows; "
@@ -184,6 +186,13 @@ def fit_coefficient(
     sample, rows = measured_rows(measured, context, spec, layout)
     posterior = fit_posterior(rows, layout, sample, student_df=options.student_df, progress=progress)
     return Coefficient(posterior, spec, options, windows, well_id[sample], measured)
+
+
+def on_grid(wells: pd.DataFrame) -> NDArray[np.bool_]:
+    """Give which wells the grid drives, (N,); a blank or absent power source is the grid."""
+    if "power_source" not in wells.columns:
+        return np.ones(len(wells), dtype=bool)
+    return np.asarray(wells["power_source"].fillna(GRID).eq(GRID).to_numpy(dtype=bool))
 
 
 def describe_wells(
@@ -216,14 +225,15 @@ def measured_rows(measured: Measurements, context: WellContext, spec: FeatureSpe
         anomaly=np.where(measured.test, 0.0, context.anomaly[measured.well, column]),
         short_test=measured.test,
     )
+    installed = context.pump_installed[measured.well]
     cell_month = np.clip(np.searchsorted(layout.months, month), 0, layout.months.size - 1)
     rows = Rows(
         well=np.asarray(position, dtype=np.intp),
         y=np.log(measured.coefficient),
         time=features.decimal_year(middle),
-        pump=(context.pump_installed[measured.well] <= middle).astype(np.intp),
+        pump=(installed <= middle).astype(np.intp),
         cell=np.asarray(aquifer * layout.months.size + cell_month, dtype=np.intp),
-        static=shared_static(context.static, layout, sample),
+        static=_static_when_measured(shared_static(context.static, layout, sample), position, middle, installed, spec),
         moving=moving,
         scale=_scale(measured, context),
         extra=short_test_rel_u(measured) ** 2,
@@ -231,6 +241,20 @@ def measured_rows(measured: Measurements, context: WellContext, spec: FeatureSpe
         n_cells=layout.n_cells,
     )
     return np.asarray(sample, dtype=np.intp), rows
+
+
+def _static_when_measured(
+    static: Floats, well: Ints, middle: NDArray[np.datetime64], installed: NDArray[np.datetime64], spec: FeatureSpec
+) -> Floats:
+    """Blank the age of pumps that were put in after a well was measured: its pairs tell of the pump before."""
+    names = [feature.name for feature in spec.numeric]
+    never = np.datetime64("9999-01-01", "s")
+    before = np.zeros(static.shape[0], dtype=bool)
+    before[well[(middle < installed) & (installed < never)]] = True
+    if "pump_age" in names and before.any():
+        static = static.copy()
+        static[before, 1 + names.index("pump_age")] = 0.0
+    return static
 
 
 def shared_static(static: Static, layout: Layout, wells: NDArray[np.intp]) -> Floats:

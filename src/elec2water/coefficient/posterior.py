@@ -19,8 +19,11 @@ DRIFT_MEMORY_YEARS = 2.0
 _ROBUST_ROUNDS = 3
 _ENOUGH_WELLS = 600
 _SAME_VARIANCES = 0.05
+_WELLS_A_MEDIAN = 8
+_MAD_TO_SD = 1.4826
+_LEAST_SPREAD = 0.05
 _COVARIANCE_BYTES = 400_000_000
-WELL_LIMIT = 3.5
+WELL_LIMIT = 4.0
 """Standard deviations from its class beyond which a well hardly moves the class."""
 IMPOSSIBLE_PAIR = 8.0
 """Times the median error variance beyond which a month is not taken as measured."""
@@ -164,7 +167,7 @@ def fit_posterior(
     """Fit the model of METHOD.md to the pairs of the sample wells.
 
     Pairs have Student errors, as scale mixtures: each pair's weight is its expectation at the mode of the variances,
-    updated three times (Lange, Little & Taylor 1989, J. Am. Statist. Assoc. 84, section 3). A well further than 3.5
+    updated three times (Lange, Little & Taylor 1989, J. Am. Statist. Assoc. 84, section 3). A well further than four
     standard deviations from its class keeps its own level and loses weight in the class.
 
     Parameters
@@ -300,8 +303,24 @@ def _level_scale(rows: Rows, groups: tuple[Group, ...], variances: WellVariances
     starts = np.searchsorted(rows.well, np.arange(rows.n_wells), side="right") - 1
     paths = gaussian.predict_paths(rows, groups, variances, times=rows.time[starts], pumps=rows.pump[starts])
     mean = paths.offset - paths.gain @ solution.mean
-    z = np.abs(mean) / np.sqrt(variances.level + variances.drift)
-    return np.asarray(np.maximum(1.0, (z / WELL_LIMIT) ** 2))
+    spread = np.sqrt(variances.level + variances.drift)
+    if mean.size >= _WELLS_A_MEDIAN:
+        # Bad wells raise the estimated spread and hide behind it; the median of the others does not move.
+        spread = min(spread, _MAD_TO_SD * float(np.median(np.abs(mean))))
+    return outlying_scale(np.abs(mean) / max(spread, _LEAST_SPREAD))
+
+
+def outlying_scale(z: Floats) -> Floats:
+    """Factor on the variance of a well's level, from how many standard deviations it lies from its class.
+
+    One up to the limit; beyond, the fourth power, so that a well that lies absurdly far hardly moves its class at all.
+    """
+    return np.asarray(np.maximum(1.0, z / WELL_LIMIT) ** 4)
+
+
+def outlying_z(scale: Floats) -> Floats:
+    """Invert :func:`outlying_scale`: standard deviations from the class, at least the limit."""
+    return np.asarray(WELL_LIMIT * scale**0.25)
 
 
 def _cell_places(old: Layout, new: Layout) -> NDArray[np.intp]:

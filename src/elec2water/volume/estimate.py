@@ -11,7 +11,7 @@ from scipy import special
 
 from elec2water.calendar_ import quarter_months
 from elec2water.coefficient import features
-from elec2water.coefficient.fit import Coefficient, WellContext, describe_wells
+from elec2water.coefficient.fit import Coefficient, WellContext, describe_wells, on_grid
 from elec2water.coefficient.posterior import Posterior
 from elec2water.coefficient.predict import blank_variance
 from elec2water.coefficient.shared import Layout
@@ -24,8 +24,6 @@ from elec2water.volume.shared_error import Loadings
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
-
-_GRID = "grid"
 
 
 def estimate_volume(
@@ -98,7 +96,7 @@ class _Parts:
         wells: pd.DataFrame,
     ) -> _Parts:
         column = np.searchsorted(energy.months, context.months)
-        kwh = np.where(_electric(wells)[:, None], energy.kwh[:, column], np.nan)
+        kwh = np.where(on_grid(wells)[:, None], energy.kwh[:, column], np.nan)
         loadings, offset, variance = _paths(coefficient, posterior, context)
         sampled = np.zeros(kwh.shape[0], dtype=bool)
         sampled[posterior.sample] = True
@@ -127,12 +125,6 @@ class _Parts:
             sampled,
             measured,
         )
-
-
-def _electric(wells: pd.DataFrame) -> NDArray[np.bool_]:
-    if "power_source" not in wells.columns:
-        return np.ones(len(wells), dtype=bool)
-    return np.asarray(wells["power_source"].fillna(_GRID).eq(_GRID).to_numpy(dtype=bool))
 
 
 def _paths(coefficient: Coefficient, posterior: Posterior, context: WellContext) -> tuple[Loadings, Floats, Floats]:
