@@ -57,7 +57,7 @@ def test_the_county_of_the_readme_is_accepted(name, tmp_path):
     assert county.wells["well_id"].tolist() == ["0001", "0002", "0003"]
     run = e2w.run(tmp_path, quarter="2026Q3")
     whole = run.totals.loc[run.totals["domain"] == "county"].iloc[0]
-    assert whole["energy_kwh"] == pytest.approx(1520 + 980 + 4210)
+    assert whole["energy_kwh"] == pytest.approx(1520 + 980 + 4210 + 1310 + 1120 + 3890 + 740 + 610 + 2240)
     assert 3.0 < whole["volume_m3"] / whole["energy_kwh"] < 5.0  # between the two pairs' 2.6 and 5.8 m³/kWh
 
 

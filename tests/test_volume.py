@@ -205,11 +205,27 @@ def test_very_many_domains_of_an_idle_quarter_are_zero(case, coefficient, monkey
 
 def test_coefficients_of_classes_are_ratios_of_volume_to_energy(case, volume):
     codes, names = pd.factorize(case.wells["aquifer"], sort=True)
-    mean, log_variance = volume.stratum_coefficient(codes.astype(np.intp), names.size, 1)
-    frame = pd.DataFrame({"m3": volume.monthly_m3[:, 1], "kwh": volume.monthly_kwh[:, 1]}).groupby(codes).sum()
-    np.testing.assert_allclose(mean, frame["m3"] / frame["kwh"])
-    assert (log_variance > volume.shared_meter_rel_u**2).all()
-    assert (np.sqrt(log_variance) < 0.4).all()
+    found = volume.stratum_coefficients(codes.astype(np.intp), names.size)
+    for m in range(3):
+        frame = pd.DataFrame({"m3": volume.monthly_m3[:, m], "kwh": volume.monthly_kwh[:, m]}).groupby(codes).sum()
+        np.testing.assert_allclose(found.mean[:, m], frame["m3"] / frame["kwh"])
+    assert (found.log_variance > volume.shared_meter_rel_u**2).all()
+    assert (np.sqrt(found.log_variance) < 0.4).all()
+
+
+def test_joint_covariance_of_coefficients_gives_the_error_of_the_months_total(case, volume):
+    """Σ E κ over classes is the volume of a month: its variance from the joint covariance equals that of the total."""
+    codes, names = pd.factorize(case.wells["aquifer"], sort=True)
+    found = volume.stratum_coefficients(codes.astype(np.intp), names.size)
+    np.testing.assert_allclose(
+        np.diag(found.covariance), (found.mean**2 * np.expm1(found.log_variance)).ravel(), rtol=1e-10
+    )
+    assert np.linalg.eigvalsh(found.covariance).min() > -1e-9 * np.trace(found.covariance)
+    whole = volume.stratum_coefficients(np.zeros(codes.size, dtype=np.intp), 1)
+    kwh = np.array([np.bincount(codes, volume.monthly_kwh[:, m], names.size) for m in range(3)]).T
+    month = np.arange(3 * names.size).reshape(names.size, 3)[:, 1]
+    parts = kwh[:, 1] @ found.covariance[np.ix_(month, month)] @ kwh[:, 1]
+    assert parts == pytest.approx(whole.covariance[1, 1] * kwh[:, 1].sum() ** 2, rel=0.01)
 
 
 def test_the_table_is_the_contracts(volume):

@@ -17,7 +17,7 @@ from elec2water.energy import MonthlyEnergy, impute, monthly_energy
 from elec2water.errors import DataRefusedError, UsageError
 from elec2water.findings import Findings, findings_of
 from elec2water.pairs import measurements
-from elec2water.strata import Strata, classify
+from elec2water.strata import UNKNOWN, Strata, classify
 from elec2water.tables import Tables, read_tables
 
 _YEAR = 12
@@ -121,7 +121,7 @@ def fit_options(config: Config) -> FitOptions:
 
 
 def domain_labels(county: County) -> dict[str, NDArray[np.object_]]:
-    """Key of every well in every domain of the configuration; NaN for none.
+    """Key of every well in every domain of the configuration; blank cells together, so that domains add up.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def domain_labels(county: County) -> dict[str, NDArray[np.object_]]:
             labels[domain] = county.strata.labels
         else:
             column = county.wells[domain]
-            labels[domain] = column.astype("str").where(column.notna(), None).to_numpy(dtype=object)
+            labels[domain] = column.astype("str").where(column.notna(), UNKNOWN).to_numpy(dtype=object)
     return labels
 
 

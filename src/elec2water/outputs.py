@@ -22,7 +22,7 @@ from elec2water.release.formats import unescape_text
 from elec2water.stats import lognormal_interval
 from elec2water.strata import Strata
 from elec2water.survey import DesignEstimate
-from elec2water.volume import Volume
+from elec2water.volume import StratumCoefficients, Volume
 
 Floats = NDArray[np.float64]
 Labels = Mapping[str, NDArray[np.object_]]
@@ -89,76 +89,70 @@ def well_flags(volume: Volume, findings: Findings) -> NDArray[np.object_]:
     flags = np.full(w.well_id.size, "", dtype=object)
     place = index.get_indexer(by_well.index)
     flags[place[place >= 0]] = by_well.to_numpy(dtype=object)[place >= 0]
-    for name, mask in (("partly_measured", w.partly_measured), ("sample", w.sampled)):
+    for name, mask in (("unread_month", w.unread_month), ("partly_measured", w.partly_measured), ("sample", w.sampled)):
         flags[mask] = [f"{name}|{flag}" if flag else name for flag in flags[mask]]
     return flags
 
 
-def coefficient_frame(result: QuarterRun) -> pd.DataFrame:
-    """Coefficient of every stratum and month of the quarter: energy-weighted mean, standard error.
-
-    Interval, and what is behind it.
-    """
-    months = quarter_months(result.volume.quarter)
+def coefficient_frame(result: QuarterRun, coefficients: StratumCoefficients) -> pd.DataFrame:
+    """Coefficient of every stratum and month of the quarter: mean, standard error, interval, and what is behind it."""
     codes, cells = np.asarray(result.strata.codes, dtype=np.intp), result.strata.cells
     pairs_by_well = np.bincount(result.coefficient.posterior.rows.well)
     stratum_of_sample = codes[result.coefficient.posterior.sample]
     wells = np.bincount(stratum_of_sample, minlength=len(cells))
     pairs = np.bincount(stratum_of_sample, weights=pairs_by_well, minlength=len(cells)).astype(np.int64)
-    frames = []
-    for m, month in enumerate(months):
-        mean, log_variance = result.volume.stratum_coefficient(codes, len(cells), m)
-        lower, upper = lognormal_interval(mean, log_variance, result.volume.z)
-        frames.append(
-            pd.DataFrame(
-                {
-                    "stratum": cells["stratum"].to_numpy(),
-                    "month": str(month),
-                    "coefficient_m3_per_kwh": mean,
-                    "se": mean * np.sqrt(np.expm1(log_variance)),
-                    "lower": lower,
-                    "upper": upper,
-                    "confidence": result.volume.confidence,
-                    "n_sample_wells": wells,
-                    "n_pairs": pairs,
-                }
-            )
+    lower, upper = lognormal_interval(coefficients.mean, coefficients.log_variance, result.volume.z)
+    se = coefficients.mean * np.sqrt(np.expm1(coefficients.log_variance))
+    frames = [
+        pd.DataFrame(
+            {
+                "stratum": cells["stratum"].to_numpy(),
+                "month": str(month),
+                "coefficient_m3_per_kwh": coefficients.mean[:, m],
+                "se": se[:, m],
+                "lower": lower[:, m],
+                "upper": upper[:, m],
+                "confidence": result.volume.confidence,
+                "n_sample_wells": wells,
+                "n_pairs": pairs,
+            }
         )
+        for m, month in enumerate(quarter_months(result.volume.quarter))
+    ]
     return pd.concat(frames, ignore_index=True)
 
 
-def coefficient_dataset(result: QuarterRun, frame: pd.DataFrame) -> xr.Dataset:
-    """Give the posterior with the coefficients of strata and months beside it."""
-    dataset = to_dataset(result.coefficient)
-    table = frame.set_index(["stratum", "month"])
-    strata, months = frame["stratum"].unique().astype(object), frame["month"].unique().astype(object)
-    index = pd.MultiIndex.from_product([strata, months], names=["stratum", "month"])
-    shape = (len(strata), len(months))
+def coefficient_dataset(result: QuarterRun, coefficients: StratumCoefficients) -> xr.Dataset:
+    """Give the posterior with the coefficients of strata and months, and their joint covariance, beside it."""
+    shape = coefficients.mean.shape
     kappa = {"units": "m3 kW-1 h-1", "long_name": "conversion coefficient, energy-weighted mean of the stratum"}
-    new = {
-        "coefficient": (
-            ("stratum", "coefficient_month"),
-            table["coefficient_m3_per_kwh"].reindex(index).to_numpy().reshape(shape),
-            kappa,
-        ),
-        "coefficient_se": (
-            ("stratum", "coefficient_month"),
-            table["se"].reindex(index).to_numpy().reshape(shape),
-            {**kappa, "long_name": "standard error of the stratum's conversion coefficient"},
-        ),
-    }
-    return dataset.assign(new).assign_coords(stratum=strata, coefficient_month=months)
+    joint = {"units": "m6 kW-2 h-2", "long_name": "joint covariance of the strata's conversion coefficients"}
+    se = coefficients.mean * np.sqrt(np.expm1(coefficients.log_variance))
+    here, there = ("stratum", "coefficient_month"), ("stratum_", "coefficient_month_")
+    strata = result.strata.cells["stratum"].to_numpy(dtype=object)
+    months = quarter_months(result.volume.quarter).astype(str).astype(object)
+    return (
+        to_dataset(result.coefficient)
+        .assign(
+            coefficient=(here, coefficients.mean, kappa),
+            coefficient_se=(here, se, {**kappa, "long_name": "standard error of the conversion coefficient"}),
+            coefficient_covariance=(here + there, coefficients.covariance.reshape(shape + shape), joint),
+        )
+        .assign_coords(stratum=strata, coefficient_month=months, stratum_=strata, coefficient_month_=months)
+    )
 
 
 def release_files(result: QuarterRun) -> dict[str, bytes]:
     """Give the files of a release by name; upload and report have their own rooms."""
-    coefficients = coefficient_frame(result)
+    codes, n_strata = np.asarray(result.strata.codes, dtype=np.intp), len(result.strata.cells)
+    by_stratum = result.volume.stratum_coefficients(codes, n_strata)
+    coefficients = coefficient_frame(result, by_stratum)
     flags = well_flags(result.volume, result.findings)
     return {
         "totals.csv": csv_bytes(result.totals, float_format={**_VOLUME_DIGITS, "imputed_energy_kwh": ".3f"}),
         "wells.parquet": parquet_bytes(wells_frame(result.volume, flags)),
         "coefficients.csv": csv_bytes(coefficients, float_format=_COEFFICIENT_DIGITS),
-        "coefficients.nc": netcdf_bytes(coefficient_dataset(result, coefficients)),
+        "coefficients.nc": netcdf_bytes(coefficient_dataset(result, by_stratum)),
         "design_totals.csv": csv_bytes(result.survey.table, float_format={"volume_m3": ".3f", "se_m3": ".3f"}),
         "findings.csv": csv_bytes(result.findings.frame),
     }

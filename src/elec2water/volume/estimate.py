@@ -209,6 +209,7 @@ def quarter_volume(
         method=_method(none, is_measured, kwh, parts.quality),
         quality=_worst_quality(parts.quality, none),
         partly_measured=np.asarray(is_measured.any(axis=1) & ~(is_measured | (kwh <= 0)).all(axis=1)),
+        unread_month=np.asarray(~none & ~(has_energy | is_measured).all(axis=1)),
         sampled=parts.sampled,
         converted_m3=converted,
         own_variance_m6=own * volume**2,

@@ -34,6 +34,7 @@ METHODS = ("measured", "converted", "imputed", "none")
 class WellVolumes:
     """Arrays over the wells (N,) of a quarter; NaN where a well has no electricity that could be converted.
 
+    ``unread_month`` (N,) tells that a month of the quarter has no electricity and is not in the volume;
     ``converted_m3`` (N, M) is the part that goes through the shared effects, ``own_variance_m6`` the variance of the
     volume that belongs to the well alone, and ``level_squared_m6`` the square of what depends on an unmeasured
     well's level.
@@ -48,6 +49,7 @@ class WellVolumes:
     method: NDArray[np.object_]
     quality: NDArray[np.object_]
     partly_measured: NDArray[np.bool_]
+    unread_month: NDArray[np.bool_]
     sampled: NDArray[np.bool_]
     converted_m3: Floats
     own_variance_m6: Floats
@@ -78,6 +80,18 @@ class Totals:
 
 
 @dataclass(frozen=True)
+class StratumCoefficients:
+    """Coefficients of S strata in M months [m³/kWh].
+
+    ``mean`` and ``log_variance`` (S, M); ``covariance`` (S·M, S·M) [m⁶/kWh²], joint, in the order of ``mean.ravel()``.
+    """
+
+    mean: Floats
+    log_variance: Floats
+    covariance: Floats
+
+
+@dataclass(frozen=True)
 class Volume:
     """Volumes of a quarter."""
 
@@ -96,11 +110,34 @@ class Volume:
         """Standard deviations from the mean to a bound at the stated confidence."""
         return float(special.ndtri(0.5 * (1.0 + self.confidence)))
 
-    def stratum_coefficient(self, codes: Ints, n_strata: int, month: int) -> tuple[Floats, Floats]:
-        """Give each stratum's energy-weighted mean κ [m³/kWh] in a month and the variance of its logarithm, (S,) each.
+    def stratum_coefficients(self, codes: Ints, n_strata: int) -> StratumCoefficients:
+        """Give each stratum's energy-weighted mean κ [m³/kWh] in every month, with their joint covariance.
 
-        A stratum without energy in the month is weighted by wells.
+        A stratum without energy in a month is weighted by wells.
+
+        Parameters
+        ----------
+        codes : (N,)
+            Stratum of each well, 0..S-1.
+        n_strata : int
+            S.
         """
+        months = [self._stratum_month(codes, n_strata, m) for m in range(self.monthly_kwh.shape[1])]
+        mean = np.column_stack([month[0] for month in months])
+        g = np.stack([month[1] for month in months], axis=1).reshape(mean.size, -1)
+        own = np.sqrt(np.column_stack([month[2] for month in months]))
+        common = g @ self.posterior.covariance @ g.T + self.shared_meter_rel_u**2
+        # What the wells of a stratum own stays with them from month to month.
+        blocks = own[:, :, None] * own[:, None, :]
+        place = np.arange(mean.size).reshape(mean.shape)
+        common[place[:, :, None], place[:, None, :]] += np.log1p(blocks)
+        flat = np.nan_to_num(mean.ravel())
+        return StratumCoefficients(
+            mean, np.diag(common).reshape(mean.shape).copy(), np.outer(flat, flat) * np.expm1(common)
+        )
+
+    def _stratum_month(self, codes: Ints, n_strata: int, month: int) -> tuple[Floats, Floats, Floats]:
+        """Mean κ (S,), relative loadings (S, p) and relative variance (S,) that the wells own, of each stratum."""
         kwh = np.bincount(codes, weights=self.monthly_kwh[:, month], minlength=n_strata)
         idle = kwh[codes] <= 0
         known = np.isfinite(self.wells.volume_m3) | idle
@@ -108,20 +145,15 @@ class Volume:
         volume = np.where(idle, self.idle_coefficient, self.monthly_m3[:, month]) * known
         total_weight = np.bincount(codes, weights=weight, minlength=n_strata)
         total = np.bincount(codes, weights=volume, minlength=n_strata)
+        safe = np.where(total > 0, total, 1.0)
         parts = np.zeros(self.monthly_kwh.shape)
         parts[:, month] = volume
-        sums = self.loadings.domain_sums(parts, codes, n_strata)
-        safe = np.where(total > 0, total, 1.0)
-        shared = np.einsum("gi,gi->g", sums @ self.posterior.covariance, sums) / safe**2
-        relative = np.divide(
-            self.wells.own_variance_m6,
-            self.wells.volume_m3**2,
-            out=np.zeros(codes.size),
-            where=self.wells.volume_m3 > 0,
-        )
+        g = self.loadings.domain_sums(parts, codes, n_strata) / safe[:, None]
+        square = self.wells.volume_m3**2
+        relative = np.divide(self.wells.own_variance_m6, square, out=np.zeros(codes.size), where=square > 0)
         own = np.bincount(codes, weights=relative * volume**2, minlength=n_strata) / safe**2
         mean = np.divide(total, total_weight, out=np.full(n_strata, np.nan), where=total_weight > 0)
-        return mean, np.log1p(own) + shared + self.shared_meter_rel_u**2
+        return mean, g, own
 
     def total(self, labels: Labels | None = None) -> Totals:
         """Totals with their joint error, one computation for all domains.
