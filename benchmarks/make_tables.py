@@ -18,7 +18,7 @@ from accuracy import SIZES, summarise
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-STUDIES = ("accuracy_demo", "accuracy_demo_same", "accuracy_others", "accuracy_small")
+STUDIES = ("accuracy_demo", "accuracy_demo_same", "accuracy_others", "accuracy_small_demo", "accuracy_small_others")
 COVERAGES = ("county", "township", "aquifer", "well")
 TARGETS = {60: "≤ 3 %", 150: "≤ 1.8 %"}
 
