@@ -31,7 +31,9 @@ def studies() -> pd.DataFrame:
         if path.exists():
             cases += json.loads(path.read_text(encoding="utf-8"))["cases"]
     # A study run again for some sizes stands for the earlier one.
-    return pd.DataFrame(cases).drop_duplicates(["generator", "when", "n", "seed"], keep="last")
+    found = pd.DataFrame(cases).drop_duplicates(["generator", "when", "n", "seed"], keep="last")
+    order = {name: k for k, name in enumerate(found["generator"].unique())}
+    return found.sort_values(["generator", "when", "n"], key=lambda c: c.map(order) if c.name == "generator" else c)
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
