@@ -297,3 +297,19 @@ def test_classes_keep_their_limits_in_another_registry():
     })  # fmt: skip
     fewer = replace(case, wells=case.wells.loc[stay].reset_index(drop=True), energy=energy).volume(coefficient)
     np.testing.assert_allclose(fewer.wells.volume_m3, whole.wells.volume_m3[stay], rtol=0.02)
+
+
+def test_bad_sample_wells_do_not_hide_behind_the_spread_they_make():
+    """A tenth of the sample wells reads ten times too much: they are set apart, and the others' volumes stay."""
+    case = small_case(200, 40, 3)
+    wells = case.pairs["well_id"].unique()
+    bad = case.pairs["well_id"].isin(wells[::10])
+    spoilt = replace(
+        case, pairs=case.pairs.assign(volume_m3=case.pairs["volume_m3"].where(~bad, 10 * case.pairs["volume_m3"]))
+    )
+    coefficient = spoilt.fit()
+    named = coefficient.sample_id[coefficient.posterior.rows.level_scale > 1.0]
+    assert set(wells[::10]) <= set(named)
+    clean, dirty = case.volume(), spoilt.volume(coefficient)
+    others = ~clean.wells.sampled
+    assert np.nansum(dirty.wells.volume_m3[others]) == pytest.approx(np.nansum(clean.wells.volume_m3[others]), rel=0.06)
