@@ -88,6 +88,7 @@ def _key_names(table: TypedTable) -> list[str]:
         "pairs": ["well_id", "start", "end"],
         "water_levels": ["well_id", "township", "aquifer", "date", "month"],
         "permits": ["permit_no"],
+        "corrections": ["meter_id", "start", "end"],
     }
     return [name for name in keys[table.table] if name in table]
 
@@ -284,6 +285,19 @@ def _plan_above_permit(table: TypedTable, context: Context) -> Checked:
     return table, found + more
 
 
+def _correction_checks(table: TypedTable, context: Context) -> Checked:
+    """Refuse decisions that cannot be followed: no action, no reason, no value where one is needed, or wrong dates."""
+    needs_value = table.equals_word("action", "multiply", "set")
+    start, end = table.dates("start"), table.dates("end")
+    blank = table.is_blank("action") | table.is_blank("reason")
+    return _mark(
+        table,
+        context,
+        "CORRECTION_INCOMPLETE",
+        blank | (needs_value & np.isnan(table.numbers("value"))) | (end <= start),
+    )
+
+
 _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
     "wells": (_unique_ids("DUPLICATE_INTAKE"), _half_position, _depth_order),
     "meters": (_link_order,),
@@ -291,4 +305,5 @@ _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
     "pairs": (_pair_checks, _pair_overlaps),
     "water_levels": (),
     "permits": (_unique_ids("DUPLICATE_PERMIT"), _link_order, _plan_above_permit),
+    "corrections": (_correction_checks,),
 }
