@@ -17,6 +17,7 @@ from elec2water.coefficient.state import to_dataset
 from elec2water.config import Config
 from elec2water.energy import MonthlyEnergy
 from elec2water.findings import COLUMNS, Findings
+from elec2water.keys import Keys
 from elec2water.release import ReleaseInfo, csv_bytes, netcdf_bytes, parquet_bytes
 from elec2water.release.formats import unescape_text
 from elec2water.stats import lognormal_interval
@@ -25,7 +26,6 @@ from elec2water.survey import DesignEstimate
 from elec2water.volume import StratumCoefficients, Volume
 
 Floats = NDArray[np.float64]
-Labels = Mapping[str, NDArray[np.object_]]
 
 _VOLUME_DIGITS = dict.fromkeys(("energy_kwh", "volume_m3", "se_m3", "lower_m3", "upper_m3"), ".3f")
 _COEFFICIENT_DIGITS = dict.fromkeys(("coefficient_m3_per_kwh", "se", "lower", "upper"), ".6f")
@@ -46,7 +46,7 @@ class QuarterRun:
     findings: Findings
 
 
-def totals_frame(volume: Volume, domains: Labels) -> pd.DataFrame:
+def totals_frame(volume: Volume, domains: Mapping[str, Keys]) -> pd.DataFrame:
     """Totals of every domain, a row a key: the columns of the contract.
 
     Then counts of wells by method and imputed energy.

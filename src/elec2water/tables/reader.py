@@ -115,7 +115,7 @@ def _read_table(name: str, root: Path, config: Config) -> tuple[TypedTable | Non
     if not parts or found.errors.count:
         return None, found
     whole = concat(parts)
-    checked, findings = validate(whole, Context(name, ", ".join(whole.files), context.lang))
+    checked, findings = validate(whole, Context(name, ", ".join(whole.files), context.lang, config.energy.read_day))
     return checked, found + findings
 
 

@@ -179,14 +179,19 @@ def _link_order(table: TypedTable, context: Context) -> Checked:
 
 
 def _monthly_form(table: TypedTable, context: Context) -> Checked:
-    """Take a billing month as the calendar month where no dates are given, and say so."""
+    """Take a billing month without dates as the month that the project's reading day ends; else as the calendar month.
+
+    Only the latter is an assumption, and said to be one.
+    """
     if "month" not in table:
         return table, Findings.empty()
     month, start, end = table.dates("month"), table.dates("start"), table.dates("end")
     use = ~np.isnat(month) & (np.isnat(start) | np.isnat(end)) & np.isnat(table.dates("read_on"))
-    following = (month.astype("datetime64[M]") + 1).astype("datetime64[s]")
-    table = table.with_columns(start=np.where(use, month, start), end=np.where(use, following, end))
-    if not use.any():
+    named, late = month.astype("datetime64[M]"), np.timedelta64(context.read_day, "D")
+    opens, closes = (named - 1, named) if context.read_day else (named, named + 1)
+    first, last = ((edge.astype("datetime64[D]") + late).astype("datetime64[s]") for edge in (opens, closes))
+    table = table.with_columns(start=np.where(use, first, start), end=np.where(use, last, end))
+    if not use.any() or context.read_day:
         return table, Findings.empty()
     return table, context.finding("PERIOD_ASSUMED", observed=int(use.sum()), row=table.rows[np.argmax(use)])
 
