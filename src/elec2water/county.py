@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -102,7 +102,7 @@ def read_project(folder: str | Path) -> County:
     root = existing_folder(folder)
     config = load_config(root)
     tables, findings = read_tables(root, config)
-    return County(root, config, tables, findings)
+    return County(root, config, tables, findings.under(config.rules.settings))
 
 
 def fit_options(config: Config) -> FitOptions:
@@ -211,7 +211,7 @@ def until(county: County, as_of: str | None) -> County:
     readings = _before(tables.readings, limit, ("end", "read_on"))
     pairs = _before(tables.pairs, limit, ("end", "start"))
     levels = _before(tables.water_levels, limit, ("date", "month"))
-    kept = Tables(tables.wells, tables.meters, readings, pairs, levels, tables.permits)
+    kept = replace(tables, readings=readings, pairs=pairs, water_levels=levels)
     return County(county.folder, county.config, kept, county.findings)
 
 
