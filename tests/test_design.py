@@ -11,16 +11,18 @@ from hypothesis import strategies as st
 
 from elec2water.design import (
     allocate,
+    constant,
     design_sample,
     inclusion_probabilities,
     read_design,
     systematic_pps,
     write_design,
 )
-from elec2water.design.allocation import _Curve
+from elec2water.design.allocation import Curve
 from elec2water.design.selection import nearest_reserves, spread_order, uniform_of
 from elec2water.errors import UsageError
-from elec2water.strata import classify, collapse
+from elec2water.joining import collapse, join_nearest
+from elec2water.strata import classify
 
 SIZES = st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=40)
 
@@ -155,7 +157,7 @@ def test_the_expected_cv_is_that_of_the_estimator_in_simulation():
 
 def test_variance_is_convex_and_ends_at_zero():
     energy = np.random.default_rng(8).lognormal(8, 1.5, 25)
-    curve = _Curve(energy, 1.0)
+    curve = Curve(energy, energy)
     values = np.array([curve.variance(n) for n in range(1, 26)])
     assert values[-1] == 0.0
     assert (np.diff(values) < 1e-9).all()
@@ -196,8 +198,26 @@ def test_wells_that_cannot_be_sampled_are_reported_with_their_energy():
     assert len(design.findings.of(rule="DESIGN_EXCLUDED")) == len(design.coverage) - 1
 
 
-def test_the_weights_of_a_stratum_estimate_its_energy_without_error():
-    design, wells, energy = drawn()
+def test_probabilities_are_proportional_to_the_anticipated_spread_within_strata():
+    """Capped at one, and not below a tenth of the mean: an idle well may be busy next year."""
+    design, *_ = drawn()
+    frame = design.frame
+    assert frame["well_id"].is_monotonic_increasing
+    for name, group in frame.groupby("stratum"):
+        size = np.maximum(group["size"], 0.1 * group["size"].mean()).to_numpy()
+        n = design.allocation.set_index("stratum").loc[name, "n_sample"]
+        assert group["inclusion_probability"].to_numpy() == pytest.approx(inclusion_probabilities(size, n))
+    volume = frame["energy_kwh"] * frame["coefficient_m3_per_kwh"]
+    assert frame["size"].to_numpy() == pytest.approx(volume * np.sqrt(np.expm1(frame["log_sd"] ** 2)))
+    stated = design.sample.merge(frame, on="well_id")
+    assert stated["inclusion_probability_x"].to_numpy() == pytest.approx(stated["inclusion_probability_y"])
+
+
+def test_wells_that_are_all_alike_weigh_up_to_the_energy_exactly():
+    wells, energy = county()
+    energy = np.clip(energy, 2_000.0, None)
+    alike = constant(len(wells))
+    design = design_sample(wells, energy, classify(wells, ["aquifer"]), n=40, seed=7, anticipated=alike)
     kwh = pd.Series(energy, index=wells["well_id"])
     primary = design.primary
     estimate = (primary["weight"] * kwh[primary["well_id"]].to_numpy()).sum()
@@ -224,9 +244,9 @@ def test_a_design_comes_back_as_it_was_written(tmp_path):
     design = design_sample(wells, energy, strata, n=200, seed=1)
     write_design(design, tmp_path / "design")
     again = read_design(tmp_path / "design")
-    for name in ("sample", "allocation", "coverage", "excluded"):
+    for name in ("sample", "allocation", "coverage", "excluded", "precision", "curve"):
         pd.testing.assert_frame_equal(getattr(design, name), getattr(again, name))
-    assert (again.seed, again.expected_cv) == (design.seed, design.expected_cv)
+    assert (again.seed, again.expected_cv, again.policy) == (design.seed, design.expected_cv, design.policy)
     assert (tmp_path / "design" / "sample.csv").read_bytes().startswith(b"\xef\xbb\xbfwell_id,")
     first = {path.name: path.read_bytes() for path in (tmp_path / "design").iterdir()}
     write_design(again, tmp_path / "design")

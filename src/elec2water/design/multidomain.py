@@ -5,8 +5,8 @@ promised precision is a bound Σ_h a_dh/n_h ≤ b_d. The cheapest n under all bo
 whose dual has one price λ_d a domain: n_h = √(Σ_d λ_d a_dh / c_h) (Chromy 1987). Domains of one kind part the strata
 among themselves, so that an iteration costs one pass over the strata for each kind.
 
-For given prices the best *whole* n_h is the least with n_h (n_h + 1) ≥ Σ_d λ_d a_dh / c_h, the geometric rounding of the
-real one (Wright 2017); what it leaves broken is mended and what it leaves over is taken back, well by well.
+For given prices the best *whole* n_h is the least with n_h (n_h + 1) ≥ Σ_d λ_d a_dh / c_h, the geometric rounding of
+the real one (Wright 2017); what it leaves broken is mended and what it leaves over is taken back, well by well.
 
 References
 ----------
@@ -32,6 +32,7 @@ Integers: TypeAlias = NDArray[np.int64]
 _ROUNDS = 5_000
 _GAP = 1e-5
 _TOLERANCE = 1e-9
+_ALMOST_NONE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,23 @@ def smallest_sample(
     return _taken_back(bounds, whole, low, price).astype(np.int64), real
 
 
+def real_optimum(bounds: Sequence[Bounds]) -> Floats:
+    """Allocate without limits and in fractions of wells: the least Σ n_h under the bounds, to one part in 10⁵.
+
+    Parameters
+    ----------
+    bounds : sequence of Bounds
+
+    Returns
+    -------
+    (H,) array
+        Zero where the numerators are.
+    """
+    size = bounds[0].domain.size
+    low = np.full(size, _ALMOST_NONE)
+    return _real_optimum(bounds, low, np.full(size, np.inf), np.ones(size))[1]
+
+
 def _check_reachable(bounds: Sequence[Bounds], high: Floats) -> None:
     worst, broken = 1.0, 0
     for bound in bounds:
@@ -125,14 +143,14 @@ def _check_reachable(bounds: Sequence[Bounds], high: Floats) -> None:
         worst = max(worst, float(ratio.max(initial=0.0)))
     if broken:
         raise UsageError(
-            f"design: {broken} of the target CVs cannot be reached by any number of wells (all wells of the frame leave "
-            f"{np.sqrt(worst):.3g} times the worst); raise them, or lower refusal_rate and dead_meter_rate"
+            f"design: {broken} of the target CVs cannot be reached by any number of wells (all wells of the frame "
+            f"leave {np.sqrt(worst):.3g} times the worst); raise them, or lower refusal_rate and dead_meter_rate"
         )
 
 
 def _real_optimum(bounds: Sequence[Bounds], low: Floats, high: Floats, cost: Floats) -> tuple[Floats, Floats]:
     """Return Σ λ a of each stratum at the optimal prices, and the real-valued allocation."""
-    prices = [_first_prices(bound, low, high, cost) for bound in bounds]
+    prices = [_first_prices(bound, low, cost) for bound in bounds]
     best = (np.inf, low)
     for _ in range(_ROUNDS):
         weight = _weights(bounds, prices)
@@ -146,9 +164,7 @@ def _real_optimum(bounds: Sequence[Bounds], low: Floats, high: Floats, cost: Flo
             best = (spent, feasible)
         if best[0] - dual <= _GAP * best[0]:
             break
-        prices = [
-            _updated(bound, p, n, free, load) for bound, p, load in zip(bounds, prices, loads, strict=True)
-        ]
+        prices = [_updated(bound, p, n, free, load) for bound, p, load in zip(bounds, prices, loads, strict=True)]
     return weight, best[1]
 
 
@@ -160,7 +176,7 @@ def _scaled_up(bounds: Sequence[Bounds], loads: Sequence[Floats], n: Floats, hig
     return np.minimum(n * factor, high)
 
 
-def _first_prices(bound: Bounds, low: Floats, high: Floats, cost: Floats) -> Floats:
+def _first_prices(bound: Bounds, low: Floats, cost: Floats) -> Floats:
     """Prices that would be right if this were the only kind of domain and no stratum at a limit."""
     root = np.bincount(bound.domain, np.sqrt(bound.numerator * cost), bound.limit.size)
     needed = bound.load(low) > bound.limit
@@ -230,8 +246,8 @@ def _taken_back(bounds: Sequence[Bounds], n: Floats, low: Floats, cost: Floats) 
         if candidates.size == 0:
             return n
         for h in candidates[np.argsort(use[candidates] / cost[candidates], kind="stable")]:
-            more = [bound.numerator[h] / (n[h] * (n[h] - 1)) for bound in bounds]
-            if all(m <= room[b.domain[h]] for m, room, b in zip(more, slack, bounds, strict=True)):
+            losses = [float(bound.numerator[h] / (n[h] * (n[h] - 1))) for bound in bounds]
+            if all(loss <= room[b.domain[h]] for loss, room, b in zip(losses, slack, bounds, strict=True)):
                 n[h] -= 1
-                for m, room, bound in zip(more, slack, bounds, strict=True):
-                    room[bound.domain[h]] -= m
+                for loss, room, bound in zip(losses, slack, bounds, strict=True):
+                    room[bound.domain[h]] -= loss
