@@ -119,7 +119,8 @@ def design_sample(
     thin_strata : {"coefficient", "neighbour", "collapse", "fail"}, optional
         What is done when the strata are too many for `n` or have fewer than `min_wells` wells: they are joined to the
         one nearest in anticipated coefficient until each can have twice its minimum, to the neighbour in class until
-        each can have one (``collapse`` is another word for it), or it is an error. ``fail`` for strata that were given, ``coefficient`` for those made here.
+        each can have one well (``collapse`` is another word for it), or it is an error. ``fail`` for strata that were
+        given, ``coefficient`` for those made here.
     min_wells : int
         Fewest wells of the frame in a stratum, where they may be joined.
     allocation : {"optimal", "neyman", "proportional"}
