@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from elec2water import project
+from elec2water.design import Design
 from elec2water.errors import DataRefusedError, Elec2WaterError, UsageError
 from elec2water.findings import Findings
 from elec2water.quarter import Progress
@@ -112,22 +113,28 @@ def design(
     folder: Folder,
     n: SampleSize = None,
     target_cv: Annotated[float | None, typer.Option(help="Expected CV of the county total, as a fraction")] = None,
+    budget: Annotated[
+        float | None, typer.Option(min=0.0, help="Money; costs are in [design] of elec2water.toml")
+    ] = None,
     seed: Seed = 2026,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Draw the sample of wells to measure."""
     with _refusals(folder, as_json=as_json), _progress() as tell:
-        tell("drawing the sample")
-        drawn, written = project.design(folder, n=n, target_cv=target_cv, seed=seed)
+        drawn, written = project.design(folder, n=n, target_cv=target_cv, budget=budget, seed=seed, progress=tell)
     figures = {
         "n_primary": len(drawn.primary),
         "n_reserve": len(drawn.reserves),
         "n_strata": len(drawn.allocation),
         "expected_cv": drawn.expected_cv,
+        "coverage": drawn.coverage.to_dict("records"),
+        "curve": drawn.curve.loc[drawn.curve["mark"] != ""].to_dict("records"),
+        "policy": drawn.policy,
+        "findings": _counts(drawn.findings),
         "written": [str(p) for p in written],
     }
-    _print(figures, f"{drawn!r}\n{drawn.allocation.to_string(index=False)}\n{written[0].parent}", as_json=as_json)
+    _print(figures, _design_text(drawn, written[0].parent), as_json=as_json)
 
 
 @app.command()
@@ -237,6 +244,16 @@ def _plan_text(plan: RetestPlan, written: list[Path]) -> str:
     shown = plan.wells[[name for name in columns if name in plan.wells.columns]]
     table = shown.round({"years_since_test": 1, "variance_cut": 4, "se_after_m3": 0}).to_string(index=False)
     return "\n".join([repr(plan), table, *map(str, written)])
+
+
+def _design_text(drawn: Design, folder: Path) -> str:
+    marked = drawn.curve.loc[drawn.curve["mark"] != ""]
+    curve = "；".join(f"{mark}: n = {n}, CV {cv:.2%}" for n, cv, mark in marked.to_numpy(dtype=object))
+    hidden = len(drawn.allocation) - _TOTALS_SHOWN
+    rest = f"\n… and {hidden} more strata in allocation.csv" if hidden > 0 else ""
+    allocation = drawn.allocation.head(_TOTALS_SHOWN).to_string(index=False)
+    coverage = drawn.coverage.to_string(index=False)
+    return f"{drawn!r}\n{coverage}\n{allocation}{rest}\n{curve}\n{_findings_text(drawn.findings)}\n{folder}"
 
 
 def _run_text(done: project.Run) -> str:
