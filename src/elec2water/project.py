@@ -24,6 +24,7 @@ from elec2water.demo import simulate_county, write_county
 from elec2water.design import Design, design_sample, write_design
 from elec2water.findings import Findings
 from elec2water.ledger import approve_release, open_ledger, record_release
+from elec2water.planning import plan_sample
 from elec2water.quarter import Progress, estimate_quarter
 from elec2water.release import (
     ReleaseInfo,
@@ -34,6 +35,7 @@ from elec2water.release import (
     sha256_of,
     write_whole,
 )
+from elec2water.rules import RuleSettings
 from elec2water.strata import classify
 from elec2water.validation import Validation, validate_coefficient
 
@@ -77,34 +79,61 @@ def check(folder: str | Path) -> County:
     return County(county.folder, county.config, county.tables, county.findings + found)
 
 
+def rule_table(folder: str | Path | None = None, *, lang: str | None = None) -> list[dict[str, object]]:
+    """List the catalogue of rules, a record a rule, with what a project's ``[rules]`` change.
+
+    Parameters
+    ----------
+    folder : path_like, optional
+        Project folder; the defaults alone without one.
+    lang : str, optional
+        ``zh`` or ``en``; the project's language by default, else ``zh``.
+
+    Returns
+    -------
+    list of dict
+        As :meth:`elec2water.rules.RuleSettings.table`.
+    """
+    if folder is None:
+        return RuleSettings().table(lang or "zh")
+    config = load_config(existing_folder(folder))
+    return config.rules.settings.table(lang or config.project.language)
+
+
 def design(
-    folder: str | Path, *, n: int | None = None, target_cv: float | None = None, seed: int = 2026
+    folder: str | Path,
+    *,
+    n: int | None = None,
+    target_cv: float | None = None,
+    budget: float | None = None,
+    seed: int = 2026,
+    progress: Progress | None = None,
 ) -> tuple[Design, list[Path]]:
     """Draw the sample of wells to measure and write it to ``design/``.
+
+    Parameters
+    ----------
+    folder : path_like
+        Project folder of the contract; ``[design]`` of its configuration says the rest.
+    n, target_cv, budget : int or float, optional
+        At most one: the number of wells, the CV of the county's total to reach, or the money there is.
+    seed : int
+    progress : callable, optional
+        Told in words what is being done.
 
     Raises
     ------
     DataRefusedError
         The wells or readings are refused.
     UsageError
-        ``n`` or ``target_cv`` cannot be met.
+        ``n``, ``target_cv`` or ``budget`` cannot be met.
     """
+    tell = progress or (lambda _: None)
+    tell("reading the tables")
     county = accepted(read_project(folder), needs_pairs=False)
-    energy, _ = county.energy()
-    if n is None and target_cv is None:
-        n = county.config.design.n
-    drawn = design_sample(
-        county.wells,
-        energy.annual_kwh(energy.months[-1]),
-        county.strata,
-        n=n,
-        target_cv=target_cv,
-        seed=seed,
-        min_per_stratum=county.config.design.min_per_stratum,
-        reserve_ratio=county.config.design.reserve_ratio,
-        thin_strata="collapse",
-        lang=county.config.project.language,
-    )
+    with threadpool_limits(limits=1, user_api="blas"):
+        drawn = plan_sample(county, n=n, target_cv=target_cv, budget=budget, seed=seed, progress=tell)
+    tell("writing the design")
     return drawn, write_design(drawn, Path(folder) / "design")
 
 
