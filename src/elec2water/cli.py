@@ -17,9 +17,10 @@ import typer
 from rich.console import Console
 
 from elec2water import project
-from elec2water.errors import DataRefusedError, Elec2WaterError
+from elec2water.errors import DataRefusedError, Elec2WaterError, UsageError
 from elec2water.findings import Findings
 from elec2water.quarter import Progress
+from elec2water.rules import LANGUAGES
 
 app = typer.Typer(
     name="elec2water",
@@ -89,6 +90,20 @@ def check(folder: Folder, *, as_json: AsJson = False) -> None:
     _print(figures, f"{county.tables!r}\n{_findings_text(county.findings)}\n{path}", as_json=as_json)
     if refused:
         raise typer.Exit(DATA_REFUSED)
+
+
+@app.command()
+def rules(
+    folder: Annotated[Path | None, typer.Argument(help="Project folder, to show what its [rules] change")] = None,
+    lang: Annotated[str | None, typer.Option(help="zh or en; by default the project's, else zh")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List every rule of the findings: meaning, severity, threshold, and what the project changed."""
+    if lang not in {None, *LANGUAGES}:
+        raise UsageError(f"--lang: expected one of {', '.join(LANGUAGES)}, found {lang!r}")
+    records = project.rule_table(folder, lang=lang)
+    _print({"rules": records}, _rules_text(records), as_json=as_json)
 
 
 @app.command()
@@ -211,6 +226,19 @@ def _run_text(done: project.Run) -> str:
     state = "written" if done.release.created else "unchanged: the same inputs gave this release before"
     rest = f"\n… and {hidden} more in totals.csv" if hidden > 0 else ""
     return f"{table.to_string(index=False)}{rest}\n\n{_findings_text(done.findings)}\n{done.release.folder} ({state})"
+
+
+def _rules_text(records: list[dict[str, object]]) -> str:
+    lines = []
+    for r in records:
+        limit = "" if r["threshold"] is None else f"  [{r['threshold']:g} {r['unit']}]".replace(" ]", "]")
+        changed = [
+            f"{name}: {r[f'default_{name}']}" for name in ("severity", "threshold") if r[name] != r[f"default_{name}"]
+        ]
+        state = "" if r["enabled"] else "  (disabled)"
+        was = f"  (default {', '.join(changed)})" if changed else ""
+        lines.append(f"{r['severity']:<7} {r['rule']}{limit}{state}{was}\n        {r['meaning']}")
+    return "\n".join(lines)
 
 
 def _findings_text(found: Findings) -> str:

@@ -6,13 +6,14 @@ import difflib
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from elec2water import schema
 from elec2water.errors import ConfigError
+from elec2water.rules import RuleSettings, rules
 
 CONFIG_NAME = "elec2water.toml"
 
@@ -29,6 +30,7 @@ def _one_or_many(value: object) -> object:
 
 Names = tuple[str, ...]
 Paths = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
+T = TypeVar("T", tuple[str, ...], dict[str, float], dict[str, str])
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -49,6 +51,7 @@ class InputsConfig(_Section):
     pairs: Paths = ()
     water_levels: Paths = ()
     permits: Paths = ()
+    corrections: Paths = ()
 
 
 class AliasesConfig(_Section):
@@ -60,6 +63,7 @@ class AliasesConfig(_Section):
     pairs: dict[str, str] = {}
     water_levels: dict[str, str] = {}
     permits: dict[str, str] = {}
+    corrections: dict[str, str] = {}
 
     @field_validator("*")
     @classmethod
@@ -107,6 +111,44 @@ class DesignConfig(_Section):
     reserve_ratio: float = Field(default=0.5, ge=0.0)
 
 
+class RulesConfig(_Section):
+    """``[rules]``: what findings say; ``elec2water rules`` lists their names, meanings and defaults."""
+
+    disable: Names = ()
+    threshold: dict[str, float] = {}
+    severity: dict[str, Literal["error", "warning", "info"]] = {}
+
+    @field_validator("disable", "threshold", "severity")
+    @classmethod
+    def _names_a_rule(cls, value: T, info: ValidationInfo) -> T:
+        for name in value:
+            rule = rules().get(name)
+            if rule is None:
+                close = difflib.get_close_matches(name, rules(), n=1)
+                hint = f"did you mean {close[0]!r}?" if close else "'elec2water rules' lists them"
+                raise ValueError(f"there is no rule {name!r}; {hint}")
+            if info.field_name == "threshold" and rule.threshold is None:
+                raise ValueError(f"rule {name!r} has no threshold")
+            if info.field_name != "threshold" and rule.severity == "error":
+                raise ValueError(f"rule {name!r} refuses data that cannot be used; it is not up for choice")
+        return value
+
+    @property
+    def settings(self) -> RuleSettings:
+        """The choices as what findings work with."""
+        return RuleSettings(frozenset(self.disable), self.threshold, dict(self.severity))
+
+
+class EnergyConfig(_Section):
+    """``[energy]``: how electricity is read.
+
+    ``read_day`` is the last day that a billing month holds (25: the month 202603 runs from 26 February to 25 March);
+    0 for calendar months.
+    """
+
+    read_day: int = Field(default=0, ge=0, le=28)
+
+
 class Config(_Section):
     """The whole configuration, frozen."""
 
@@ -117,6 +159,8 @@ class Config(_Section):
     model: ModelConfig = ModelConfig()
     estimate: EstimateConfig = EstimateConfig()
     design: DesignConfig = DesignConfig()
+    energy: EnergyConfig = EnergyConfig()
+    rules: RulesConfig = RulesConfig()
 
 
 def load_config(folder: str | Path) -> Config:

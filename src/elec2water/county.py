@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from elec2water.config import CONFIG_NAME, Config, load_config
 from elec2water.energy import MonthlyEnergy, impute, monthly_energy
 from elec2water.errors import DataRefusedError, UsageError
 from elec2water.findings import Findings, findings_of
+from elec2water.keys import Keys
 from elec2water.pairs import measurements
 from elec2water.strata import UNKNOWN, Strata, classify
 from elec2water.tables import Tables, read_tables
@@ -101,7 +102,7 @@ def read_project(folder: str | Path) -> County:
     root = existing_folder(folder)
     config = load_config(root)
     tables, findings = read_tables(root, config)
-    return County(root, config, tables, findings)
+    return County(root, config, tables, findings.under(config.rules.settings))
 
 
 def fit_options(config: Config) -> FitOptions:
@@ -120,7 +121,7 @@ def fit_options(config: Config) -> FitOptions:
     )
 
 
-def domain_labels(county: County) -> dict[str, NDArray[np.object_]]:
+def domain_labels(county: County) -> dict[str, Keys]:
     """Key of every well in every domain of the configuration; blank cells together, so that domains add up.
 
     Raises
@@ -129,15 +130,15 @@ def domain_labels(county: County) -> dict[str, NDArray[np.object_]]:
         A domain is neither ``county``, ``stratum`` nor a column of wells.
     """
     check_column_names(county)
-    labels: dict[str, NDArray[np.object_]] = {}
+    labels: dict[str, Keys] = {}
     for domain in county.config.estimate.domains:
         if domain == "county":
-            labels[domain] = np.full(len(county.wells), county.config.project.name, dtype=object)
+            whole = np.array([county.config.project.name], dtype=object)
+            labels[domain] = Keys(np.zeros(len(county.wells), dtype=np.intp), whole)
         elif domain == "stratum":
-            labels[domain] = county.strata.labels
+            labels[domain] = Keys.of(county.strata.labels)
         else:
-            column = county.wells[domain]
-            labels[domain] = column.astype("str").where(column.notna(), UNKNOWN).to_numpy(dtype=object)
+            labels[domain] = Keys.of(county.wells[domain]).as_text(UNKNOWN)
     return labels
 
 
@@ -210,7 +211,7 @@ def until(county: County, as_of: str | None) -> County:
     readings = _before(tables.readings, limit, ("end", "read_on"))
     pairs = _before(tables.pairs, limit, ("end", "start"))
     levels = _before(tables.water_levels, limit, ("date", "month"))
-    kept = Tables(tables.wells, tables.meters, readings, pairs, levels, tables.permits)
+    kept = replace(tables, readings=readings, pairs=pairs, water_levels=levels)
     return County(county.folder, county.config, kept, county.findings)
 
 

@@ -34,6 +34,7 @@ from elec2water.release import (
     sha256_of,
     write_whole,
 )
+from elec2water.rules import RuleSettings
 from elec2water.strata import classify
 from elec2water.validation import Validation, validate_coefficient
 
@@ -75,6 +76,27 @@ def check(folder: str | Path) -> County:
     check_column_names(county)
     _, found = county.energy()
     return County(county.folder, county.config, county.tables, county.findings + found)
+
+
+def rule_table(folder: str | Path | None = None, *, lang: str | None = None) -> list[dict[str, object]]:
+    """List the catalogue of rules, a record a rule, with what a project's ``[rules]`` change.
+
+    Parameters
+    ----------
+    folder : path_like, optional
+        Project folder; the defaults alone without one.
+    lang : str, optional
+        ``zh`` or ``en``; the project's language by default, else ``zh``.
+
+    Returns
+    -------
+    list of dict
+        As :meth:`elec2water.rules.RuleSettings.table`.
+    """
+    if folder is None:
+        return RuleSettings().table(lang or "zh")
+    config = load_config(existing_folder(folder))
+    return config.rules.settings.table(lang or config.project.language)
 
 
 def design(

@@ -15,6 +15,7 @@ from elec2water.design import read_sample
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import DataRefusedError
 from elec2water.findings import Findings, findings_of
+from elec2water.keys import Keys
 from elec2water.review import model_findings, pair_energy_findings, pairs_off_grid, sample_findings
 from elec2water.survey import DesignEstimate, adjust_for_refusal, design_totals, gap_findings
 from elec2water.volume import Volume, estimate_volume
@@ -72,7 +73,7 @@ def estimate_quarter(
 
 
 def survey_totals(
-    county: County, coefficient: Coefficient, volume: Volume, domains: Mapping[str, NDArray[np.object_]]
+    county: County, coefficient: Coefficient, volume: Volume, domains: Mapping[str, Keys]
 ) -> DesignEstimate:
     """Design-based totals of the quarter: the sample wells' volumes, expanded by their design weights.
 

@@ -94,6 +94,8 @@ class MonthlyEnergy:
         offset = int((months[0] - self.months[0]).astype(np.int64)) if len(self.months) else 0
         if offset == 0 and len(months) == len(self.months):
             return self
+        if offset >= 0 and offset + len(months) <= len(self.months):
+            return self._columns(slice(offset, offset + len(months)))
         source = np.arange(len(months)) + offset
         held = (source >= 0) & (source < len(self.months))
         shape = (len(self.well_id), len(months))
@@ -105,6 +107,16 @@ class MonthlyEnergy:
         common = np.zeros(len(months))
         common[held] = self.common[source[held]]
         return MonthlyEnergy(self.well_id, months, kwh, variance, quality, common)
+
+    def _columns(self, part: slice) -> MonthlyEnergy:
+        return MonthlyEnergy(
+            self.well_id,
+            self.months[part],
+            self.kwh[:, part],
+            self.variance[:, part],
+            self.quality[:, part],
+            self.common[part],
+        )
 
     def annual_kwh(self, end: np.datetime64, groups: npt.ArrayLike | None = None) -> Floats:
         """Estimate each well's energy of the twelve months up to and including `end`.
@@ -126,12 +138,15 @@ class MonthlyEnergy:
         """
         year = self.window(end - (MONTHS_PER_YEAR - 1), end)
         group = np.zeros(len(self.well_id)) if groups is None else np.asarray(groups)
-        movement = fit_movement(year.kwh, group).of_wells
-        seen = np.where(np.isfinite(year.kwh), movement, 0.0).sum(axis=1)
+        movement = fit_movement(year.kwh, group)
+        profile = np.where(np.isfinite(movement.profile), movement.profile, 1.0)
+        whole = profile.sum(axis=1)[movement.group]
+        row, month = np.nonzero(np.isnan(year.kwh))
+        n = len(self.well_id)
+        seen = whole - np.bincount(row, weights=profile[movement.group[row], month], minlength=n)
+        told = (seen >= LEAST_TOLD * whole) & (np.bincount(row, minlength=n) < len(year.months))
         energy = np.nansum(year.kwh, axis=1)
-        whole = movement.sum(axis=1)
-        told = (seen >= LEAST_TOLD * whole) & np.isfinite(year.kwh).any(axis=1)
-        return np.asarray(energy * np.divide(whole, seen, out=np.full(len(seen), np.nan), where=told & (seen > 0)))
+        return np.asarray(energy * np.divide(whole, seen, out=np.full(n, np.nan), where=told & (seen > 0)))
 
 
 def month_range(first: np.datetime64, last: np.datetime64) -> Months:

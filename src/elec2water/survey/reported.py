@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from elec2water.errors import UsageError
 from elec2water.findings import Findings, findings_of
+from elec2water.keys import Keys, Labels
 from elec2water.strata import UNKNOWN, Strata, collapse
 from elec2water.survey.calibration import greg_totals
 from elec2water.survey.estimators import combined_ratio_totals, separate_ratio_totals
@@ -127,7 +128,7 @@ def design_totals(
     energy_kwh: ArrayLike,
     weights: ArrayLike,
     strata: Strata,
-    domains: Mapping[str, ArrayLike],
+    domains: Mapping[str, Labels],
     sample_energy_kwh: ArrayLike | None = None,
     prediction: ArrayLike | None = None,
     ratio: RatioKind = "separate",
@@ -187,9 +188,10 @@ def design_totals(
     auxiliary = _auxiliary(strata, taken, None if prediction is None else np.asarray(prediction, dtype=np.float64))
     parts: list[_Part] = []
     for name, keys in domains.items():
-        labels, codes = _keys(keys, population.size, name)
-        by_ratio = _ratio_totals(taken, joined[strata.codes], codes, len(labels), ratio)
-        by_greg = _greg_totals(taken, auxiliary, codes, len(labels))
+        groups = _keys(keys, population.size, name)
+        by_ratio = _ratio_totals(taken, joined[strata.codes], groups.codes, groups.names.size, ratio)
+        by_greg = _greg_totals(taken, auxiliary, groups.codes, groups.names.size)
+        labels = groups.names.tolist()
         parts += [_Part(name, labels, "ratio", by_ratio), _Part(name, labels, "greg", by_greg)]
     return DesignEstimate(_table(parts), int(joined.max()) + 1, _collapse_findings(strata, joined, arrays[0], lang))
 
@@ -297,17 +299,11 @@ def _filled(prediction: Floats, energy: Floats) -> Floats:
     return np.where(known, prediction, energy * (prediction[known].sum() / energy[known].sum()))
 
 
-def _keys(keys: ArrayLike, n: int, name: str) -> tuple[list[str], Integers]:
-    column = keys if isinstance(keys, pd.Series) else pd.Series(np.asarray(keys))
-    if len(column) != n:
-        raise UsageError(f"survey: domain {name!r} has {len(column)} keys for {n} wells")
-    found, values = pd.factorize(column)
-    labels = [str(value) for value in values]
-    if (found < 0).any():
-        found = np.where(found < 0, len(labels), found)
-        labels.append(UNKNOWN)
-    names, rank = np.unique(np.array(labels, dtype=str), return_inverse=True)
-    return names.tolist(), rank[found].astype(np.int64)
+def _keys(labels: Labels, n: int, name: str) -> Keys:
+    keys = Keys.of(labels)
+    if keys.size != n:
+        raise UsageError(f"survey: domain {name!r} has {keys.size} keys for {n} wells")
+    return keys.as_text(UNKNOWN)
 
 
 def _ratio_totals(taken: _Sample, joined: Integers, codes: Integers, size: int, ratio: RatioKind) -> Estimate:

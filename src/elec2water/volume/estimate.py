@@ -11,7 +11,7 @@ from scipy import special
 
 from elec2water.calendar_ import quarter_months
 from elec2water.coefficient import features
-from elec2water.coefficient.fit import Coefficient, WellContext, describe_wells, on_grid
+from elec2water.coefficient.fit import Coefficient, WellContext, describe_wells, on_grid, pumps_in
 from elec2water.coefficient.posterior import Posterior
 from elec2water.coefficient.predict import blank_variance
 from elec2water.coefficient.shared import Layout
@@ -63,10 +63,11 @@ def estimate_volume(
     if not np.isin(months, energy.months).all():
         raise UsageError(f"energy: expected the months of {quarter}, found {energy!r}; give every month of the quarter")
     coefficient = coefficient.placed(wells["well_id"].to_numpy(dtype=object))
-    posterior = coefficient.posterior.covering(months)
     context = describe_wells(
         wells, water_levels, energy, months, coefficient.windows, coefficient.spec, coefficient.options
     )
+    coefficient = coefficient.equipped(context)
+    posterior = coefficient.posterior.covering(months)
     parts = _Parts.of(coefficient, posterior, context, energy, wells)
     return quarter_volume(parts, posterior, coefficient, quarter=quarter, confidence=confidence)
 
@@ -135,12 +136,15 @@ def _paths(coefficient: Coefficient, posterior: Posterior, context: WellContext)
         + ((context.months[-1] + 1).astype("datetime64[s]") - context.months[0].astype("datetime64[s]")) / 2
     )
     when = float(features.decimal_year(np.array([middle]))[0])
-    pumps = (context.pump_installed[posterior.sample] <= middle).astype(np.intp)
+    since, pumps = pumps_in(coefficient, context, middle)
     paths = posterior.paths(np.full(posterior.sample.size, when), pumps)
     v = posterior.variance
     offset, variance = np.zeros(n), np.full(n, v["level"] + v["drift"])
     offset[posterior.sample], variance[posterior.sample] = paths.offset, paths.variance
-    loadings = _loadings(context, coefficient, posterior)
+    loadings = _loadings(context, coefficient, posterior).renewed(
+        coefficient.spec.reference_year - coefficient.spec.worn_since(since),
+        posterior.layout.moving_start + posterior.layout.moving_names.index("years"),
+    )
     return replace(loadings, sample=posterior.sample, gain=paths.gain), offset, variance
 
 

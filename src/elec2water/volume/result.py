@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from scipy import special
 
 from elec2water.coefficient.posterior import Posterior
 from elec2water.errors import UsageError
+from elec2water.keys import Keys, Labels
 from elec2water.stats import mixture_quantile
 from elec2water.volume.shared_error import Loadings
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
-Labels: TypeAlias = Sequence[object] | NDArray[np.object_] | pd.Series
 
 _DOMAINS_AT_ONCE = 4096
 _DOMAINS_BY_NODE = 512
@@ -163,10 +162,8 @@ class Volume:
         labels : (N,), optional
             The domain of each well; blank (NaN or None) for none. The whole county if left out.
         """
-        n = self.wells.well_id.size
-        series = pd.Series(np.zeros(n) if labels is None else np.asarray(labels, dtype=object))
-        codes, keys = pd.factorize(series, sort=True, use_na_sentinel=True)
-        return domain_totals(self, np.asarray(codes, dtype=np.intp), np.asarray(keys, dtype=object))
+        keys = Keys.of(np.zeros(self.wells.well_id.size) if labels is None else labels)
+        return domain_totals(self, keys.codes, keys.names)
 
     def table(self, domain: str, labels: Labels) -> pd.DataFrame:
         """Totals of one kind of domain as the contract's table, then counts of wells by method and imputed energy.

@@ -1,0 +1,65 @@
+"""Which group each well belongs to: names coded once, for all that sum by them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Labels: TypeAlias = "Keys | Sequence[object] | NDArray[np.generic] | pd.Series"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Groups of N rows.
+
+    Attributes
+    ----------
+    codes : (N,) array of int
+        Place of each row's name among `names`; -1 for a blank.
+    names : (G,) array of object
+        Distinct names in ascending order.
+    """
+
+    codes: NDArray[np.intp]
+    names: NDArray[np.object_]
+
+    @classmethod
+    def of(cls, labels: Labels) -> Keys:
+        """Code labels; NaN and None are blank. Keys are given back as they are.
+
+        Examples
+        --------
+        >>> Keys.of(["乙", None, "甲", "乙"]).codes
+        array([ 0, -1,  1,  0])
+        """
+        if isinstance(labels, Keys):
+            return labels
+        column = labels if isinstance(labels, pd.Series) else pd.Series(np.asarray(labels, dtype=object))
+        codes, found = pd.factorize(column, use_na_sentinel=True)
+        names = np.asarray(found, dtype=object)
+        return cls(np.asarray(codes, dtype=np.intp), names)._in_order()
+
+    def _in_order(self) -> Keys:
+        order = np.argsort(self.names, kind="stable")
+        rank = np.empty(order.size + 1, dtype=np.intp)
+        rank[order], rank[-1] = np.arange(order.size), -1
+        return Keys(rank[self.codes], self.names[order])
+
+    @property
+    def size(self) -> int:
+        """Number of rows N."""
+        return int(self.codes.size)
+
+    def as_text(self, blank: str) -> Keys:
+        """Give the same groups with names as text, the blank rows together under `blank`."""
+        names = np.array([str(name) for name in self.names], dtype=object)
+        codes = self.codes
+        if (codes < 0).any():
+            codes, names = np.where(codes < 0, names.size, codes), np.append(names, blank)
+        distinct, place = np.unique(names.astype(str), return_inverse=True)
+        return Keys(np.asarray(place, dtype=np.intp)[codes], distinct.astype(object))
