@@ -14,19 +14,40 @@ import pyarrow.parquet
 
 from elec2water.findings import Findings
 from elec2water.tables import markup
-from elec2water.tables.raw import Grid, RawTable, Recognise, of_grid
+from elec2water.tables.raw import Grid, RawTable, Recognise, of_grid, rows_above
 from elec2water.tables.text import IsNumeric, as_utf8, combined, read_text
 from elec2water.tables.workbook import read_workbook
 
 if TYPE_CHECKING:
     from elec2water.tables.context import Context
 
-_MARKUP = (b"<html", b"<!doctype", b"<table", b"<?xml", b"<meta", b"<head", b"<body", b"<style", b"<div", b"<workbook", b"<!--")
-_FOREIGN = {b"%PDF": "PDF", b"MIME-Version:": "MHTML", b"\x1f\x8b": "gzip", b"Rar!": "RAR", b"7z\xbc\xaf": "7z", b"SQLite": "SQLite"}
+_MARKUP = (
+    b"<html",
+    b"<!doctype",
+    b"<table",
+    b"<?xml",
+    b"<meta",
+    b"<head",
+    b"<body",
+    b"<style",
+    b"<div",
+    b"<workbook",
+    b"<!--",
+)
+_FOREIGN = {
+    b"%PDF": "PDF",
+    b"MIME-Version:": "MHTML",
+    b"\x1f\x8b": "gzip",
+    b"Rar!": "RAR",
+    b"7z\xbc\xaf": "7z",
+    b"SQLite": "SQLite",
+}
 _HEAD = 40
 
 
-def read_raw(path: Path, sheet: str | None, context: Context, recognise: Recognise, is_numeric: IsNumeric) -> list[RawTable]:
+def read_raw(
+    path: Path, sheet: str | None, context: Context, recognise: Recognise, is_numeric: IsNumeric
+) -> list[RawTable]:
     """Read one file.
 
     Parameters
@@ -118,8 +139,8 @@ def _chosen(
         raise context.refuse("HEADER_NOT_FOUND", observed=first[:80])
     if len(known) > 1 and sheet != "*":
         raise context.refuse("SHEETS_AMBIGUOUS", observed=", ".join(grid.name for grid, _ in known))
-    tables = [of_grid(grid, layout, Findings.empty()) for grid, layout in known]
-    return [replace(tables[0], findings=found), *tables[1:]]
+    tables = [of_grid(grid, layout, rows_above(layout, context)) for grid, layout in known]
+    return [replace(tables[0], findings=tables[0].findings + found), *tables[1:]]
 
 
 def _read_parquet(path: Path, context: Context) -> RawTable:

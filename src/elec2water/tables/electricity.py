@@ -1,4 +1,4 @@
-"""Readings as bills and meters state them, settled into one row a reading: bands, directions, exchanges, two registers."""
+"""Readings as bills and meters state them, settled into one row a reading: bands, directions, exchanges."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _ROUNDING_KWH, _ROUNDING_REL = 1.0, 0.002
 def settle(table: TypedTable, context: Context) -> Settled:
     """Bring readings of any statement into the two forms of the contract.
 
-    Only what flows to the user counts (正向有功); of 总, 尖, 峰, 平 and 谷 only the total, which is held against its parts;
-    what an exchanged meter had counted (换表电量) is added once; settlements (退补) become rows of their own with quality
-    ``adjustment``; a start and an end register become the energy between them.
+    Only what flows to the user counts (正向有功); of 总, 尖, 峰, 平 and 谷 only the total, which is held against its
+    parts; what an exchanged meter had counted (换表电量) is added once; settlements (退补) become rows of their own
+    with quality ``adjustment``; a start and an end register become the energy between them.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def _words(kind: str) -> tuple[tuple[str, str], ...]:
 
 
 def _says(table: TypedTable, column: str, kind: str) -> npt.NDArray[np.object_]:
-    """Give what the cells of a text column say in the words of a kind (the longest found in the cell), "" for nothing."""
+    """Give what the cells of a column say in the words of a kind: the longest found in the cell, "" for nothing."""
     if column not in table:
         return np.full(len(table), "", dtype=object)
     texts = [(text or "").lower() for text in table.distinct(column).to_pylist()]
@@ -220,6 +220,8 @@ def _with_adjustments(table: TypedTable, settled: Floats) -> TypedTable:
     some = settled != 0
     if not some.any():
         return table
+    if "quality" not in table:
+        table = table.with_columns(quality=pa.nulls(len(table), pa.string()).dictionary_encode())
     rows = table.keep(some)
     ends = {name: np.full(len(rows), np.nan) for name in _SUMMED[1:4] if name in table}
     word = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(rows), np.int32)), pa.array(["adjustment"]))

@@ -20,6 +20,7 @@ Aliases = tuple[tuple[str, str], ...]
 """The project's own headings of a table: (heading, column)."""
 
 _NOISE = re.compile("[\\s_\\-·.•⋅*:'\"\u200b-\u200f\u2060\ufeff]+")
+_LONGEST = 200
 _COUNTED = (":", "(", "共", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
 _BRACKETS = re.compile(r"^(.*?)[(\[【〔]([^()\[\]【】〔〕]*)[)\]】〕]$")
 
@@ -89,7 +90,9 @@ def is_total(text: str) -> bool:
     word = normal(text)
     if match := _BRACKETS.match(word):
         word = match[1]
-    return word.endswith(_total_words()) or word.startswith(tuple(f"{total}{mark}" for total in _total_words() for mark in _COUNTED))
+    return word.endswith(_total_words()) or word.startswith(
+        tuple(f"{total}{mark}" for total in _total_words() for mark in _COUNTED)
+    )
 
 
 @cache
@@ -115,9 +118,7 @@ def _total_words() -> tuple[str, ...]:
     return tuple(dict.fromkeys(normal(word) for word in schema.words("total_row")))
 
 
-def resolve(
-    headings: Sequence[str], own: Aliases, context: Context
-) -> tuple[tuple[Heading | None, ...], Findings]:
+def resolve(headings: Sequence[str], own: Aliases, context: Context) -> tuple[tuple[Heading | None, ...], Findings]:
     """Match every heading of a file to its column.
 
     Parameters
@@ -153,8 +154,20 @@ def resolve(
         if known and known.factor != 1.0:
             unit = schema.column(table, known.column).unit
             found.append(context.finding("UNIT_CONVERTED", observed=heading, limit=unit, factor=known.factor))
+    _stand_in(resolved, table)
     found += [_doubled(headings, resolved, context), _missing(headings, resolved, context)]
     return tuple(resolved), Findings.concat(found)
+
+
+def _stand_in(resolved: list[Heading | None], table: str) -> None:
+    """Let the account, else the well, stand for a meter that readings do not name."""
+    names = [heading.column if heading else "" for heading in resolved]
+    if table != "readings" or "meter_id" in names:
+        return
+    for name in ("account_no", "well_id"):
+        if name in names:
+            resolved[names.index(name)] = Heading("meter_id")
+            return
 
 
 def _doubled(headings: Sequence[str], resolved: Sequence[Heading | None], context: Context) -> Findings:
@@ -206,6 +219,8 @@ def _nearest(column: schema.Column, written: Sequence[str]) -> str:
 
 @cache
 def _lookup(table: str, heading: str, aliases: Aliases) -> Heading | None:
+    if len(heading) > _LONGEST:
+        return None
     own = {normal(name): column for name, column in aliases}
     index = _index(table)
     text = normal(heading)

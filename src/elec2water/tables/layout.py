@@ -57,7 +57,7 @@ def recognise(
     rows : sequence of sequence of str
         The first rows, from the top of the sheet.
     merged : sequence of Range
-        Merged cells, where the file tells them; else a blank in an upper row of headings continues the cell at its left.
+        Merged cells, where the file tells them; else a blank in an upper row of headings continues what is at its left.
     known : callable
         What a heading means.
     is_unit : callable

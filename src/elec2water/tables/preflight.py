@@ -43,12 +43,17 @@ _CELL = re.compile(
     re.DOTALL,
 )
 _ERROR = re.compile(
-    rb"<" + _PREFIX + rb'c\b(?=[^>]*?\br="([A-Z]{1,3}[0-9]{1,7})")(?=[^>]*?\bt="e")[^>]*>.*?<' + _PREFIX + rb"v>([^<]*)<",
+    rb"<"
+    + _PREFIX
+    + rb'c\b(?=[^>]*?\br="([A-Z]{1,3}[0-9]{1,7})")(?=[^>]*?\bt="e")[^>]*>.*?<'
+    + _PREFIX
+    + rb"v>([^<]*)<",
     re.DOTALL,
 )
 _UNCACHED = re.compile(
-    rb"<" + _PREFIX + rb'c\b(?=[^>]*?\br="([A-Z]{1,3}[0-9]{1,7})")[^>]*>\s*<' + _PREFIX + rb"f\b(?:[^>]*/>|[^>]*>([^<]*)</"
-    + _PREFIX + rb"f>)\s*(?:<" + _PREFIX + rb"v\s*/>|<" + _PREFIX + rb"v></" + _PREFIX + rb"v>)?\s*</" + _PREFIX + rb"c>"
+    rb"<" + _PREFIX + rb'c\b(?=[^>]*?\br="([A-Z]{1,3}[0-9]{1,7})")[^>]*>\s*<' + _PREFIX + rb"f\b"
+    rb"(?:[^>]*/>|[^>]*>([^<]*)</" + _PREFIX + rb"f>)\s*"
+    rb"(?:<" + _PREFIX + rb"v\s*/>|<" + _PREFIX + rb"v></" + _PREFIX + rb"v>)?\s*</" + _PREFIX + rb"c>"
 )  # fmt: skip
 _LINKED = re.compile(
     rb"<" + _PREFIX + rb'c\b[^>]*?\br="([A-Z]{1,3}[0-9]{1,7})"[^>]*>\s*<' + _PREFIX + rb"f\b[^>]*>([^<]*\[\d+\][^<]*)<"
@@ -235,7 +240,7 @@ def _is_blank(tag: bytes, inner: bytes, blank: set[bytes]) -> bool:
 
 
 def cropped(source: Path, target: Path, crops: dict[int, tuple[int, int]]) -> None:
-    """Write a copy of a workbook without the blank cells that lie outside given corners (sheet number → rows, columns)."""
+    """Write a copy of a workbook without the blank cells outside given corners (sheet number → rows, columns)."""
     with zipfile.ZipFile(source) as archive, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as copy:
         members = _sheet_members(archive)
         corners = {members[number]: crop for number, crop in crops.items()}

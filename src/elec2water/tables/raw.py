@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,9 @@ import pyarrow as pa
 
 from elec2water.findings import Findings
 from elec2water.tables.layout import Layout, Range
+
+if TYPE_CHECKING:
+    from elec2water.tables.context import Context
 
 Recognise = Callable[[Sequence[Sequence[str]], Sequence[Range]], Layout | None]
 """Finds the headings of the table among the first rows of a sheet."""
@@ -75,6 +79,11 @@ class Grid:
     def head(self, count: int) -> list[list[str]]:
         """Give the first rows."""
         return [list(row) for row in zip(*(column[:count] for column in self.columns), strict=True)]
+
+
+def rows_above(layout: Layout, context: Context) -> Findings:
+    """Say how many rows stand above the headings."""
+    return context.finding("ROWS_ABOVE_HEADER", observed=layout.start) if layout.start else Findings.empty()
 
 
 def of_grid(grid: Grid, layout: Layout, found: Findings) -> RawTable:

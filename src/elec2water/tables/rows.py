@@ -197,7 +197,11 @@ def _sum_checks(
         nearest = sums[np.argmin(np.abs(sums - printed), axis=0), np.arange(len(totals))]
         found.append(
             context.finding(
-                "SUM_DIFF", row=raw.rows[totals[differs]], observed=nearest[differs], limit=printed[differs], column=name
+                "SUM_DIFF",
+                row=raw.rows[totals[differs]],
+                observed=nearest[differs],
+                limit=printed[differs],
+                column=name,
             )
         )
     return found

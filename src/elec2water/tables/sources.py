@@ -1,4 +1,4 @@
-"""Which files make up a table: named in the configuration, or found in ``inputs/``; folders, patterns and archives too."""
+"""Which files make up a table: named in the configuration or found in ``inputs/``; folders and archives too."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_.年月" else "_" for c in name)[-100:]
 
 
-def _copy(stream: IO[bytes], out: IO[bytes], limit: int, context: Context) -> None:
+def _copy(stream: IO[bytes] | gzip.GzipFile, out: IO[bytes], limit: int, context: Context) -> None:
     size = 0
     while block := stream.read(1 << 22):
         size += len(block)

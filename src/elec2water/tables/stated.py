@@ -1,4 +1,4 @@
-"""Periods written into headings, titles and names: 2026年7月, 202607, 7月, 2026年三季度; what is not said stays unknown."""
+"""Periods written into headings, titles and names: 2026年7月, 202607, 7月, 三季度; what is not said stays unknown."""
 
 from __future__ import annotations
 

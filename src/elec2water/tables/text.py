@@ -17,7 +17,7 @@ import pyarrow.csv
 
 from elec2water.findings import Findings
 from elec2water.tables.layout import HEADER_ROWS, MAX_HEIGHT, Layout
-from elec2water.tables.raw import RawTable, Recognise
+from elec2water.tables.raw import RawTable, Recognise, rows_above
 
 if TYPE_CHECKING:
     from elec2water.tables.context import Context
@@ -65,7 +65,14 @@ def read_text(data: bytes, context: Context, recognise: Recognise, is_numeric: I
     if size == 0:
         raise context.refuse("NO_ROWS", observed=0)
     rows = np.arange(header.layout.body + 1, header.layout.body + 1 + size)
-    return RawTable(headings, columns, rows, found + wide, header.layout.above, header.layout.words)
+    return RawTable(
+        headings,
+        columns,
+        rows,
+        found + wide + rows_above(header.layout, context),
+        header.layout.above,
+        header.layout.words,
+    )
 
 
 def as_utf8(data: bytes, context: Context) -> tuple[bytes, Findings]:
@@ -98,12 +105,11 @@ def _is_utf8(data: bytes) -> bool:
 
 def _from_gb18030(data: bytes, context: Context) -> bytes:
     decoder = codecs.getincrementaldecoder("gb18030")()
-    view, parts, at = memoryview(data), [], 0
+    view, parts = memoryview(data), []
     try:
         for at in range(0, len(data), _CHUNK):
-            parts.append(decoder.decode(view[at : at + _CHUNK]).encode("utf-8"))
-        at = len(data)
-        parts.append(decoder.decode(b"", final=True).encode("utf-8"))
+            part = decoder.decode(view[at : at + _CHUNK], final=at + _CHUNK >= len(data))
+            parts.append(part.encode("utf-8"))
     except UnicodeError as error:
         start = _first_bad(data)
         row = data.count(b"\n", 0, start) + 1
@@ -197,6 +203,7 @@ def _all_finite(column: pa.ChunkedArray) -> bool:
 
 
 def combined(column: pa.ChunkedArray) -> pa.Array:
+    """Join the pieces of a column; dictionaries become one."""
     if pa.types.is_dictionary(column.type):
         column = column.unify_dictionaries()
     merged = column.combine_chunks()

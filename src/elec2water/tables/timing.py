@@ -37,8 +37,8 @@ def with_period(raw: RawTable, own: headings.Aliases, context: Context) -> tuple
     Returns
     -------
     RawTable
-        With a column for the month (or the start and end of a quarter, or the day of the registers) where there was none;
-        months without a year get the one that a column, the title, the sheet or the file says.
+        With a column for the month (or the start and end of a quarter, or the day of the registers) where there was
+        none; months without a year get the one that a column, the title, the sheet or the file says.
     Findings
         A warning that says what was taken from where.
     """
@@ -87,7 +87,7 @@ def _months_with_year(raw: RawTable, at: int, context: Context) -> tuple[RawTabl
     known = [match is not None and 1 <= int(match[1]) <= 12 for match in bare]
     if not any(known):
         return raw, Findings.empty()
-    years = _years_by_row(raw, context)
+    years = _years_by_row(raw)
     number = np.array([int(match[1]) if match and good else 0 for match, good in zip(bare, known, strict=True)])
     month = coded.spread(number, missing=0)
     if (years[month > 0] == 0).any():
@@ -100,7 +100,7 @@ def _months_with_year(raw: RawTable, at: int, context: Context) -> tuple[RawTabl
     return replace(raw, columns=columns), context.finding("YEAR_TAKEN", observed=int((month > 0).sum()))
 
 
-def _years_by_row(raw: RawTable, context: Context) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _years_by_row(raw: RawTable) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Give the year of every row, 0 where it is not told."""
     places = [i for i, text in enumerate(raw.headings) if headings.is_year(text)]
     if len(places) == 1:
@@ -115,7 +115,9 @@ def _pairs_by_month(raw: RawTable, own: headings.Aliases) -> tuple[RawTable, Fin
     """Take a month in pairs as its first day and the first of the next, where no dates are given."""
     columns = [headings.column_of("pairs", text, own) for text in raw.headings]
     months = [
-        i for i, text in enumerate(raw.headings) if columns[i] is None and headings.column_of("readings", text, ()) == "month"
+        i
+        for i, text in enumerate(raw.headings)
+        if columns[i] is None and headings.column_of("readings", text, ()) == "month"
     ]
     if {"start", "end"} & set(columns) or len(months) != 1:
         return raw, Findings.empty()
@@ -126,7 +128,8 @@ def _pairs_by_month(raw: RawTable, own: headings.Aliases) -> tuple[RawTable, Fin
 
 def _text_of(months: np.ndarray[tuple[int], np.dtype[np.datetime64]]) -> pa.DictionaryArray:
     days = months.astype("datetime64[D]")
-    text = np.where(np.isnat(days), None, days.astype(str).astype(object))
+    text = days.astype(str).astype(object)
+    text[np.isnat(days)] = None
     return pa.array(text, type=pa.string()).dictionary_encode()
 
 

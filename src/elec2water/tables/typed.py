@@ -75,9 +75,7 @@ class TypedTable:
 
     def stacked(self, other: TypedTable) -> TypedTable:
         """Put more rows of the same files below; a column that they do not have is missing for them."""
-        columns = {
-            name: _joined([values, _column(other, name, values)]) for name, values in self.columns.items()
-        }
+        columns = {name: _joined([values, _column(other, name, values)]) for name, values in self.columns.items()}
         rows, codes = np.append(self.rows, other.rows), np.append(self.file_codes, other.file_codes)
         return replace(self, columns=columns, rows=rows, file_codes=codes)
 

@@ -16,12 +16,13 @@ from elec2water.tables import headings, stated
 from elec2water.tables.parse import encode, parse_numbers, tidy
 
 if TYPE_CHECKING:
-    from elec2water.tables.container import RawTable
     from elec2water.tables.context import Context
+    from elec2water.tables.raw import RawTable
 
 MEASURES = {
     "readings": ("energy_kwh", "register_kwh", "quality", "register_start_kwh", "register_end_kwh", "metered_kwh",
-        "energy_sharp_kwh", "energy_peak_kwh", "energy_flat_kwh", "energy_valley_kwh", "exchange_kwh", "adjustment_kwh"),
+        "energy_sharp_kwh", "energy_peak_kwh", "energy_flat_kwh", "energy_valley_kwh", "exchange_kwh",
+        "adjustment_kwh"),
     "pairs": ("energy_kwh", "volume_m3"),
     "water_levels": ("depth_m",),
 }  # fmt: skip
@@ -148,9 +149,7 @@ def _year_column(raw: RawTable, own: headings.Aliases, table: str) -> int | None
     return places[0] if len(places) == 1 and headings.column_of(table, raw.headings[places[0]], own) is None else None
 
 
-def _year_by_year(
-    raw: RawTable, of_year: int, own: headings.Aliases, context: Context
-) -> tuple[RawTable, Findings]:
+def _year_by_year(raw: RawTable, of_year: int, own: headings.Aliases, context: Context) -> tuple[RawTable, Findings]:
     """Lengthen the rows of each year by themselves, where a column says the year."""
     coded = encode(raw.columns[of_year])
     years = [years.pop() if len(years := stated.years_in(str(text))) == 1 else 0 for text in coded.values.to_pylist()]
@@ -163,7 +162,9 @@ def _year_by_year(
     for year in np.unique(by_row):
         mask = pa.array(by_row == year)
         rest = tuple(raw.columns[i].filter(mask) for i in others)
-        part = replace(raw, headings=tuple(raw.headings[i] for i in others), columns=rest, rows=raw.rows[by_row == year])
+        part = replace(
+            raw, headings=tuple(raw.headings[i] for i in others), columns=rest, rows=raw.rows[by_row == year]
+        )
         parts.append(lengthen(replace(part, year=int(year)), own, context))
     joined = [_stacked(columns) for columns in zip(*(part.columns for part, _ in parts), strict=True)]
     rows = np.concatenate([part.rows for part, _ in parts])
@@ -254,7 +255,7 @@ def _time_columns(
     own: headings.Aliases,
     table: str,
 ) -> tuple[tuple[str, ...], list[pa.Array]]:
-    """Give the columns that say when: a month where every period is one, else first day and end; registers their day."""
+    """Give the columns that say when: a month where every period is one, else start and end; registers their day."""
     starts, ends = ([str(period[side]) for period in periods] for side in (0, 1))
     codes = pa.array(which.astype(np.int32))
 

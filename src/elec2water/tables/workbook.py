@@ -15,7 +15,7 @@ from elec2water.findings import Findings
 from elec2water.tables import child
 from elec2water.tables.layout import Range
 from elec2water.tables.preflight import BROKEN_ZIP, Mark, Scan, check_members, cropped, position, scan_sheets
-from elec2water.tables.raw import Grid, RawTable, Recognise, of_grid
+from elec2water.tables.raw import Grid, RawTable, Recognise, of_grid, rows_above
 
 if TYPE_CHECKING:
     from elec2water.tables.context import Context
@@ -76,7 +76,7 @@ def read_workbook(path: Path, sheet: str | None, context: Context, recognise: Re
     tables = []
     for number, (grid, layout) in enumerate(shown):
         scan = scans[names.index(grid.name)] if scans else Scan([])
-        marked = _mark_cells(grid, scan.marks, context) + _cut(scan, context)
+        marked = _mark_cells(grid, scan.marks, context) + _cut(scan, context) + rows_above(layout, context)
         tables.append(of_grid(grid, layout, marked + (notes if number == 0 else Findings.empty())))
     return tables
 
@@ -126,7 +126,7 @@ def _by_child(path: Path, sheet: str | None, context: Context) -> tuple[list[str
     """Have a child process read the workbook; whatever becomes of it, this process lives."""
     command = [sys.executable, "-P", str(child.__file__), str(path.resolve()), str(MEMORY_LIMIT)]
     try:
-        done = subprocess.run(  # the arguments are our own
+        done = subprocess.run(
             command + ([sheet] if sheet is not None else []), capture_output=True, timeout=TIME_LIMIT_S, check=False
         )
         answer: child.Answer = json.loads(done.stdout) if done.returncode == 0 else {"error": "memory"}
