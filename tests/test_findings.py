@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elec2water.errors import DataRefusedError, Elec2WaterError
-from elec2water.findings import COLUMNS, LANGUAGES, SEVERITIES, Findings, findings_of, rules
+from elec2water.findings import COLUMNS, Findings, findings_of
+from elec2water.rules import LANGUAGES, SEVERITIES, RuleSettings, rules
 
 
 def test_scalars_are_broadcast_against_arrays():
@@ -88,3 +89,26 @@ def test_every_rule_speaks_both_languages_and_errors_say_what_to_do():
         for lang in LANGUAGES:
             assert rule.message[lang], name
             assert rule.action[lang] or rule.severity == "info", name
+
+
+def test_findings_come_in_the_order_of_the_energy_at_stake():
+    found = findings_of("PAIR_ENERGY", table="pairs", row=[1, 2, 3], observed=0, energy_kwh=[5.0, np.nan, 70.0])
+    whole = found + findings_of("NO_ROWS", table="wells", observed=0)
+    assert whole.frame["rule"].tolist() == ["NO_ROWS", "PAIR_ENERGY", "PAIR_ENERGY", "PAIR_ENERGY"]
+    assert whole.frame["row"].tolist()[1:] == [3, 1, 2]
+    assert whole.summary()["energy_kwh"].tolist()[1] == 75.0
+
+
+def test_a_project_disables_rules_and_changes_their_severity():
+    found = findings_of("PAIR_ENERGY", table="pairs", observed=0) + findings_of(
+        "PAIR_VOLUME", table="pairs", observed=0
+    )
+    settings = RuleSettings(frozenset({"PAIR_VOLUME"}), {}, {"PAIR_ENERGY": "info"})
+    kept = found.under(settings).frame
+    assert kept[["rule", "severity"]].to_numpy().tolist() == [["PAIR_ENERGY", "info"]]
+    listed = {record["rule"]: record for record in settings.table("en")}
+    assert listed["PAIR_ENERGY"]["severity"] == "info"
+    assert listed["PAIR_ENERGY"]["default_severity"] == "warning"
+    assert not listed["PAIR_VOLUME"]["enabled"]
+    with pytest.raises(ValueError, match="no threshold"):
+        settings.limit("PAIR_ENERGY")

@@ -57,7 +57,7 @@ def test_the_files_are_those_of_the_contract(plain):
     } <= names
     assert list(totals.columns[: len(TOTALS)]) == TOTALS
     assert list(wells.columns) == WELLS
-    assert list(read_table(release / "findings.csv").columns) == FINDINGS
+    assert list(read_table(release / "findings.csv").columns[: len(FINDINGS)]) == FINDINGS
     with xr.open_dataset(release / "coefficients.nc") as dataset:
         assert "covariance" in " ".join(map(str, dataset.data_vars))
     assert set(totals["domain"]) == {"county", "township", "aquifer", "stratum", "permit_no"}

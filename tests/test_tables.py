@@ -20,7 +20,7 @@ def test_clean_files_give_no_finding(tmp_path):
     assert tables.readings["start"].dtype == "datetime64[s]"
     assert tables.meters.empty
     assert tuple(tables.meters.columns) == schema.names("meters")
-    assert repr(tables) == "Tables(wells 2, meters 0, readings 2, pairs 1, water_levels 0, permits 0)"
+    assert repr(tables) == "Tables(wells 2, meters 0, readings 2, pairs 1, water_levels 0, permits 0, corrections 0)"
 
 
 @pytest.mark.parametrize("codec", ["gb18030", "utf-8", "utf-8-sig", "utf-16"])

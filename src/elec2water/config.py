@@ -6,13 +6,14 @@ import difflib
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from elec2water import schema
 from elec2water.errors import ConfigError
+from elec2water.rules import RuleSettings, rules
 
 CONFIG_NAME = "elec2water.toml"
 
@@ -29,6 +30,7 @@ def _one_or_many(value: object) -> object:
 
 Names = tuple[str, ...]
 Paths = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
+T = TypeVar("T", tuple[str, ...], dict[str, float], dict[str, str])
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -49,6 +51,7 @@ class InputsConfig(_Section):
     pairs: Paths = ()
     water_levels: Paths = ()
     permits: Paths = ()
+    corrections: Paths = ()
 
 
 class AliasesConfig(_Section):
@@ -60,6 +63,7 @@ class AliasesConfig(_Section):
     pairs: dict[str, str] = {}
     water_levels: dict[str, str] = {}
     permits: dict[str, str] = {}
+    corrections: dict[str, str] = {}
 
     @field_validator("*")
     @classmethod
@@ -100,11 +104,85 @@ class EstimateConfig(_Section):
 
 
 class DesignConfig(_Section):
-    """``[design]``: the sample of wells to measure."""
+    """``[design]``: the sample of wells to measure.
+
+    ``by``, ``breaks`` and ``classes`` are those of ``[strata]`` where left out; ``targets`` promises a CV to every
+    domain of a kind, as ``township = 0.10``; ``[model]`` plays no part in a county that has measured nothing yet.
+    """
 
     n: int = Field(default=60, ge=1)
     min_per_stratum: int = Field(default=2, ge=1)
     reserve_ratio: float = Field(default=0.5, ge=0.0)
+    by: Names | None = None
+    breaks: dict[str, tuple[float, ...]] = {}
+    classes: int | None = Field(default=None, ge=1)
+    cuts: Literal["optimal", "cumulative_root"] = "optimal"
+    thin_strata: Literal["coefficient", "neighbour", "fail"] = "coefficient"
+    min_wells: int = Field(default=5, ge=1)
+    allocation: Literal["optimal", "neyman", "proportional"] = "optimal"
+    targets: dict[str, float] = {}
+    take_all_kwh: float | None = Field(default=None, gt=0.0)
+    refusal_rate: Fraction = 0.0
+    dead_meter_rate: Fraction = 0.0
+    budget: float | None = Field(default=None, gt=0.0)
+    cost_per_well: float | None = Field(default=None, gt=0.0)
+    cost_per_township: float = Field(default=0.0, ge=0.0)
+    lonely: Literal["adjust", "center", "certainty", "fail"] = "adjust"
+
+    @field_validator("targets")
+    @classmethod
+    def _are_fractions(cls, value: dict[str, float]) -> dict[str, float]:
+        wrong = {name: cv for name, cv in value.items() if not 0.0 < cv < 1.0}
+        if wrong:
+            raise ValueError(f"a target is a CV between 0 and 1 (0.05 is 5 %), not {wrong}")
+        return value
+
+
+class RulesConfig(_Section):
+    """``[rules]``: what findings say; ``elec2water rules`` lists their names, meanings and defaults."""
+
+    disable: Names = ()
+    threshold: dict[str, float] = {}
+    severity: dict[str, Literal["error", "warning", "info"]] = {}
+
+    @field_validator("disable", "threshold", "severity")
+    @classmethod
+    def _names_a_rule(cls, value: T, info: ValidationInfo) -> T:
+        for name in value:
+            rule = rules().get(name)
+            if rule is None:
+                close = difflib.get_close_matches(name, rules(), n=1)
+                hint = f"did you mean {close[0]!r}?" if close else "'elec2water rules' lists them"
+                raise ValueError(f"there is no rule {name!r}; {hint}")
+            if info.field_name == "threshold" and rule.threshold is None:
+                raise ValueError(f"rule {name!r} has no threshold")
+            if info.field_name != "threshold" and rule.severity == "error":
+                raise ValueError(f"rule {name!r} refuses data that cannot be used; it is not up for choice")
+        return value
+
+    @property
+    def settings(self) -> RuleSettings:
+        """The choices as what findings work with."""
+        return RuleSettings(frozenset(self.disable), self.threshold, dict(self.severity))
+
+
+class EnergyConfig(_Section):
+    """``[energy]``: how electricity is read.
+
+    ``read_day`` is the last day that a billing month holds (25: the month 202603 runs from 26 February to 25 March);
+    0 for calendar months.
+    """
+
+    read_day: int = Field(default=0, ge=0, le=28)
+
+
+class NextConfig(_Section):
+    """``[next]``: which wells to test next, and what a test costs (any currency)."""
+
+    n: int = Field(default=10, ge=1)
+    cost_per_test: float = Field(default=1.0, gt=0.0)
+    cost_per_visit: float = Field(default=0.0, ge=0.0)
+    weights: dict[str, float] = {}
 
 
 class Config(_Section):
@@ -117,6 +195,9 @@ class Config(_Section):
     model: ModelConfig = ModelConfig()
     estimate: EstimateConfig = EstimateConfig()
     design: DesignConfig = DesignConfig()
+    next: NextConfig = NextConfig()
+    energy: EnergyConfig = EnergyConfig()
+    rules: RulesConfig = RulesConfig()
 
 
 def load_config(folder: str | Path) -> Config:

@@ -1,95 +1,26 @@
-"""Findings: what a check saw, as one table; the rules and their wording are data (``data/rules*.csv``)."""
+"""Findings: what a check saw, as one table; the rules and their wording are those of ``rules``."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from elec2water.rules import SEVERITIES, RuleSettings, rules
+
 COLUMNS = (
     "rule", "severity", "table", "file", "row", "well_id", "meter_id", "period", "observed", "limit", "message",
+    "energy_kwh", "candidates",
 )  # fmt: skip
-"""The columns of ``findings.csv``, in order."""
+"""The columns of ``findings.csv``, in order: those of the contract, then the energy at stake [kWh] and the causes that
+would explain what was seen, likeliest first (``|`` between them)."""
 
-SEVERITIES = ("error", "warning", "info")
-"""From the gravest: an error refuses the run, a warning leaves a value out or widens, an info tells what was done."""
-
-LANGUAGES = ("zh", "en")
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule of the catalogue.
-
-    Attributes
-    ----------
-    rule : str
-        Its name, in capitals.
-    severity : str
-        ``error``, ``warning`` or ``info``.
-    message, action : dict of str to str
-        Templates by language (``zh``, ``en``): what was found, and what to do about it.
-    """
-
-    rule: str
-    severity: str
-    message: dict[str, str]
-    action: dict[str, str]
-
-    def template(self, lang: str) -> str:
-        """Give the message followed by the action, in one language."""
-        return f"{self.message[lang]}{_JOIN[lang]}{self.action[lang]}" if self.action[lang] else self.message[lang]
-
-
+_OR = {"zh": "；", "en": "; "}
+_NUMBERS = ("row", "energy_kwh")
 _ARRAYS = (list, tuple, np.ndarray, pd.Series, pd.Index, pd.api.extensions.ExtensionArray)
-_JOIN = {"zh": "。处理：", "en": ". To do: "}
-
-
-@cache
-def rules() -> dict[str, Rule]:
-    """Read the catalogue: all ``data/rules*.csv`` of the package, merged.
-
-    Returns
-    -------
-    dict of str to Rule
-        By name of the rule.
-
-    Raises
-    ------
-    ValueError
-        If two files name the same rule, or a severity is unknown.
-    """
-    catalogue: dict[str, Rule] = {}
-    folder = resources.files("elec2water") / "data"
-    files = sorted((f for f in folder.iterdir() if _is_rules_file(f.name)), key=lambda f: f.name)
-    for file in files:
-        for record in csv.DictReader(file.read_text(encoding="utf-8").splitlines()):
-            rule = _rule_of(record)
-            if rule.rule in catalogue:
-                raise ValueError(f"data/{file.name}: rule {rule.rule} is already defined; every rule has one entry")
-            if rule.severity not in SEVERITIES:
-                raise ValueError(f"data/{file.name}: rule {rule.rule} has severity {rule.severity!r}, not {SEVERITIES}")
-            catalogue[rule.rule] = rule
-    return catalogue
-
-
-def _is_rules_file(name: str) -> bool:
-    return name.startswith("rules") and name.endswith(".csv")
-
-
-def _rule_of(record: dict[str, str]) -> Rule:
-    return Rule(
-        rule=record["rule"],
-        severity=record["severity"],
-        message={lang: record[f"message_{lang}"] for lang in LANGUAGES},
-        action={lang: record[f"action_{lang}"] or "" for lang in LANGUAGES},
-    )
 
 
 class Findings:
@@ -98,8 +29,8 @@ class Findings:
     Parameters
     ----------
     frame : pandas.DataFrame
-        The columns of :data:`COLUMNS`; sorted on entry (severity, table, file, row, rule, ids), so that the order in
-        which checks ran does not matter.
+        The columns of :data:`COLUMNS`; sorted on entry (severity, energy at stake, table, file, row, rule, ids), so
+        that what matters most comes first and the order in which checks ran does not matter.
 
     Raises
     ------
@@ -145,7 +76,7 @@ class Findings:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """A copy of the table: text columns, ``row`` as ``Int64`` (missing where a finding has no row)."""
+        """A copy of the table: text columns, ``row`` as ``Int64`` and ``energy_kwh`` as float64, blank as missing."""
         return self._frame.copy()
 
     @property
@@ -170,21 +101,36 @@ class Findings:
             keep &= self._frame[column].eq(value).to_numpy(dtype=bool)
         return self if keep.all() else Findings._of_typed(self._frame[keep].reset_index(drop=True))
 
+    def under(self, settings: RuleSettings) -> Findings:
+        """Apply a project's own choice of rules: those it disabled leave, others take the severity it gave them."""
+        if not settings.disable and not settings.severity:
+            return self
+        kept = self._frame[~self._frame["rule"].isin(settings.disable).to_numpy(dtype=bool)]
+        changed = kept["rule"].map(dict(settings.severity))
+        return Findings(kept.assign(severity=changed.where(changed.notna(), kept["severity"])))
+
     def summary(self) -> pd.DataFrame:
         """Count by rule and table.
 
         Returns
         -------
         pandas.DataFrame
-            ``severity, rule, table, count, first`` (up to five ids, or rows where there is no id) and ``message`` (of
-            the first finding), gravest first.
+            ``severity, rule, table, count, first`` (up to five ids, or rows where there is no id), ``message`` (of
+            the first finding) and ``energy_kwh`` (at stake, summed; NaN where no finding tells), gravest first.
         """
         keys = ["severity", "rule", "table"]
         groups = self._frame.groupby(keys, sort=False)
         rows = [
-            (*map(str, key), len(group), _first_five(group), str(group["message"].iloc[0])) for key, group in groups
+            (
+                *map(str, key),
+                len(group),
+                _first_five(group),
+                str(group["message"].iloc[0]),
+                group["energy_kwh"].sum(min_count=1),
+            )
+            for key, group in groups
         ]
-        return pd.DataFrame(rows, columns=[*keys, "count", "first", "message"])
+        return pd.DataFrame(rows, columns=[*keys, "count", "first", "message", "energy_kwh"])
 
     def __repr__(self) -> str:
         counts = self._frame["severity"].value_counts()
@@ -214,6 +160,8 @@ def findings_of(
     period: object = "",
     observed: object = "",
     limit: object = "",
+    energy_kwh: object = None,
+    candidates: object = "",
     lang: str = "zh",
     **values: object,
 ) -> Findings:
@@ -227,6 +175,10 @@ def findings_of(
         Name of the table the findings are about.
     file, row, well_id, meter_id, period, observed, limit : scalar or array_like of length n
         Where and what. Missing values become blank.
+    energy_kwh : scalar or array_like of length n, optional
+        Energy at stake [kWh], not negative; findings are listed by it.
+    candidates : scalar or array_like of length n
+        Causes that would explain what was seen, ``|`` between them.
     lang : str
         ``zh`` or ``en``: the language of ``message``.
     **values : scalar or array_like of length n
@@ -247,7 +199,7 @@ def findings_of(
     entry = rules()[rule]
     fields: dict[str, object] = {
         "table": table, "file": file, "row": row, "well_id": well_id, "meter_id": meter_id, "period": period,
-        "observed": observed, "limit": limit, **values,
+        "observed": observed, "limit": limit, "energy_kwh": energy_kwh, "candidates": candidates, **values,
     }  # fmt: skip
     size = _common_length(fields)
     if size == 0:
@@ -255,9 +207,10 @@ def findings_of(
     columns = {name: _broadcast(value, size) for name, value in fields.items()}
     template = entry.template(lang)
     names = list(columns)
+    written = columns | {"candidates": [str(cell).replace("|", _OR[lang]) for cell in columns["candidates"]]}
     messages = [
         template.format_map(dict(zip(names, record, strict=True)))
-        for record in zip(*(columns[name] for name in names), strict=True)
+        for record in zip(*(written[name] for name in names), strict=True)
     ]
     data: dict[str, Iterable[object]] = {name: columns[name] for name in COLUMNS if name in columns}
     data |= {"rule": [rule] * size, "severity": [entry.severity] * size, "message": messages}
@@ -290,9 +243,10 @@ def _plain(value: object) -> object:
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    out = {name: _text(frame[name]) for name in COLUMNS if name != "row"}
+    out = {name: _text(frame[name]) for name in COLUMNS if name not in _NUMBERS}
     row = pd.to_numeric(frame["row"].replace("", np.nan), errors="raise")
     out["row"] = row.astype("Float64").astype("Int64")
+    out["energy_kwh"] = pd.to_numeric(frame["energy_kwh"].replace("", np.nan), errors="raise").astype(np.float64)
     return pd.DataFrame({name: out[name] for name in COLUMNS})
 
 
@@ -302,8 +256,10 @@ def _text(column: pd.Series[Any]) -> pd.Series[Any]:
 
 def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
     rank = frame["severity"].map({name: i for i, name in enumerate(SEVERITIES)})
-    order = ["_rank", "table", "file", "row", "rule", "well_id", "meter_id", "period", "observed", "message"]
-    ordered = frame.assign(_rank=rank).sort_values(order, kind="stable", na_position="first", ignore_index=True)
+    least = -frame["energy_kwh"].fillna(0.0)
+    order = ["_rank", "_stake", "table", "file", "row", "rule", "well_id", "meter_id", "period", "observed", "message"]
+    ordered = frame.assign(_rank=rank, _stake=least)
+    ordered = ordered.sort_values(order, kind="stable", na_position="first", ignore_index=True)
     return ordered[list(COLUMNS)]
 
 

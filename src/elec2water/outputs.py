@@ -16,7 +16,7 @@ from elec2water.coefficient import Coefficient
 from elec2water.coefficient.state import to_dataset
 from elec2water.config import Config
 from elec2water.energy import MonthlyEnergy
-from elec2water.findings import Findings
+from elec2water.findings import COLUMNS, Findings
 from elec2water.keys import Keys
 from elec2water.release import ReleaseInfo, csv_bytes, netcdf_bytes, parquet_bytes
 from elec2water.release.formats import unescape_text
@@ -173,10 +173,10 @@ def read_totals(folder: Path) -> pd.DataFrame:
 def read_findings(folder: Path) -> Findings:
     """``findings.csv`` of a release."""
     frame = pd.read_csv(folder / "findings.csv", encoding="utf-8-sig", dtype=str, keep_default_na=False)
-    text = frame.columns.drop("row")
+    text = frame.columns.difference(["row", "energy_kwh"])
     frame[text] = frame[text].map(unescape_text)
     frame["row"] = pd.to_numeric(frame["row"].replace("", None)).astype("Int64")
-    return Findings(frame)
+    return Findings(frame.reindex(columns=list(COLUMNS), fill_value=""))
 
 
 def summary(info: ReleaseInfo, totals: pd.DataFrame, findings: Findings) -> dict[str, object]:

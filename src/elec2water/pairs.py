@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _HOURS_PER_DAY = 24.0
-_TEST_REL_U = 0.05
+TEST_REL_U = 0.05
+"""Relative standard uncertainty of a short test beside a month of metering."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,119 @@ def measurements(pairs: pd.DataFrame, well_id: NDArray[np.object_]) -> Measureme
     return table.take(np.lexsort((table.row, table.start, table.well)))
 
 
+@dataclass(frozen=True)
+class MergedPairs:
+    """Pairs known before, joined with what came in.
+
+    Attributes
+    ----------
+    pairs : Measurements
+        All that stand now, R of them, sorted by well and time.
+    origin : (R,)
+        Place of each among those known before, -1 where it is new or corrected.
+    corrected : (R,)
+        True where it stands in the place of one known before.
+    withdrawn : (K,)
+        Places of those known before that are corrected or no longer there.
+    """
+
+    pairs: Measurements
+    origin: NDArray[np.intp]
+    corrected: NDArray[np.bool_]
+    withdrawn: NDArray[np.intp]
+
+    @property
+    def new(self) -> NDArray[np.bool_]:
+        """(R,) True where no pair of that well and time was known before."""
+        return np.asarray((self.origin < 0) & ~self.corrected)
+
+
+def merge_pairs(known: Measurements, given: Measurements, *, whole: bool = False) -> MergedPairs:
+    """Join pairs that are given to those known before.
+
+    A given pair is the same as one known before when well, kind, dates and figures agree; it corrects one of the same
+    well and kind when their intervals share more than half of the shorter.
+
+    Parameters
+    ----------
+    known, given : Measurements
+        Of the same registry.
+    whole : bool
+        ``given`` is the whole table: pairs known before that are no longer in it are withdrawn, unless they end before
+        the first of it begins, for then the table was started anew.
+    """
+    match, corrects = _matches(known, given)
+    place = np.arange(known.well.size)
+    kept = ~np.isin(place, corrects[corrects >= 0])
+    if whole:
+        starts = given.start[~np.isnat(given.start)]
+        before = known.end <= starts.min() if starts.size else np.ones(place.size, dtype=bool)
+        kept &= before | np.isin(place, match)
+    fresh = match < 0
+    kept &= ~np.isin(place, match[~fresh])
+    joined = Measurements(
+        *(np.concatenate([getattr(known, f.name)[kept], getattr(given, f.name)]) for f in fields(Measurements))
+    )
+    n_kept = int(kept.sum())
+    joined = replace(joined, row=np.where(np.arange(joined.well.size) < n_kept, 0, joined.row))
+    order = np.lexsort((joined.row, joined.start, joined.well))
+    origin = np.concatenate([place[kept], match]).astype(np.intp)[order]
+    corrected = np.concatenate([np.zeros(n_kept, dtype=bool), corrects >= 0])[order]
+    gone = np.setdiff1d(place, origin[origin >= 0]).astype(np.intp)
+    return MergedPairs(joined.take(order), origin, corrected, gone)
+
+
+def _matches(known: Measurements, given: Measurements) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Give for each given pair the place of the known one that it equals, and of the one it corrects; -1 for none."""
+    keys = ["well", "test", "start", "end", "energy", "volume", "turn"]
+    both = _keyed(given, "new").merge(_keyed(known, "old"), on=keys)
+    i, j = both["new"].to_numpy(dtype=np.intp), both["old"].to_numpy(dtype=np.intp)
+    alike = np.nan_to_num(given.meter_rel_u[i]) == np.nan_to_num(known.meter_rel_u[j])
+    alike &= (given.energy_kwh[i] == known.energy_kwh[j]) & (given.volume_m3[i] == known.volume_m3[j])
+    match = np.full(given.well.size, -1, dtype=np.intp)
+    match[i[alike]] = j[alike]
+    corrects = np.full(given.well.size, -1, dtype=np.intp)
+    corrects[i[~alike]] = j[~alike]
+    free = np.flatnonzero((match < 0) & (corrects < 0)), np.setdiff1d(np.arange(known.well.size), j)
+    i, j = _overlapping(given.take(free[0]), known.take(free[1]))
+    corrects[free[0][i]] = free[1][j]
+    return match, corrects
+
+
+def _keyed(measured: Measurements, name: str) -> pd.DataFrame:
+    """Give what makes two pairs the same: well, kind and dates, and of tests without a date the figures."""
+    undated = np.isnat(measured.start)
+    frame = pd.DataFrame(
+        {
+            "well": measured.well,
+            "test": measured.test,
+            "start": measured.start,
+            "end": measured.end,
+            "energy": np.where(undated, measured.energy_kwh, 0.0),
+            "volume": np.where(undated, measured.volume_m3, 0.0),
+        }
+    )
+    frame["turn"] = frame.groupby(list(frame.columns), dropna=False).cumcount()
+    return frame.assign(**{name: np.arange(len(frame))})
+
+
+def _overlapping(given: Measurements, known: Measurements) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Places of given and known pairs of one well and kind that share more than half of the shorter, each once."""
+    left, right = (
+        pd.DataFrame({"well": m.well, "test": m.test, "place": np.arange(m.well.size)}) for m in (known, given)
+    )
+    both = right.merge(left, on=["well", "test"], suffixes=("_given", "_known"))
+    i, j = both["place_given"].to_numpy(dtype=np.intp), both["place_known"].to_numpy(dtype=np.intp)
+    start, end = np.maximum(given.start[i], known.start[j]), np.minimum(given.end[i], known.end[j])
+    shorter = np.minimum(given.end[i] - given.start[i], known.end[j] - known.start[j])
+    shared = ~np.isnat(start) & (2 * (end - start) > shorter)
+    some = pd.DataFrame({"i": i[shared], "j": j[shared]}).drop_duplicates("i").drop_duplicates("j")
+    return some["i"].to_numpy(dtype=np.intp), some["j"].to_numpy(dtype=np.intp)
+
+
 def short_test_rel_u(measured: Measurements) -> Floats:
     """Relative standard uncertainty that a short test adds to a pair, (R,): repeat tests agree to 4-9 % (METHOD.md)."""
-    return np.where(measured.test, _TEST_REL_U, 0.0)
+    return np.where(measured.test, TEST_REL_U, 0.0)
 
 
 def _column(frame: pd.DataFrame, name: str) -> Floats:

@@ -92,7 +92,7 @@ def _impossible_pairs(coefficient: Coefficient, lang: str) -> Findings:
     return findings_of(
         "COEF_PAIR_OUTLIER",
         table="pairs",
-        row=pairs.row[bad],
+        row=np.where(pairs.row[bad] > 0, pairs.row[bad].astype(np.float64), np.nan),
         well_id=coefficient.sample_id[rows.well[bad]],
         period=month_of(pairs.middle[bad]).astype(str),
         observed=[f"{value:.2f}" for value in kappa[bad]],

@@ -118,6 +118,10 @@ class FeatureSpec:
         ]
         return Layout(tuple(static), self.factors, tuple(moving), self.aquifers, months)
 
+    def worn_since(self, changed: NDArray[np.datetime64]) -> Floats:
+        """Give the decimal year from which wear counts, of pumps by when they were put in (NaT: not known)."""
+        return np.fmax(decimal_year(changed), self.reference_year)
+
     def static(self, columns: Mapping[str, NDArray[np.generic]]) -> Static:
         """Turn wells into their static features.
 
@@ -160,6 +164,7 @@ class FeatureSpec:
         level: Floats | None = None,
         anomaly: Floats | None = None,
         short_test: NDArray[np.bool_] | None = None,
+        worn_since: Floats | None = None,
     ) -> Floats:
         """Features that move in time, (R, q_t), for wells and moments given side by side.
 
@@ -175,6 +180,8 @@ class FeatureSpec:
             ln energy of the month against the well's usual and its aquifer's month.
         short_test : (R,), optional
             True for a short pumping test.
+        worn_since : (R,), optional
+            Decimal year from which wear counts: a pump put in after the reference year starts anew.
         """
         n = aquifer.size
         sin, cos = np.sin(2 * np.pi * year), np.cos(2 * np.pi * year)
@@ -182,7 +189,7 @@ class FeatureSpec:
         columns.append(np.zeros(n) if level is None else np.nan_to_num(level))
         columns.append(np.zeros(n) if anomaly is None else limited_anomaly(anomaly))
         columns.append(np.zeros(n) if short_test is None else short_test.astype(np.float64))
-        columns.append(year - self.reference_year)
+        columns.append(year - (self.reference_year if worn_since is None else worn_since))
         for code in range(len(self.aquifers)):
             here = aquifer == code
             columns += [sin * here, cos * here]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from elec2water.calendar_ import month_of
 from elec2water.coefficient import features
 from elec2water.coefficient.classes import class_table
+from elec2water.coefficient.equipment import NEVER, Equipment
 from elec2water.coefficient.features import FeatureSpec, Static
 from elec2water.coefficient.gaussian import Rows
 from elec2water.coefficient.posterior import Posterior, fit_posterior
@@ -82,6 +83,18 @@ class Windows:
 
 
 @dataclass(frozen=True)
+class Outlook:
+    """When a coefficient stands and where the water stood then.
+
+    ``year`` is the decimal year, NaN for the end of the months of the fit; ``level`` (W,) the ln depth to water of
+    the sample wells over the year before, less their own reference; empty where it is the reference.
+    """
+
+    year: float = float("nan")
+    level: Floats = field(default_factory=lambda: np.zeros(0))
+
+
+@dataclass(frozen=True)
 class Coefficient:
     """What a kWh is worth: the posterior of ln κ for every well, sampled or not.
 
@@ -94,6 +107,8 @@ class Coefficient:
     windows: Windows
     sample_id: NDArray[np.object_]
     measured: Measurements
+    equipment: Equipment = field(default_factory=Equipment.none)
+    outlook: Outlook = field(default_factory=Outlook)
 
     def placed(self, well_id: NDArray[np.object_]) -> Coefficient:
         """Find the sample wells in a registry (N,) that lists them in another order, or no longer lists some of them.
@@ -112,8 +127,26 @@ class Coefficient:
             raise UsageError(f"wells: expected the sample wells of the coefficient ({first} …), found none of them")
         well = place[np.searchsorted(np.unique(self.measured.well), self.measured.well)]
         measured = replace(self.measured, well=well).take(well >= 0)
-        posterior = replace(self.posterior, sample=place[kept], rows=self.posterior.rows.take_wells(kept))
-        return replace(self, posterior=posterior, sample_id=self.sample_id[kept], measured=measured)
+        sample_id = self.sample_id[kept]
+        return replace(
+            self,
+            posterior=self.posterior.take_wells(kept, place[kept]),
+            sample_id=sample_id,
+            measured=measured,
+            equipment=self.equipment.of_wells(sample_id),
+            outlook=replace(self.outlook, level=self.outlook.level[kept] if self.outlook.level.size else np.zeros(0)),
+        )
+
+    def equipped(self, context: WellContext) -> Coefficient:
+        """See the pumps that the registry has put in since: what a well's pairs told of the pump before, they keep."""
+        place = self.posterior.sample
+        equipment = self.equipment.adding(Equipment.of(self.sample_id, context.pump_installed[place]))
+        if equipment is self.equipment:
+            return self
+        rows = self.posterior.rows
+        when = pair_moments(self.measured, self.posterior.layout)
+        rows = replace(rows, pump=equipment.history(self.sample_id).number(rows.well, when))
+        return replace(self, posterior=replace(self.posterior, rows=rows), equipment=equipment)
 
     def __repr__(self) -> str:
         sd = {name: round(value**0.5, 3) for name, value in self.posterior.variance.items()}
@@ -128,7 +161,33 @@ class Coefficient:
 
         As :func:`elec2water.coefficient.classes.class_table` says.
         """
-        return class_table(self.posterior, shared_meter_rel_u=self.options.shared_meter_rel_u)
+        year = self.outlook.year
+        return class_table(
+            self.posterior,
+            shared_meter_rel_u=self.options.shared_meter_rel_u,
+            years=0.0 if np.isnan(year) else year - self.spec.reference_year,
+            level=self.outlook.level if self.outlook.level.size else None,
+        )
+
+    def update(
+        self,
+        pairs: pd.DataFrame | None = None,
+        wells: pd.DataFrame | None = None,
+        water_levels: pd.DataFrame | None = None,
+        *,
+        energy: MonthlyEnergy | None = None,
+        until: np.datetime64 | None = None,
+        whole: bool = False,
+        progress: Callable[[str], None] | None = None,
+    ) -> Coefficient:
+        """Give the coefficient after new and corrected pairs, levels and pumps, as a new object; variances stay.
+
+        As :func:`elec2water.coefficient.update.update_coefficient` says.
+        """
+        function = import_module("elec2water.coefficient.update").update_coefficient
+        options = {"energy": energy, "until": until, "whole": whole, "progress": progress}
+        updated: Coefficient = function(self, pairs, wells, water_levels, **options)
+        return updated
 
     def _repr_html_(self) -> str:
         return self.summary.to_html(index=False)
@@ -183,9 +242,11 @@ def fit_coefficient(
     months = np.arange(first, last + 1)
     spec, context = _learn(wells, water_levels, energy, months, windows, options)
     layout = spec.layout(months)
-    sample, rows = measured_rows(measured, context, spec, layout)
+    sample_id = well_id[np.unique(measured.well)]
+    equipment = Equipment.of(sample_id, context.pump_installed[np.unique(measured.well)])
+    sample, rows = measured_rows(measured, context, spec, layout, equipment)
     posterior = fit_posterior(rows, layout, sample, student_df=options.student_df, progress=progress)
-    return Coefficient(posterior, spec, options, windows, well_id[sample], measured)
+    return Coefficient(posterior, spec, options, windows, sample_id, measured, equipment)
 
 
 def on_grid(wells: pd.DataFrame) -> NDArray[np.bool_]:
@@ -211,27 +272,32 @@ def describe_wells(
     return _context(wells, columns, moving, months, spec)
 
 
-def measured_rows(measured: Measurements, context: WellContext, spec: FeatureSpec, layout: Layout) -> tuple[Ints, Rows]:
+def measured_rows(
+    measured: Measurements, context: WellContext, spec: FeatureSpec, layout: Layout, equipment: Equipment
+) -> tuple[Ints, Rows]:
     """Pairs as rows of the regression: the place in the registry of each sample well (W,), and the rows."""
     sample, position = np.unique(measured.well, return_inverse=True)
-    middle = np.where(np.isnat(measured.middle), layout.months[-1].astype("datetime64[s]"), measured.middle)
+    position = np.asarray(position, dtype=np.intp)
+    middle = pair_moments(measured, layout)
     month = month_of(middle)
     column = np.clip(np.searchsorted(context.months, month), 0, context.months.size - 1)
     aquifer = context.static.aquifer[measured.well]
+    pumps = equipment.history(context.well_id[sample])
     moving = spec.moving(
         aquifer,
         features.decimal_year(middle),
         level=context.level[measured.well, column],
         anomaly=np.where(measured.test, 0.0, context.anomaly[measured.well, column]),
         short_test=measured.test,
+        worn_since=spec.worn_since(pumps.since(position, middle)),
     )
-    installed = context.pump_installed[measured.well]
     cell_month = np.clip(np.searchsorted(layout.months, month), 0, layout.months.size - 1)
+    installed = context.pump_installed[measured.well]
     rows = Rows(
-        well=np.asarray(position, dtype=np.intp),
+        well=position,
         y=np.log(measured.coefficient),
         time=features.decimal_year(middle),
-        pump=(installed <= middle).astype(np.intp),
+        pump=pumps.number(position, middle),
         cell=np.asarray(aquifer * layout.months.size + cell_month, dtype=np.intp),
         static=_static_when_measured(shared_static(context.static, layout, sample), position, middle, installed, spec),
         moving=moving,
@@ -243,14 +309,34 @@ def measured_rows(measured: Measurements, context: WellContext, spec: FeatureSpe
     return np.asarray(sample, dtype=np.intp), rows
 
 
+def known_pumps(coefficient: Coefficient, context: WellContext) -> Equipment:
+    """Give the changes of pumps of all wells of a registry, with those that only the coefficient knows."""
+    return coefficient.equipment.adding(Equipment.of(context.well_id, context.pump_installed))
+
+
+def pumps_in(
+    coefficient: Coefficient, context: WellContext, when: np.datetime64
+) -> tuple[NDArray[np.datetime64], Ints]:
+    """Since when each well of a registry (N,) has had its pump (NaT: not known), and the sample wells' number (W,)."""
+    since = np.where(context.pump_installed <= when, context.pump_installed, np.datetime64("NaT", "s"))
+    pumps, every = coefficient.equipment.history(coefficient.sample_id), np.arange(coefficient.sample_id.size)
+    moments = np.full(every.size, when)
+    since[coefficient.posterior.sample] = pumps.since(every, moments)
+    return since, pumps.number(every, moments)
+
+
+def pair_moments(measured: Measurements, layout: Layout) -> NDArray[np.datetime64]:
+    """Middle of each pair, (R,); the last month of the fit where a test has no date."""
+    return np.where(np.isnat(measured.middle), layout.months[-1].astype("datetime64[s]"), measured.middle)
+
+
 def _static_when_measured(
     static: Floats, well: Ints, middle: NDArray[np.datetime64], installed: NDArray[np.datetime64], spec: FeatureSpec
 ) -> Floats:
     """Blank the age of pumps that were put in after a well was measured: its pairs tell of the pump before."""
     names = [feature.name for feature in spec.numeric]
-    never = np.datetime64("9999-01-01", "s")
     before = np.zeros(static.shape[0], dtype=bool)
-    before[well[(middle < installed) & (installed < never)]] = True
+    before[well[(middle < installed) & (installed < NEVER)]] = True
     if "pump_age" in names and before.any():
         static = static.copy()
         static[before, 1 + names.index("pump_age")] = 0.0
@@ -392,11 +478,10 @@ def _context(
 ) -> WellContext:
     static = spec.static(columns)
     annual = np.asarray(columns["annual_kwh"], dtype=np.float64)
-    never = np.datetime64("9999-01-01", "s")
-    installed = np.full(len(wells), never)
+    installed = np.full(len(wells), NEVER)
     if "pump_installed_on" in wells.columns:
         given = wells["pump_installed_on"].to_numpy(dtype="datetime64[s]")
-        installed = np.where(np.isnat(given), never, given)
+        installed = np.where(np.isnat(given), NEVER, given)
     return WellContext(
         wells["well_id"].to_numpy(dtype=object),
         moving.strata,

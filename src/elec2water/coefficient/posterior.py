@@ -67,6 +67,8 @@ class Posterior:
         The pairs behind it, with the weights the robust error model gave them.
     sample : (W,)
         Place in the registry of each sample well.
+    plain_scale : (R,), optional
+        ``rows.scale`` before the robust weights; ones in files of format 1, which did not keep it.
     """
 
     layout: Layout
@@ -77,6 +79,22 @@ class Posterior:
     rows: Rows
     sample: NDArray[np.intp]
     log_likelihood: float
+    plain_scale: Floats | None = None
+
+    @property
+    def plain_rows(self) -> Rows:
+        """The pairs and wells as they count before the robust model weighs them."""
+        scale = np.ones(self.rows.y.size) if self.plain_scale is None else self.plain_scale
+        weight = scale / self.rows.scale
+        return replace(
+            self.rows, scale=scale, extra=self.rows.extra * weight, level_scale=np.ones_like(self.rows.level_scale)
+        )
+
+    def take_wells(self, wells: NDArray[np.intp], sample: NDArray[np.intp]) -> Posterior:
+        """Keep what some sample wells know of themselves, in increasing order; their places are then ``sample``."""
+        kept = np.isin(self.rows.well, wells)
+        scale = None if self.plain_scale is None else self.plain_scale[kept]
+        return replace(self, sample=sample, rows=self.rows.take_wells(wells), plain_scale=scale)
 
     @cached_property
     def mean(self) -> Floats:
@@ -185,22 +203,50 @@ def fit_posterior(
     tell = progress or (lambda _: None)
     some = rows.take_wells(_spread(rows.n_wells))
     found = _variance_nodes(some, layout, student_df, tell).heaviest(_COVARIANCE_BYTES // (8 * layout.size**2))
+    return posterior_at(
+        rows, layout, sample, psi=found.psi, weight=found.weight, student_df=student_df, progress=progress
+    )
+
+
+def posterior_at(
+    rows: Rows,
+    layout: Layout,
+    sample: NDArray[np.intp],
+    *,
+    psi: Floats,
+    weight: Floats,
+    student_df: float = 4.0,
+    progress: Callable[[str], None] | None = None,
+) -> Posterior:
+    """Joint posterior with the variances held at their nodes, exact whatever the order in which the pairs came.
+
+    Parameters
+    ----------
+    rows : Rows
+        All pairs, without robust weights; those are found anew, as a function of the pairs alone.
+    layout, sample, student_df, progress
+        As for :func:`fit_posterior`.
+    psi, weight : (K, 6), (K,)
+        Log standard deviations at the nodes, the mode first, and the nodes' weights.
+    """
+    tell = progress or (lambda _: None)
     groups = gaussian.group_wells(rows)
     robust = rows
     for round_ in range(_ROBUST_ROUNDS):
         tell(f"fit: weights of pairs and wells, round {round_ + 1} of {_ROBUST_ROUNDS}")
-        robust = reweight(rows, robust, groups, layout, found.psi[0], student_df)
-    tell(f"fit: joint posterior at {len(found.psi)} nodes")
-    solutions = _solutions(robust, groups, layout, found.psi)
+        robust = reweight(rows, robust, groups, layout, psi[0], student_df)
+    tell(f"fit: joint posterior at {len(psi)} nodes")
+    solutions = _solutions(robust, groups, layout, psi)
     return Posterior(
         layout,
-        np.exp(found.psi),
-        found.weight,
+        np.exp(psi),
+        weight,
         np.array([s.mean for s in solutions]),
         np.array([s.covariance() for s in solutions]),
         robust,
         sample,
         solutions[0].log_likelihood,
+        rows.scale,
     )
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.calendar_ import month_of
-from elec2water.coefficient.fit import Coefficient, WellContext, describe_wells, measured_rows
+from elec2water.coefficient.fit import Coefficient, WellContext, describe_wells, known_pumps, measured_rows
 from elec2water.coefficient.posterior import Posterior
 from elec2water.energy import MonthlyEnergy
 from elec2water.pairs import Measurements
@@ -48,11 +48,14 @@ def forecast_pairs(
         np.where(np.isnat(measured.middle), coefficient.windows.level[-1].astype("datetime64[s]"), measured.middle)
     )
     months = np.union1d(coefficient.posterior.layout.months, np.arange(month.min(), month.max() + 1))
-    posterior = coefficient.posterior.covering(months)
     context = describe_wells(
         wells, water_levels, energy, months, coefficient.windows, coefficient.spec, coefficient.options
     )
-    place, rows = measured_rows(measured, context, coefficient.spec, posterior.layout)
+    coefficient = coefficient.equipped(context)
+    posterior = coefficient.posterior.covering(months)
+    place, rows = measured_rows(
+        measured, context, coefficient.spec, posterior.layout, known_pumps(coefficient, context)
+    )
     n_wells = place.size
     weight = measured.energy_kwh / np.bincount(rows.well, weights=measured.energy_kwh)[rows.well]
     X = rows.matrix()

@@ -7,23 +7,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from elec2water.coefficient.equipment import Equipment
 from elec2water.coefficient.features import FeatureSpec, Numeric
-from elec2water.coefficient.fit import Coefficient, FitOptions, Windows
+from elec2water.coefficient.fit import Coefficient, FitOptions, Outlook, Windows
 from elec2water.coefficient.gaussian import Rows
 from elec2water.coefficient.posterior import SD_NAMES, Posterior
 from elec2water.coefficient.shared import Factor, Layout, Regressor
 from elec2water.errors import UsageError
 from elec2water.pairs import Measurements
 
-FORMAT = 1
+FORMAT = 2
 
 _ROW_FIELDS = ("well", "y", "time", "pump", "cell", "scale", "extra")
 _PAIR_FIELDS = ("well", "start", "end", "energy_kwh", "volume_m3", "meter_rel_u", "test", "row")
@@ -61,6 +63,22 @@ def to_dataset(coefficient: Coefficient) -> xr.Dataset:
         values = getattr(p.rows, name)
         kind = values.astype(np.int64) if values.dtype.kind in "iu" else values
         data[f"row_{name}"] = ("pair", kind, _about(f"regression rows: {name}", "1"))
+    level = coefficient.outlook.level
+    data["outlook_level"] = (
+        "sample_well",
+        level if level.size else np.full(coefficient.sample_id.size, np.nan),
+        _about("ln depth to water over the year before outlook_year, less the well's reference", "1"),
+    )
+    plain = p.plain_rows.scale
+    data["row_plain_scale"] = ("pair", plain, _about("row_scale before the robust weights of pairs", "1"))
+    pumps = coefficient.equipment
+    data["pump_well"] = (
+        "pump",
+        np.asarray(pd.Index(coefficient.sample_id).get_indexer(pd.Index(pumps.well_id, dtype=object)), np.int64),
+        _about("place of the sample well whose pump was changed", "1"),
+    )
+    data["pump_date"] = ("pump", _plain(pumps.date), _about("when the pump began to work (since 1970-01-01)", "s"))
+    data["pump_detected"] = ("pump", _plain(pumps.detected), _about("1 where readings showed the change", "1"))
     for name in _PAIR_FIELDS:
         values = getattr(coefficient.measured, name)
         data[f"pair_{name}"] = (
@@ -81,6 +99,7 @@ def to_dataset(coefficient: Coefficient) -> xr.Dataset:
         "source": "elec2water",
         "elec2water_format": FORMAT,
         "log_likelihood": p.log_likelihood,
+        "outlook_year": coefficient.outlook.year,
         "specification": json.dumps(_specification(coefficient), ensure_ascii=False, sort_keys=True),
     }
     return xr.Dataset(data, coordinates, attributes)
@@ -121,13 +140,29 @@ def from_dataset(dataset: xr.Dataset) -> Coefficient:
         ),
         dataset["registry_place"].to_numpy().astype(np.intp),
         float(dataset.attrs["log_likelihood"]),
+        dataset["row_plain_scale"].to_numpy() if int(version) > 1 else None,
     )
     options = TypeAdapter(FitOptions).validate_python(specification["options"])
     windows = Windows(
         np.datetime64(specification["energy_end"], "M"), np.array(specification["level_window"], dtype="datetime64[M]")
     )
-    return Coefficient(
-        posterior, spec, options, windows, dataset["sample_well"].to_numpy().astype(object), _pairs_of(dataset)
+    sample_id = dataset["sample_well"].to_numpy().astype(object)
+    coefficient = Coefficient(posterior, spec, options, windows, sample_id, _pairs_of(dataset))
+    if int(version) == 1:
+        return coefficient
+    outlook = Outlook(float(dataset.attrs["outlook_year"]), dataset["outlook_level"].to_numpy())
+    return replace(
+        coefficient,
+        equipment=_equipment_of(dataset, sample_id),
+        outlook=outlook if np.isfinite(outlook.level).all() else Outlook(outlook.year),
+    )
+
+
+def _equipment_of(dataset: xr.Dataset, sample_id: NDArray[np.object_]) -> Equipment:
+    return Equipment(
+        sample_id[dataset["pump_well"].to_numpy().astype(np.intp)],
+        dataset["pump_date"].to_numpy().astype("datetime64[s]"),
+        dataset["pump_detected"].to_numpy().astype(bool),
     )
 
 

@@ -16,11 +16,12 @@ MAX_LISTED = 1000
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Table, file and language of the findings to come."""
+    """Table, file and language of the findings to come; last day of a billing month, 0 for calendar months."""
 
     table: str
     file: str
     lang: str = "zh"
+    read_day: int = 0
 
     def finding(self, rule: str, **values: object) -> Findings:
         """Make findings of one rule here; arrays longer than :data:`MAX_LISTED` end in a count of the rest."""

@@ -39,7 +39,7 @@ class Tables:
 
     Attributes
     ----------
-    wells, meters, readings, pairs, water_levels, permits : pandas.DataFrame
+    wells, meters, readings, pairs, water_levels, permits, corrections : pandas.DataFrame
         Canonical columns (docs/nomenclature.md) and further ones behind them. Identifiers and categories are text,
         numbers float64, dates ``datetime64[s]``; what is missing is NaN or NaT. The index is the row in the source
         file (its first line is 1) and ``frame.attrs["file"]`` its name.
@@ -51,6 +51,7 @@ class Tables:
     pairs: pd.DataFrame
     water_levels: pd.DataFrame
     permits: pd.DataFrame
+    corrections: pd.DataFrame
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {len(getattr(self, name)):,}" for name in schema.tables())
@@ -114,7 +115,7 @@ def _read_table(name: str, root: Path, config: Config) -> tuple[TypedTable | Non
     if not parts or found.errors.count:
         return None, found
     whole = concat(parts)
-    checked, findings = validate(whole, Context(name, ", ".join(whole.files), context.lang))
+    checked, findings = validate(whole, Context(name, ", ".join(whole.files), context.lang, config.energy.read_day))
     return checked, found + findings
 
 

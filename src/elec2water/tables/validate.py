@@ -88,6 +88,7 @@ def _key_names(table: TypedTable) -> list[str]:
         "pairs": ["well_id", "start", "end"],
         "water_levels": ["well_id", "township", "aquifer", "date", "month"],
         "permits": ["permit_no"],
+        "corrections": ["meter_id", "start", "end"],
     }
     return [name for name in keys[table.table] if name in table]
 
@@ -178,14 +179,19 @@ def _link_order(table: TypedTable, context: Context) -> Checked:
 
 
 def _monthly_form(table: TypedTable, context: Context) -> Checked:
-    """Take a billing month as the calendar month where no dates are given, and say so."""
+    """Take a billing month without dates as the month that the project's reading day ends; else as the calendar month.
+
+    Only the latter is an assumption, and said to be one.
+    """
     if "month" not in table:
         return table, Findings.empty()
     month, start, end = table.dates("month"), table.dates("start"), table.dates("end")
     use = ~np.isnat(month) & (np.isnat(start) | np.isnat(end)) & np.isnat(table.dates("read_on"))
-    following = (month.astype("datetime64[M]") + 1).astype("datetime64[s]")
-    table = table.with_columns(start=np.where(use, month, start), end=np.where(use, following, end))
-    if not use.any():
+    named, late = month.astype("datetime64[M]"), np.timedelta64(context.read_day, "D")
+    opens, closes = (named - 1, named) if context.read_day else (named, named + 1)
+    first, last = ((edge.astype("datetime64[D]") + late).astype("datetime64[s]") for edge in (opens, closes))
+    table = table.with_columns(start=np.where(use, first, start), end=np.where(use, last, end))
+    if not use.any() or context.read_day:
         return table, Findings.empty()
     return table, context.finding("PERIOD_ASSUMED", observed=int(use.sum()), row=table.rows[np.argmax(use)])
 
@@ -284,6 +290,19 @@ def _plan_above_permit(table: TypedTable, context: Context) -> Checked:
     return table, found + more
 
 
+def _correction_checks(table: TypedTable, context: Context) -> Checked:
+    """Refuse decisions that cannot be followed: no action, no reason, no value where one is needed, or wrong dates."""
+    needs_value = table.equals_word("action", "multiply", "set")
+    start, end = table.dates("start"), table.dates("end")
+    blank = table.is_blank("action") | table.is_blank("reason")
+    return _mark(
+        table,
+        context,
+        "CORRECTION_INCOMPLETE",
+        blank | (needs_value & np.isnan(table.numbers("value"))) | (end <= start),
+    )
+
+
 _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
     "wells": (_unique_ids("DUPLICATE_INTAKE"), _half_position, _depth_order),
     "meters": (_link_order,),
@@ -291,4 +310,5 @@ _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
     "pairs": (_pair_checks, _pair_overlaps),
     "water_levels": (),
     "permits": (_unique_ids("DUPLICATE_PERMIT"), _link_order, _plan_above_permit),
+    "corrections": (_correction_checks,),
 }

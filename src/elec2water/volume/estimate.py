@@ -11,7 +11,7 @@ from scipy import special
 
 from elec2water.calendar_ import quarter_months
 from elec2water.coefficient import features
-from elec2water.coefficient.fit import Coefficient, WellContext, describe_wells, on_grid
+from elec2water.coefficient.fit import Coefficient, WellContext, describe_wells, on_grid, pumps_in
 from elec2water.coefficient.posterior import Posterior
 from elec2water.coefficient.predict import blank_variance
 from elec2water.coefficient.shared import Layout
@@ -63,10 +63,11 @@ def estimate_volume(
     if not np.isin(months, energy.months).all():
         raise UsageError(f"energy: expected the months of {quarter}, found {energy!r}; give every month of the quarter")
     coefficient = coefficient.placed(wells["well_id"].to_numpy(dtype=object))
-    posterior = coefficient.posterior.covering(months)
     context = describe_wells(
         wells, water_levels, energy, months, coefficient.windows, coefficient.spec, coefficient.options
     )
+    coefficient = coefficient.equipped(context)
+    posterior = coefficient.posterior.covering(months)
     parts = _Parts.of(coefficient, posterior, context, energy, wells)
     return quarter_volume(parts, posterior, coefficient, quarter=quarter, confidence=confidence)
 
@@ -82,6 +83,7 @@ class _Parts:
     quality: NDArray[np.str_]
     loadings: Loadings
     log_offset: Floats
+    path_variance: Floats
     own_variance: Floats
     sampled: NDArray[np.bool_]
     measured: MeasuredMonths
@@ -97,7 +99,7 @@ class _Parts:
     ) -> _Parts:
         column = np.searchsorted(energy.months, context.months)
         kwh = np.where(on_grid(wells)[:, None], energy.kwh[:, column], np.nan)
-        loadings, offset, variance = _paths(coefficient, posterior, context)
+        loadings, offset, path = _paths(coefficient, posterior, context)
         sampled = np.zeros(kwh.shape[0], dtype=bool)
         sampled[posterior.sample] = True
         v = posterior.variance
@@ -112,7 +114,7 @@ class _Parts:
         # A meter's own bias is part of what its pairs say of the well, and months differ by more than the drift knows.
         weight = _month_weight(np.nan_to_num(kwh))
         own = measured.meter_rel_u**2 + v["error"] * (weight**2).sum(axis=1)
-        variance += np.where(sampled, own, blank_variance(context, posterior))
+        path += np.where(sampled, 0.0, blank_variance(context, posterior))
         return cls(
             context.well_id,
             kwh,
@@ -121,7 +123,8 @@ class _Parts:
             energy.quality[:, column],
             loadings,
             offset,
-            variance,
+            path,
+            path + np.where(sampled, own, 0.0),
             sampled,
             measured,
         )
@@ -135,12 +138,15 @@ def _paths(coefficient: Coefficient, posterior: Posterior, context: WellContext)
         + ((context.months[-1] + 1).astype("datetime64[s]") - context.months[0].astype("datetime64[s]")) / 2
     )
     when = float(features.decimal_year(np.array([middle]))[0])
-    pumps = (context.pump_installed[posterior.sample] <= middle).astype(np.intp)
+    since, pumps = pumps_in(coefficient, context, middle)
     paths = posterior.paths(np.full(posterior.sample.size, when), pumps)
     v = posterior.variance
     offset, variance = np.zeros(n), np.full(n, v["level"] + v["drift"])
     offset[posterior.sample], variance[posterior.sample] = paths.offset, paths.variance
-    loadings = _loadings(context, coefficient, posterior)
+    loadings = _loadings(context, coefficient, posterior).renewed(
+        coefficient.spec.reference_year - coefficient.spec.worn_since(since),
+        posterior.layout.moving_start + posterior.layout.moving_names.index("years"),
+    )
     return replace(loadings, sample=posterior.sample, gain=paths.gain), offset, variance
 
 
@@ -213,6 +219,7 @@ def quarter_volume(
         sampled=parts.sampled,
         converted_m3=converted,
         own_variance_m6=own * volume**2,
+        path_variance=parts.path_variance,
         common_energy_m3=(converted * parts.kwh_common_u).sum(axis=1),
         level_squared_m6=np.where(parts.sampled, 0.0, converted.sum(axis=1) ** 2),
     )

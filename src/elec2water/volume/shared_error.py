@@ -77,6 +77,14 @@ class Loadings:
             gain=self.gain[inside],
         )
 
+    def renewed(self, years: Floats, place: int) -> Loadings:
+        """Add to the effect at ``place`` of θ, that of wear, the years (N,) by which newer pumps have worn less."""
+        if not years.any():
+            return self
+        return replace(
+            self, dense=np.column_stack([self.dense, years]), dense_at=np.append(self.dense_at, place).astype(np.intp)
+        )
+
     def product(self, theta: Floats) -> Floats:
         """``a_im'θ`` for every well and month, (N, M), the sample wells' gain included."""
         reduced = self.carry.T @ theta

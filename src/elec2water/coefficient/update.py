@@ -1,0 +1,234 @@
+"""Updating a coefficient: new and corrected pairs, water levels and pumps come in, the variances stay as they are.
+
+The posterior at given variances is a function of all pairs alone, so that pair by pair, month by month and all at
+once are the same numbers; a late or corrected pair is no special case. Only the search for the variances is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from elec2water.calendar_ import month_of
+from elec2water.coefficient import features
+from elec2water.coefficient.equipment import Equipment
+from elec2water.coefficient.fit import (
+    Coefficient,
+    Outlook,
+    WellContext,
+    describe_wells,
+    measured_rows,
+    on_grid,
+    pair_moments,
+)
+from elec2water.coefficient.gaussian import Rows
+from elec2water.coefficient.posterior import Posterior, posterior_at
+from elec2water.coefficient.shared import Layout
+from elec2water.energy import MonthlyEnergy
+from elec2water.errors import UsageError
+from elec2water.pairs import Measurements, MergedPairs, measurements, merge_pairs, short_test_rel_u
+
+Floats = NDArray[np.float64]
+Months = NDArray[np.datetime64]
+
+_YEAR = 12
+
+
+@dataclass(frozen=True)
+class Given:
+    """What an update is made from: the pairs that stand now, and the registry if it was given."""
+
+    merged: MergedPairs
+    context: WellContext | None
+    levels: bool
+    energy: bool
+
+
+def update_coefficient(
+    coefficient: Coefficient,
+    pairs: pd.DataFrame | None = None,
+    wells: pd.DataFrame | None = None,
+    water_levels: pd.DataFrame | None = None,
+    *,
+    energy: MonthlyEnergy | None = None,
+    until: np.datetime64 | None = None,
+    whole: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Coefficient:
+    """Bring a coefficient up to date; the one given is left as it is.
+
+    Parameters
+    ----------
+    coefficient : Coefficient
+    pairs : DataFrame, optional
+        New and corrected pairs; a pair of the same well and time stands in the place of the one known before.
+    wells, water_levels : DataFrame, optional
+        Registry and levels as they are known now. Without the registry only wells that have pairs already can be
+        updated, and their levels of later months are taken as usual.
+    energy : MonthlyEnergy, optional
+        Electricity of the wells of the registry. Without it what was known of the wells' energy stands.
+    until : datetime64[M], optional
+        Month to which the coefficient is carried; the last month of pairs, or the last before, by default.
+    whole : bool
+        ``pairs`` is the whole table, see :func:`elec2water.pairs.merge_pairs`.
+    progress : callable, optional
+        Told in words what is being done.
+
+    Raises
+    ------
+    UsageError
+        Pairs of wells that the coefficient does not know and no registry to find them in.
+    """
+    coefficient, well_id, grid = _located(coefficient, pairs, wells)
+    given = coefficient.measured.take(np.zeros(0, dtype=np.intp)) if pairs is None else measurements(pairs, well_id)
+    given = given.take(np.flatnonzero(grid[given.well]))
+    merged = merge_pairs(coefficient.measured, given, whole=whole and pairs is not None)
+    months = _months(coefficient, merged.pairs, until)
+    context = None
+    if wells is not None:
+        context = describe_wells(
+            wells, water_levels, energy, months, coefficient.windows, coefficient.spec, coefficient.options
+        )
+    known_levels = water_levels is not None and not water_levels.empty
+    return absorb(coefficient, Given(merged, context, known_levels, energy is not None), well_id, months, progress)
+
+
+def absorb(
+    coefficient: Coefficient,
+    given: Given,
+    well_id: NDArray[np.object_],
+    months: Months,
+    progress: Callable[[str], None] | None = None,
+) -> Coefficient:
+    """Give the coefficient whose pairs are those of ``given``, at the variances of ``coefficient``."""
+    layout = replace(coefficient.posterior.layout, months=months)
+    old = coefficient.posterior
+    sample_id = well_id[np.unique(given.merged.pairs.well)]
+    equipment = coefficient.equipment
+    if given.context is not None:
+        place = np.unique(given.merged.pairs.well)
+        equipment = equipment.of_wells(sample_id).adding(Equipment.of(sample_id, given.context.pump_installed[place]))
+    sample, rows = updated_rows(coefficient, given, layout, equipment)
+    posterior = posterior_at(
+        rows,
+        layout,
+        sample,
+        psi=np.log(old.sd),
+        weight=old.weight,
+        student_df=coefficient.options.student_df,
+        progress=progress,
+    )
+    return replace(
+        coefficient,
+        posterior=posterior,
+        sample_id=sample_id,
+        measured=given.merged.pairs,
+        equipment=equipment,
+        outlook=_outlook(coefficient, given, months, posterior),
+    )
+
+
+def updated_rows(
+    coefficient: Coefficient, given: Given, layout: Layout, equipment: Equipment
+) -> tuple[NDArray[np.intp], Rows]:
+    """Pairs as rows of the regression; what is not given again stays as it was known."""
+    if given.context is None:
+        sample, rows = _rows_of_known_wells(coefficient, given.merged.pairs, layout, equipment)
+    else:
+        sample, rows = measured_rows(given.merged.pairs, given.context, coefficient.spec, layout, equipment)
+    return sample, _as_known(coefficient, given, sample, rows)
+
+
+def _located(
+    coefficient: Coefficient, pairs: pd.DataFrame | None, wells: pd.DataFrame | None
+) -> tuple[Coefficient, NDArray[np.object_], NDArray[np.bool_]]:
+    """Place the sample wells in the registry, or in a registry of themselves alone where none is given."""
+    if wells is not None:
+        well_id = wells["well_id"].to_numpy(dtype=object)
+        return coefficient.placed(well_id), well_id, on_grid(wells)
+    asked = np.zeros(0, dtype=object) if pairs is None else pairs["well_id"].unique().astype(object)
+    unknown = asked[~np.isin(asked.astype(str), coefficient.sample_id.astype(str))]
+    if unknown.size:
+        first = ", ".join(map(str, unknown[:5]))
+        raise UsageError(
+            f"pairs: expected wells that the coefficient has pairs of, found {unknown.size} others ({first}); "
+            "give the registry: update(pairs, wells, water_levels, energy=…)"
+        )
+    return coefficient.placed(coefficient.sample_id), coefficient.sample_id, np.ones(coefficient.sample_id.size, bool)
+
+
+def _months(coefficient: Coefficient, measured: Measurements, until: np.datetime64 | None) -> Months:
+    known = coefficient.posterior.layout.months
+    seen = month_of(measured.middle)
+    seen = seen[~np.isnat(seen)]
+    ends = [known[0], known[-1]] + ([] if until is None else [np.datetime64(str(until), "M")])
+    span = np.concatenate([seen, np.array(ends)])
+    return np.arange(span.min(), span.max() + 1)
+
+
+def _rows_of_known_wells(
+    coefficient: Coefficient, measured: Measurements, layout: Layout, equipment: Equipment
+) -> tuple[NDArray[np.intp], Rows]:
+    """Rows without a registry: static features as in the fit, levels and energy as usual."""
+    old, spec = coefficient.posterior.rows, coefficient.spec
+    sample, position = np.unique(measured.well, return_inverse=True)
+    first = np.searchsorted(old.well, sample)
+    aquifer = (old.cell[first] // coefficient.posterior.layout.months.size)[position]
+    middle = pair_moments(measured, layout)
+    year = features.decimal_year(middle)
+    pumps = equipment.history(coefficient.sample_id[sample])
+    month = np.searchsorted(layout.months, month_of(middle))
+    worn_since = spec.worn_since(pumps.since(position, middle))
+    return sample, Rows(
+        well=np.asarray(position, dtype=np.intp),
+        y=np.log(measured.coefficient),
+        time=year,
+        pump=pumps.number(position, middle),
+        cell=np.asarray(aquifer * layout.months.size + month, dtype=np.intp),
+        static=old.static[sample],
+        moving=spec.moving(aquifer, year, short_test=measured.test, worn_since=worn_since),
+        scale=np.ones(year.size),
+        extra=short_test_rel_u(measured) ** 2,
+        level_scale=np.ones(sample.size),
+        n_cells=layout.n_cells,
+    )
+
+
+def _as_known(coefficient: Coefficient, given: Given, sample: NDArray[np.intp], rows: Rows) -> Rows:
+    """Keep levels, energy and attributes of pairs known before where nothing newer was given."""
+    old, names = coefficient.posterior.plain_rows, coefficient.posterior.layout.moving_names
+    level, anomaly = names.index("level"), names.index("energy_anomaly")
+    had_levels = bool(old.moving[:, level].any())
+    had_energy = bool(old.moving[:, anomaly].any()) or any(f.name == "log_energy" for f in coefficient.spec.numeric)
+    here = np.flatnonzero(given.merged.origin >= 0)
+    origin = given.merged.origin[here]
+    moving, scale, static = rows.moving.copy(), rows.scale.copy(), rows.static
+    if not given.levels:
+        moving[here, level] = old.moving[origin, level]
+    if not given.energy:
+        moving[here, anomaly] = old.moving[origin, anomaly]
+        scale[here] = old.scale[origin]
+    if (had_levels and not given.levels) or (had_energy and not given.energy):
+        static = static.copy()
+        place = pd.Index(coefficient.posterior.sample).get_indexer(pd.Index(sample))
+        static[place >= 0] = old.static[place[place >= 0]]
+    return replace(rows, moving=moving, scale=scale, static=static)
+
+
+def _outlook(coefficient: Coefficient, given: Given, months: Months, posterior: Posterior) -> Outlook:
+    """When the coefficient stands, and where water stood at its sample wells over the last year known till then."""
+    year = float(features.decimal_year(np.array([months[-1] + 1], dtype="datetime64[s]"))[0])
+    level = np.zeros(posterior.sample.size)
+    before = pd.Index(coefficient.posterior.sample).get_indexer(pd.Index(posterior.sample))
+    if coefficient.outlook.level.size:
+        level[before >= 0] = coefficient.outlook.level[before[before >= 0]]
+    if given.context is not None and given.levels:
+        recent = given.context.level[posterior.sample, -_YEAR:]
+        known = np.isfinite(recent)
+        mean = np.where(known, recent, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        level = np.where(known.any(axis=1), mean, level)
+    return Outlook(year, level)

@@ -1,0 +1,192 @@
+"""Updates: the order of pairs does not matter, corrections are as if always known, new pumps reset their wells."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core_kit import small_case
+from elec2water.errors import UsageError
+from elec2water.pairs import measurements, merge_pairs
+
+
+@pytest.fixture(scope="module")
+def case():
+    return small_case(60, 12, 5, pair_months=24, last_pair=-1, outliers=0.03)
+
+
+@pytest.fixture(scope="module")
+def early(case):
+    return replace(case, pairs=case.pairs[case.pairs["start"] < "2025-10-01"]).fit()
+
+
+@pytest.fixture(scope="module")
+def late(case):
+    return case.pairs[case.pairs["start"] >= "2025-10-01"]
+
+
+def known(case):
+    return {"wells": case.wells, "water_levels": case.water_levels, "energy": case.energy}
+
+
+def assert_same(one, other, tolerance=1e-8):
+    for name in ("means", "covariances"):
+        a, b = getattr(one.posterior, name), getattr(other.posterior, name)
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(one.posterior.rows.scale, other.posterior.rows.scale, rtol=tolerance)
+    np.testing.assert_allclose(
+        one.summary["coefficient_m3_per_kwh"], other.summary["coefficient_m3_per_kwh"], rtol=tolerance
+    )
+
+
+@pytest.fixture(scope="module")
+def at_once(case, early, late):
+    return early.update(late, **known(case))
+
+
+@given(st.data())
+@settings(max_examples=8)
+def test_any_order_and_any_parts_agree_with_all_at_once(case, early, late, at_once, data):
+    order = data.draw(st.permutations(range(len(late))))
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(late) - 1), max_size=4)))
+    coefficient = early
+    for part in np.split(np.array(order), cuts):
+        coefficient = coefficient.update(late.iloc[part], **known(case))
+    assert_same(coefficient, at_once)
+
+
+def test_pair_by_pair_and_month_by_month_agree_with_all_at_once(case, early, late, at_once):
+    by_month = early
+    for _, month in late.groupby("start"):
+        by_month = by_month.update(month, **known(case))
+    assert_same(by_month, at_once)
+    some = late.iloc[:12]
+    by_pair = early
+    for k in range(len(some)):
+        by_pair = by_pair.update(some.iloc[[k]], **known(case))
+    assert_same(by_pair, early.update(some, **known(case)))
+
+
+def test_the_posterior_is_that_of_a_fit_at_the_same_variances(case, early, late, at_once):
+    """The whole table given to a fit, its search for variances left out, is the same rows and the same answer."""
+    whole = early.update(case.pairs, **known(case), whole=True)
+    assert_same(whole, at_once)
+    np.testing.assert_array_equal(whole.posterior.rows.static, at_once.posterior.rows.static)
+
+
+def test_nothing_new_changes_nothing(case, early):
+    for again in (early.update(), early.update(**known(case)), early.update(early_pairs(case), **known(case))):
+        np.testing.assert_allclose(again.posterior.means, early.posterior.means, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(again.posterior.covariances, early.posterior.covariances, rtol=0, atol=1e-12)
+
+
+def early_pairs(case):
+    return case.pairs[case.pairs["start"] < "2025-10-01"]
+
+
+def test_the_coefficient_that_is_updated_stays_as_it_was(case, early, late):
+    before = early.posterior.mean.copy(), early.measured.well.size, early.summary.copy()
+    early.update(late, **known(case))
+    np.testing.assert_array_equal(early.posterior.mean, before[0])
+    assert early.measured.well.size == before[1]
+    pd.testing.assert_frame_equal(early.summary, before[2])
+
+
+def test_a_correction_is_as_if_it_had_always_been_known(case, early, late):
+    wrong = early_pairs(case).copy()
+    wrong.iloc[3, wrong.columns.get_loc("volume_m3")] *= 1.3
+    started = replace(case, pairs=wrong).fit()
+    right = started.update(early_pairs(case).iloc[[3]], **known(case))
+    assert_same(right, started.update(early_pairs(case), **known(case), whole=True))
+    assert right.measured.well.size == started.measured.well.size
+
+
+def test_without_the_registry_known_wells_are_updated_and_others_are_named(case, early, late):
+    alone = early.update(late)
+    assert alone.measured.well.size == early.measured.well.size + len(late)
+    full = early.update(late, **known(case))
+    ratio = alone.summary["coefficient_m3_per_kwh"] / full.summary["coefficient_m3_per_kwh"]
+    assert ratio.between(0.93, 1.07).all()
+    stranger = late.iloc[:1].assign(well_id="nobody")
+    with pytest.raises(UsageError, match="nobody"):
+        early.update(stranger)
+
+
+def test_with_no_news_the_mean_wears_and_the_interval_widens(early):
+    tables = [early.update(until=np.datetime64(f"{year}-09", "M")).summary for year in (2025, 2027, 2029)]
+    means = np.array([t["coefficient_m3_per_kwh"] for t in tables])
+    relative = np.array([t["se"] / t["coefficient_m3_per_kwh"] for t in tables])
+    slope = early.posterior.mean[early.posterior.layout.names.index("years")]
+    np.testing.assert_allclose(np.log(means[2] / means[1]), 2 * slope, atol=0.01)
+    assert (np.diff(relative, axis=0) > 0.002).all()
+
+
+def test_falling_water_moves_every_well_by_the_slope_of_the_level(case, early):
+    """Water 20 % deeper from the last quarter on: sampled or not, κ falls by the level's slope times ln 1.2."""
+    deeper = case.water_levels.copy()
+    since = deeper["month"] >= np.datetime64("2026-07-01")
+    deeper.loc[since, "depth_m"] *= 1.2
+    usual, lower = (case.volume(early, water_levels=levels) for levels in (case.water_levels, deeper))
+    slope = early.posterior.mean[early.posterior.layout.names.index("level")]
+    fell = np.log(lower.idle_coefficient / usual.idle_coefficient)
+    pumped = usual.wells.converted_m3.sum(axis=1) > 0
+    np.testing.assert_allclose(fell[pumped & ~usual.wells.sampled], slope * np.log(1.2), atol=0.01)
+    assert fell[pumped & usual.wells.sampled].max() < 0.5 * slope * np.log(1.2)
+
+
+class TestPumps:
+    def test_a_date_added_after_the_fit_resets_a_sample_well(self, case, early):
+        """An old date of installation stands in the registry; a later one is another pump, not a correction."""
+        old = case.wells.assign(pump_installed_on=pd.Series(np.datetime64("2019-05-01"), index=case.wells.index))
+        before = replace(case, pairs=early_pairs(case), wells=old).fit()
+        well = before.sample_id[0]
+        renewed = old.copy()
+        renewed.loc[renewed["well_id"] == well, "pump_installed_on"] = np.datetime64("2026-05-01")
+        usual, reset = before.placed(old["well_id"].to_numpy(object)), case.volume(before, wells=renewed)
+        plain = case.volume(usual, wells=old)
+        place = int(np.flatnonzero(old["well_id"] == well)[0])
+        wider = reset.wells.se_m3[place] / reset.wells.volume_m3[place]
+        assert wider > 1.5 * plain.wells.se_m3[place] / plain.wells.volume_m3[place]
+        others = plain.wells.sampled & (np.arange(len(old)) != place)
+        np.testing.assert_allclose(reset.wells.volume_m3[others], plain.wells.volume_m3[others], rtol=1e-12)
+
+    def test_wear_of_unsampled_wells_starts_anew_with_the_pump(self, case, early):
+        old = case.wells.assign(pump_installed_on=pd.Series(np.datetime64("2019-05-01"), index=case.wells.index))
+        before = replace(case, pairs=early_pairs(case), wells=old).fit()
+        free = np.flatnonzero(~np.isin(old["well_id"], before.sample_id))[0]
+        renewed = old.copy()
+        renewed.loc[renewed.index[free], "pump_installed_on"] = np.datetime64("2026-07-01")
+        kappa = [case.volume(before, wells=w).idle_coefficient[free] for w in (old, renewed)]
+        slope = before.posterior.mean[before.posterior.layout.names.index("years")]
+        years = (2026 + 7.5 / 12) - before.spec.reference_year
+        assert slope < 0
+        np.testing.assert_allclose(np.log(kappa[1] / kappa[0]), -slope * (years - 1.5 / 12), rtol=0.2, atol=0.03)
+
+
+def test_merging_pairs_knows_new_corrected_repeated_and_withdrawn():
+    ids = np.array(["a", "b"], dtype=object)
+
+    def table(*rows):
+        frame = pd.DataFrame(rows, columns=["well_id", "start", "end", "energy_kwh", "volume_m3"])
+        for name in ("start", "end"):
+            frame[name] = frame[name].to_numpy(dtype="datetime64[s]")
+        return measurements(frame, ids)
+
+    first = table(("a", "2025-05-01", "2025-06-01", 10, 30), ("a", "2025-06-01", "2025-07-01", 11, 33),
+                  ("b", "2025-06-01", "2025-07-01", 9, 20), ("b", None, None, 5, 10))  # fmt: skip
+    same = merge_pairs(first, first)
+    assert (same.origin >= 0).all()
+    assert not same.withdrawn.size
+    given = table(("a", "2025-06-03", "2025-07-02", 11, 34), ("b", "2025-06-01", "2025-07-01", 9, 20),
+                  ("b", None, None, 5, 11), ("b", "2025-07-01", "2025-08-01", 8, 16))  # fmt: skip
+    merged = merge_pairs(first, given)
+    assert merged.corrected.sum() == 1
+    assert merged.pairs.volume_m3[merged.corrected].tolist() == [34]
+    assert sorted(merged.pairs.volume_m3[merged.new]) == [11, 16]
+    assert merged.withdrawn.tolist() == [1]
+    whole = merge_pairs(first, given, whole=True)
+    assert sorted(whole.pairs.volume_m3) == [11, 16, 20, 30, 34]  # May is older than the table: it stands
+    assert set(whole.withdrawn) == {1, 3}
