@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from elec2water import outputs
+from elec2water import outputs, schema
 from elec2water.calendar_ import quarter_months, quarter_of
 from elec2water.coefficient import FitOptions
 from elec2water.config import load_config
@@ -208,10 +208,19 @@ def _manifest(county: County, as_of: str | None) -> dict[str, object]:
         "inputs": inputs,
         "configuration": json.loads(county.config.model_dump_json()),
         "as_of": as_of or "",
+        "corrections": _decisions(county),
         "package_version": metadata.version("elec2water"),
         "seed": 0,
         "coefficient_version": "fit",
     }
+
+
+def _decisions(county: County) -> list[dict[str, str]]:
+    """Every decision of the user about readings, as it was written."""
+    frame = county.tables.corrections
+    names = [name for name in schema.names("corrections") if name in frame.columns]
+    text = frame[names].astype("str").where(frame[names].notna(), "")
+    return [{str(name): str(cell) for name, cell in record.items()} for record in text.to_dict("records")]
 
 
 def _finished(info: ReleaseInfo) -> Run:
