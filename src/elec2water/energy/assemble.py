@@ -20,9 +20,12 @@ from elec2water.energy.periods import SHAPE_PER_DAY, Axis, DailyProfile, Pieces,
 from elec2water.energy.registers import differences, energy_of, of_intervals, without_bridged_estimates
 from elec2water.energy.registry import Registry, registry_of
 from elec2water.energy.reporter import NOTHING, Reporter, together
+from elec2water.energy.screen.cycles import off_cycle
+from elec2water.energy.screen.series import MeterMonths, series_of_meters
 from elec2water.energy.wells import cells_of_wells
 from elec2water.errors import UsageError
 from elec2water.findings import Findings
+from elec2water.rules import RuleSettings
 
 MONTHS_BEFORE, MONTHS_AFTER = 36, 12
 """Readings this far around the months asked for are looked at too: for the profile, and to tell meters in succession
@@ -65,6 +68,56 @@ def monthly_energy(
     UsageError
         If `last` is before `first`, or a frame lacks a column that nothing can be done without.
     """
+    reading = read_energy(wells, meters, readings, first=first, last=last, lang=lang)
+    return reading.energy, reading.findings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EnergyReading:
+    """What the readings of a county say.
+
+    Attributes
+    ----------
+    energy : MonthlyEnergy
+        Energy of every well.
+    findings : Findings
+        What was seen on the way.
+    meters : MeterMonths
+        Energy of every meter, for :func:`elec2water.energy.screen.screen`.
+    reporter : Reporter
+        Names of meters and files.
+    """
+
+    energy: MonthlyEnergy
+    findings: Findings
+    meters: MeterMonths
+    reporter: Reporter
+
+
+def read_energy(
+    wells: pd.DataFrame,
+    meters: pd.DataFrame,
+    readings: pd.DataFrame,
+    *,
+    first: np.datetime64,
+    last: np.datetime64,
+    settings: RuleSettings | None = None,
+    lang: str = "zh",
+) -> EnergyReading:
+    """Read electricity as :func:`monthly_energy` does, and keep what the rules on meters look at.
+
+    Parameters
+    ----------
+    wells, meters, readings, first, last, lang
+        As for :func:`monthly_energy`.
+    settings : RuleSettings, optional
+        Thresholds of the project; the catalogue's by default.
+
+    Returns
+    -------
+    EnergyReading
+    """
+    settings = settings or RuleSettings()
     months = month_range(first, last)
     _require(wells, "wells", "well_id")
     _require(readings, "readings", "meter_id")
@@ -76,7 +129,7 @@ def monthly_energy(
     epochs = epochs_of(registry.links, numbers(wells, "pump_power_kw"), numbers(wells, "irrigated_area_mu"))
     forms = sort_out(readings, code)
     axis = Axis.of(_months_around(months, forms))
-    gathered, seen = _gather(forms, registry, epochs, axis, reporter)
+    gathered, seen = _gather(forms, registry, epochs, axis, reporter, settings)
     of_wells = cells_of_wells(gathered.cells, epochs, len(wells), axis, gathered.profile.shape_per_day)
     energy = _energy_of(wells, of_wells, axis).window(months[0], months[-1])
     asked = slice(int(np.searchsorted(axis.months, months[0])), int(np.searchsorted(axis.months, months[-1])) + 1)
@@ -86,27 +139,29 @@ def monthly_energy(
         reporter.of("ADJUSTMENT_APART", forms.adjustments, observed=forms.adjustments.kwh),
         link_findings(wells, registry, epochs, gathered.cells, axis, asked, reporter),
         coverage_findings(of_wells, gathered.cells, epochs, axis, asked, reporter),
-        over_capacity(energy, wells, lang),
+        over_capacity(energy, wells, settings.limit("OVER_CAPACITY"), lang),
         without_energy(energy, wells, lang),
     ]
-    return energy, together(*parts)
+    series = series_of_meters(gathered.cells, gathered.intervals, registry, epochs, wells, axis, asked)
+    return EnergyReading(energy, together(*parts), series, reporter)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Gathered:
     cells: Cells
     profile: DailyProfile
+    intervals: Intervals
 
 
 def _gather(
-    forms: Forms, registry: Registry, epochs: Epochs, axis: Axis, reporter: Reporter
+    forms: Forms, registry: Registry, epochs: Epochs, axis: Axis, reporter: Reporter, settings: RuleSettings
 ) -> tuple[_Gathered, Findings]:
     """Fill the cells of all meters: the orderly ones at once, the others interval by interval."""
     cells = Cells.empty(len(epochs.meter), len(axis.days))
     blocked = np.zeros(len(registry.meter_id), dtype=bool)
     blocked[forms.reads.meter] = True
     rest = add_whole_months(cells, forms.billing, epochs, blocked, axis)
-    intervals, found = _settled(forms, rest, registry, reporter)
+    intervals, found = _settled(forms, rest, registry, reporter, settings)
     pieces = cut(intervals, epochs)
     crossing = _crosses(pieces, len(intervals))[pieces.parent]
     first_month = int(axis.months[0].astype(np.int64))
@@ -114,13 +169,17 @@ def _gather(
     _add(cells, intervals, pieces, ~crossing, flat, first_month)
     profile = daily_profile(cells, axis) if crossing.any() or _partly_read(cells, axis) else flat
     _add(cells, intervals, pieces, crossing, profile, first_month)
-    return _Gathered(cells, profile), found
+    orderly = forms.billing if not rest.any() else forms.billing.take(~rest)
+    return _Gathered(cells, profile, Intervals.concat([orderly, intervals]) if len(intervals) else orderly), found
 
 
-def _settled(forms: Forms, rest: Bools, registry: Registry, reporter: Reporter) -> tuple[Intervals, Findings]:
+def _settled(
+    forms: Forms, rest: Bools, registry: Registry, reporter: Reporter, settings: RuleSettings
+) -> tuple[Intervals, Findings]:
     """Settle billing rows and registers each by their own rules, then one against the other."""
     billing, unusable = usable(forms.billing.take(rest), reporter)
     billing, repeated = distinct(billing, reporter)
+    irregular = off_cycle(billing, settings, reporter) if settings.speaks("OFF_CYCLE") else NOTHING
     billing, merged = merge_estimated(billing, reporter)
     billing, overlaps = without_overlaps(billing, reporter)
     points, repeated_reads = distinct(forms.reads.as_intervals(), reporter)
@@ -128,7 +187,7 @@ def _settled(forms: Forms, rest: Bools, registry: Registry, reporter: Reporter) 
     moved, registers = energy_of(differences(reads), registry.links, reporter)
     moved, fallen = usable(moved, reporter)
     moved, stated_twice = _where_not_billed(moved, billing, reporter)
-    parts = [unusable, repeated, merged, overlaps, repeated_reads, bridged, registers, fallen, stated_twice]
+    parts = [unusable, repeated, irregular, merged, overlaps, repeated_reads, bridged, registers, fallen, stated_twice]
     return Intervals.concat([billing, moved]).in_order(), together(*parts)
 
 

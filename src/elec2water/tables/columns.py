@@ -17,9 +17,9 @@ from elec2water.tables import parse
 from elec2water.tables.typed import DATE_TYPES, TEXT_TYPES, TypedTable, Values
 
 if TYPE_CHECKING:
-    from elec2water.tables.container import RawTable
     from elec2water.tables.context import Context
     from elec2water.tables.headings import Heading
+    from elec2water.tables.raw import RawTable
 
 _UNIT_SHOWN = {"kwh": "kWh", "kw": "kW", "m3": "m³", "m3/h": "m³/h", "deg": "°", "mu": "亩", "fraction": "", "1": ""}
 _LOOKS_LIKE_CODE = r"^0[0-9]|^[+-]?[0-9]{16,}"
@@ -82,11 +82,14 @@ def _checked(column: schema.Column, heading: Heading, cells: pa.Array) -> _Check
         parsed = parse.parse_numbers(cells, column.unit)
     values = parsed.values * heading.factor if heading.factor != 1.0 else parsed.values
     wrong = dict(parsed.wrong)
+    if column.range_rule == "POWER_RANGE" and "NOT_A_NUMBER" in wrong:
+        # 7.5*2 and 7.5HP are powers, but not in the form that can be used
+        wrong["POWER_RANGE"] = wrong.pop("NOT_A_NUMBER")
     if column.type == "integer":
         wrong["NOT_AN_INTEGER"] = np.isfinite(values) & (values != np.floor(values))
     outside = _outside(column, values)
     if outside is not None:
-        wrong[column.range_rule] = outside
+        wrong[column.range_rule] = wrong[column.range_rule] | outside if column.range_rule in wrong else outside
     left_out = np.zeros(len(values), dtype=bool)
     for mask in wrong.values():
         left_out |= mask
@@ -175,7 +178,8 @@ def _blanks(check: _Checked, table: TypedTable, context: Context) -> Findings:
 
 
 def _raw(cells: pa.Array, at: npt.NDArray[np.int64]) -> list[str]:
-    return ["" if cell is None else str(cell)[:80] for cell in cells.take(pa.array(at)).to_pylist()]
+    taken = cells.take(pa.array(at)).to_pylist()
+    return ["" if cell is None else f"{cell:.15g}" if isinstance(cell, float) else str(cell)[:80] for cell in taken]
 
 
 def _limit(column: schema.Column, rule: str) -> str:

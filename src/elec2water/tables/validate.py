@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 
 from elec2water import schema
 from elec2water.findings import Findings
+from elec2water.tables.electricity import settle
+from elec2water.tables.keys import combine, repeated
 from elec2water.tables.typed import TypedTable
 
 if TYPE_CHECKING:
@@ -48,36 +50,6 @@ def validate(table: TypedTable, context: Context) -> Checked:
         table, more = check(table, context)
         found += more
     return table, found
-
-
-def combine(*codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Give rows with the same codes the same number, others another (−1 counts as a code).
-
-    Examples
-    --------
-    >>> combine(np.array([0, 0, 1]), np.array([5, 5, 5])).tolist()
-    [13, 13, 20]
-    """
-    combined = codes[0] + 1
-    for code in codes[1:]:
-        width = int(code.max(initial=-1)) + 2
-        if int(combined.max(initial=0)) + 1 > (1 << 62) // width:
-            combined = pd.factorize(combined)[0].astype(np.int64)
-        combined = combined * width + (code + 1)
-    return combined
-
-
-def repeated(key: npt.NDArray[np.int64]) -> Mask:
-    """Tell which values occur more than once; sorting is the fast way to see that none does.
-
-    Examples
-    --------
-    >>> repeated(np.array([4, 7, 4])).tolist()
-    [True, False, True]
-    """
-    ordered = np.sort(key)
-    twice = ordered[1:][ordered[1:] == ordered[:-1]]
-    return np.isin(key, twice) if len(twice) else np.zeros(len(key), dtype=bool)
 
 
 def _key_names(table: TypedTable) -> list[str]:
@@ -306,7 +278,7 @@ def _correction_checks(table: TypedTable, context: Context) -> Checked:
 _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
     "wells": (_unique_ids("DUPLICATE_INTAKE"), _half_position, _depth_order),
     "meters": (_link_order,),
-    "readings": (_monthly_form, _reading_forms),
+    "readings": (_monthly_form, settle, _reading_forms),
     "pairs": (_pair_checks, _pair_overlaps),
     "water_levels": (),
     "permits": (_unique_ids("DUPLICATE_PERMIT"), _link_order, _plan_above_permit),
