@@ -1,9 +1,9 @@
 """What the design is worth: expected against realised precision, and designs against each other, on known counties.
 
-For every county the network is planned on the energy of one year and measures the next. Three designs of one size draw
-again and again: simple random sampling with class means (what counties do), systematic sampling ∝ energy with the ratio
-to energy, and ours with the package's design-based GREG; on some draws the package's model is fitted to the monthly pairs
-of our sample on top. The design starts from published priors: nothing has been measured yet::
+For every county the network is planned on the energy of one year and measures the next. Three designs of one size
+draw again and again: simple random sampling with class means (what counties do), systematic sampling ∝ energy with the
+ratio to energy, and ours with the package's design-based GREG; on some draws the package's model is fitted to the
+monthly pairs of our sample on top. The design starts from published priors: nothing has been measured yet::
 
     python benchmarks/design_study.py --counties 20 --draws 60 --models 2
 """
@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from counties import GENERATORS
 
+from counties import GENERATORS
 from elec2water.coefficient import fit_coefficient
 from elec2water.design import design_sample, systematic_pps
-from elec2water.design.drawing import draw_sample
+from elec2water.design.drawing import Draw, draw_sample
 from elec2water.design.selection import inclusion_probabilities
 from elec2water.energy import MonthlyEnergy
 from elec2water.strata import classify
@@ -57,14 +57,26 @@ class Plan:
         self.anticipated = (self.design.frame["energy_kwh"] * self.design.frame["coefficient_m3_per_kwh"]).to_numpy()
 
     def ours(self, seed):
-        """Rows drawn by our design, and their weights."""
+        """Draw by our design: rows, weights, strata."""
         frame = self.wells.iloc[self.place].reset_index(drop=True)
-        drawn = draw_sample(
-            frame, self.anticipated, self.codes, self.names, self.probability, seed=seed, reserve_ratio=0.0
-        )[1]
+        p = self.probability
+        what = Draw(
+            wells=frame,
+            energy=self.design.frame["energy_kwh"].to_numpy(),
+            volume=self.anticipated,
+            codes=self.codes,
+            names=self.names,
+            probability=p,
+            conditional=p,
+            draw_codes=self.codes,
+            pools=(),
+            network=np.zeros(p.size, dtype=bool),
+        )
+        drawn = draw_sample(what, seed=seed, reserve_ratio=0.0)[1]
         return self.place[drawn], 1.0 / self.probability[drawn], self.codes[drawn]
 
     def greg(self, rows, weights):
+        """Estimate the total as a release does, without the model."""
         table = design_totals(
             sample=rows,
             volume_m3=self.volume[rows],
@@ -76,6 +88,7 @@ class Plan:
         return table.loc["greg", "volume_m3"], table.loc["greg", "se_m3"]
 
     def random_class_means(self, rng):
+        """Draw at random, and apply the mean coefficient of each class to its energy."""
         rows = rng.choice(len(self.wells), self.n, replace=False)
         kappa = self.volume[rows] / self.energy[rows]
         codes = self.classes.codes
@@ -86,13 +99,14 @@ class Plan:
         return (mean[codes] * self.energy).sum()
 
     def systematic(self, rng):
+        """Draw systematically ∝ energy, and apply the ratio to all energy."""
         along = rng.permutation(len(self.wells))
         p = inclusion_probabilities(self.before, self.n)
         rows = along[systematic_pps(p[along], rng.random())]
         return (self.volume[rows] / p[rows]).sum() / (self.energy[rows] / p[rows]).sum() * self.energy.sum()
 
     def model(self, rows):
-        """The package's model, fitted to the monthly pairs of the sample wells."""
+        """Fit the package's model to the monthly pairs of the sample wells."""
         county, months = self.county, self.county.months[-24:]
         kwh = np.asarray(county.energy_kwh[self.kept][:, -24:], dtype=np.float64)
         energy = MonthlyEnergy(
@@ -140,7 +154,9 @@ def study(name, seed, options):
         "seed": seed,
         "expected": plan.design.expected_cv,
         "n_strata": len(plan.design.allocation),
-        "proportional": float(design_sample(plan.wells, plan.before, n=plan.n, seed=1, allocation="proportional").expected_cv),
+        "proportional": float(
+            design_sample(plan.wells, plan.before, n=plan.n, seed=1, allocation="proportional").expected_cv
+        ),
         **rms,
     }
 

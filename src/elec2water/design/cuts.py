@@ -220,7 +220,7 @@ def _candidates(x: Floats) -> Floats:
 
 
 def _exact_sums(cell: Integers, weight: Floats, size: int) -> Floats:
-    """Add up in whole multiples of a small unit: floats hold such sums exactly, so the order of rows does not matter."""
+    """Add up in whole multiples of a small unit: such sums are exact, whatever the order of the rows."""
     unit = float(weight.max()) * weight.size * 2.0**-52
     whole = np.round(weight / unit)
     return np.asarray(np.bincount(cell, whole, size), dtype=np.float64) * unit
