@@ -39,6 +39,8 @@ KERNELS = {
     "recursion.path",
     "recursion.smoothing",
     "recursion.sweep",
+    "retest.effects",
+    "retest.greedy",
     "survey.calibration",
     "survey.estimators",
     "survey.linearised",

@@ -21,6 +21,7 @@ from elec2water.design import Design
 from elec2water.errors import DataRefusedError, Elec2WaterError, UsageError
 from elec2water.findings import Findings
 from elec2water.quarter import Progress
+from elec2water.retest import RetestPlan
 from elec2water.rules import LANGUAGES
 
 app = typer.Typer(
@@ -151,6 +152,22 @@ def run(
     _print(done.summary, _run_text(done), as_json=as_json)
 
 
+@app.command("next")
+def next_wells(
+    folder: Folder,
+    n: SampleSize = None,
+    quarter: Annotated[str | None, typer.Option(help="Quarter whose totals are to be sharper, like 2026Q3")] = None,
+    budget: Annotated[float | None, typer.Option(help="Most that may be spent; prices are in [next]")] = None,
+    kind: Annotated[str, typer.Option(help="test (a short pumping test) or meter (a month of metering)")] = "test",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Choose the wells to test next: the set that cuts the variance of the reported totals most for its cost."""
+    with _refusals(folder, as_json=as_json), _progress() as tell:
+        plan, written = project.next_wells(folder, n=n, quarter=quarter, budget=budget, kind=kind, progress=tell)
+    _print(_plan_figures(plan, written), _plan_text(plan, written), as_json=as_json)
+
+
 @app.command()
 def validate(
     folder: Folder,
@@ -208,6 +225,25 @@ def _refusals(folder: Path, *, as_json: bool) -> Iterator[None]:
             figures = {"folder": str(folder), "refused": True, "findings": _counts(found), "written": str(path)}
             _print(figures, "", as_json=True)
         raise
+
+
+def _plan_figures(plan: RetestPlan, written: list[Path]) -> dict[str, object]:
+    wells = plan.wells.assign(last_tested_on=plan.wells["last_tested_on"].astype("str").replace("NaT", ""))
+    return {
+        "quarter": plan.quarter,
+        "kind": plan.kind,
+        "cost": plan.cost,
+        "wells": wells.to_dict("records"),
+        "totals": plan.totals.to_dict("records"),
+        "written": [str(path) for path in written],
+    }
+
+
+def _plan_text(plan: RetestPlan, written: list[Path]) -> str:
+    columns = ["order", "well_id", "township", "sampled", "years_since_test", "variance_cut", "se_after_m3", "cost"]
+    shown = plan.wells[[name for name in columns if name in plan.wells.columns]]
+    table = shown.round({"years_since_test": 1, "variance_cut": 4, "se_after_m3": 0}).to_string(index=False)
+    return "\n".join([repr(plan), table, *map(str, written)])
 
 
 def _design_text(drawn: Design, folder: Path) -> str:

@@ -176,6 +176,15 @@ class EnergyConfig(_Section):
     read_day: int = Field(default=0, ge=0, le=28)
 
 
+class NextConfig(_Section):
+    """``[next]``: which wells to test next, and what a test costs (any currency)."""
+
+    n: int = Field(default=10, ge=1)
+    cost_per_test: float = Field(default=1.0, gt=0.0)
+    cost_per_visit: float = Field(default=0.0, ge=0.0)
+    weights: dict[str, float] = {}
+
+
 class Config(_Section):
     """The whole configuration, frozen."""
 
@@ -186,6 +195,7 @@ class Config(_Section):
     model: ModelConfig = ModelConfig()
     estimate: EstimateConfig = EstimateConfig()
     design: DesignConfig = DesignConfig()
+    next: NextConfig = NextConfig()
     energy: EnergyConfig = EnergyConfig()
     rules: RulesConfig = RulesConfig()
 

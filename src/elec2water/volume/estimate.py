@@ -83,6 +83,7 @@ class _Parts:
     quality: NDArray[np.str_]
     loadings: Loadings
     log_offset: Floats
+    path_variance: Floats
     own_variance: Floats
     sampled: NDArray[np.bool_]
     measured: MeasuredMonths
@@ -98,7 +99,7 @@ class _Parts:
     ) -> _Parts:
         column = np.searchsorted(energy.months, context.months)
         kwh = np.where(on_grid(wells)[:, None], energy.kwh[:, column], np.nan)
-        loadings, offset, variance = _paths(coefficient, posterior, context)
+        loadings, offset, path = _paths(coefficient, posterior, context)
         sampled = np.zeros(kwh.shape[0], dtype=bool)
         sampled[posterior.sample] = True
         v = posterior.variance
@@ -113,7 +114,7 @@ class _Parts:
         # A meter's own bias is part of what its pairs say of the well, and months differ by more than the drift knows.
         weight = _month_weight(np.nan_to_num(kwh))
         own = measured.meter_rel_u**2 + v["error"] * (weight**2).sum(axis=1)
-        variance += np.where(sampled, own, blank_variance(context, posterior))
+        path += np.where(sampled, 0.0, blank_variance(context, posterior))
         return cls(
             context.well_id,
             kwh,
@@ -122,7 +123,8 @@ class _Parts:
             energy.quality[:, column],
             loadings,
             offset,
-            variance,
+            path,
+            path + np.where(sampled, own, 0.0),
             sampled,
             measured,
         )
@@ -217,6 +219,7 @@ def quarter_volume(
         sampled=parts.sampled,
         converted_m3=converted,
         own_variance_m6=own * volume**2,
+        path_variance=parts.path_variance,
         common_energy_m3=(converted * parts.kwh_common_u).sum(axis=1),
         level_squared_m6=np.where(parts.sampled, 0.0, converted.sum(axis=1) ** 2),
     )
@@ -293,7 +296,7 @@ def _method(
 
 def _worst_quality(quality: NDArray[np.str_], none: NDArray[np.bool_]) -> NDArray[np.object_]:
     worst = np.full(none.size, "A", dtype=object)
-    for letter in ("E", "S", "N"):
+    for letter in ("E", "J", "S", "N"):
         worst[(quality == letter).any(axis=1)] = letter
     worst[none] = "N"
     return worst
