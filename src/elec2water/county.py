@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from elec2water.coefficient import FitOptions
 from elec2water.config import CONFIG_NAME, Config, load_config
 from elec2water.energy import MonthlyEnergy, impute, read_energy
+from elec2water.energy.corrections import without_accepted
 from elec2water.energy.screen import Desk, screen
 from elec2water.errors import DataRefusedError, UsageError
 from elec2water.findings import Findings, findings_of
@@ -87,11 +88,13 @@ class County:
             self.tables.readings,
             first=begin,
             last=end,
+            corrections=self.tables.corrections,
             settings=settings,
             lang=self.config.project.language,
         )
         desk = Desk(reading.reporter, _ids(self), settings)
         found = reading.findings + screen(reading.meters, self.strata.codes, desk)
+        found = without_accepted(found, reading.corrections)
         power = self.wells["pump_power_kw"].to_numpy(dtype=np.float64, na_value=np.nan)
         return impute(reading.energy, self.strata.codes, power_kw=power), not_said_before(found, self.findings).under(
             settings

@@ -296,7 +296,7 @@ def _method(
 
 def _worst_quality(quality: NDArray[np.str_], none: NDArray[np.bool_]) -> NDArray[np.object_]:
     worst = np.full(none.size, "A", dtype=object)
-    for letter in ("E", "S", "N"):
+    for letter in ("E", "J", "S", "N"):
         worst[(quality == letter).any(axis=1)] = letter
     worst[none] = "N"
     return worst
