@@ -118,11 +118,15 @@ def design(
     ] = None,
     seed: Seed = 2026,
     *,
+    extend: Annotated[bool, typer.Option("--extend", help="Keep the wells that are measured already")] = False,
+    rotate: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of them that rotates out")] = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Draw the sample of wells to measure."""
     with _refusals(folder, as_json=as_json), _progress() as tell:
-        drawn, written = project.design(folder, n=n, target_cv=target_cv, budget=budget, seed=seed, progress=tell)
+        drawn, written = project.design(
+            folder, n=n, target_cv=target_cv, budget=budget, extend=extend, rotate=rotate, seed=seed, progress=tell
+        )
     figures = {
         "n_primary": len(drawn.primary),
         "n_reserve": len(drawn.reserves),

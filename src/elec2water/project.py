@@ -118,6 +118,8 @@ def design(
     n: int | None = None,
     target_cv: float | None = None,
     budget: float | None = None,
+    extend: bool = False,
+    rotate: float = 0.0,
     seed: int = 2026,
     progress: Progress | None = None,
 ) -> tuple[Design, list[Path]]:
@@ -129,6 +131,8 @@ def design(
         Project folder of the contract; ``[design]`` of its configuration says the rest.
     n, target_cv, budget : int or float, optional
         At most one: the number of wells, the CV of the county's total to reach, or the money there is.
+    extend, rotate : bool, float
+        Keep the wells that are measured already, or all but a share of them.
     seed : int
     progress : callable, optional
         Told in words what is being done.
@@ -144,7 +148,9 @@ def design(
     tell("reading the tables")
     county = accepted(read_project(folder), needs_pairs=False)
     with threadpool_limits(limits=1, user_api="blas"):
-        drawn = plan_sample(county, n=n, target_cv=target_cv, budget=budget, seed=seed, progress=tell)
+        drawn = plan_sample(
+            county, n=n, target_cv=target_cv, budget=budget, extend=extend, rotate=rotate, seed=seed, progress=tell
+        )
     tell("writing the field sheet, the map and the report")
     energy, _ = county.energy()
     sheets = design_files(

@@ -171,4 +171,5 @@ def _anticipate(
             spread = np.append(variance[start : start + len(factor.levels)], sd2["township"])
             own += spread[code]
     # Sums over the registry differ in their last digits with the order of its rows; a draw must not.
-    return Anticipated(np.round(np.exp(log_mean + 0.5 * own), _DIGITS), np.round(np.sqrt(own), _DIGITS), source)
+    kappa = np.asarray(np.exp(log_mean + 0.5 * own).round(_DIGITS), dtype=np.float64)
+    return Anticipated(kappa, np.asarray(np.sqrt(own).round(_DIGITS), dtype=np.float64), source)

@@ -37,9 +37,11 @@ class Network:
 
     @classmethod
     def of(cls, design: Design, *, rotate: float = 0.0) -> Network:
-        """Take the primary wells of an earlier design, with the probabilities of its whole frame."""
-        source = design.frame if len(design.frame) else design.sample
-        known = source.drop_duplicates("well_id").set_index("well_id")["inclusion_probability"]
+        """Take the primary wells of an earlier design, with the probabilities of its whole frame.
+
+        Without its frame (a sample list written by hand) its wells count as chosen, not drawn.
+        """
+        known = design.frame.set_index("well_id")["inclusion_probability"].astype(np.float64)
         return cls(tuple(design.primary["well_id"]), known, rotate)
 
     @classmethod
