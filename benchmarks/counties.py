@@ -143,11 +143,61 @@ def shallow_county(n_wells: int = 2000, seed: int = 1) -> County:
     return dataclasses.replace(_assemble("浅井县", seed, attributes, kappa, volume, depth), water_levels=levels)
 
 
+def equation_county(n_wells: int = 2000, seed: int = 1) -> County:
+    """Make a county by the equation of METHOD.md: 367.1·η/H with a head that sinks, classes, townships, wells, wear.
+
+    Delivery pressure by irrigation method is in the head; wells differ by a log-sd of 0.22 with Student tails, and
+    registries have blanks. Aquifer and township levels are published, well by well levels are not.
+    """
+    rng = stream(seed, "equation county")
+    towns = 12
+    town = rng.integers(0, towns, n_wells)
+    deep = (rng.random(n_wells) < 0.35).astype(int)
+    rest = np.where(deep == 1, rng.normal(60, 10, n_wells), rng.normal(22, 5, n_wells))
+    rest = np.maximum(rest + rng.normal(0, 5, towns)[town], 6.0)
+    common = 1.5 * np.sin(2 * np.pi * (YEARS - 0.3)) + 0.8 * YEARS
+    table = rest[:, None] + (1.0 + deep)[:, None] * common + rng.normal(0, 0.3, (towns, len(MONTHS)))[town]
+    method = rng.choice(4, n_wells, p=[0.4, 0.4, 0.1, 0.1])
+    head = table + 5.0 + np.array([3.0, 8.0, 35.0, 20.0])[method][:, None]
+    power = np.where(deep == 1, rng.choice([11.0, 15.0, 18.5, 22.0], n_wells), rng.choice([4.0, 5.5, 7.5], n_wells))
+    pump_depth = np.round(rest + rng.uniform(8, 25, n_wells))
+    cell = 20 * deep + 4 * np.digitize(power, [5, 8, 12, 20]) + np.digitize(pump_depth, [30, 45, 70])
+    well = 0.06 * rng.standard_normal(60)[cell] + 0.06 * rng.standard_normal(towns)[town]
+    well += 0.22 * rng.standard_t(6, n_wells) / np.sqrt(6 / 4)
+    log_kappa = np.log(367.1 * 0.48) - np.log(head) + well[:, None] - 0.02 * YEARS
+    log_kappa += 0.01 * autoregressive(0.6, (2, len(MONTHS)), rng)[deep] + 0.04 * rng.standard_normal(head.shape)
+    kappa = np.exp(log_kappa)
+    season = np.array([0.1, 0.1, 0.6, 1.6, 1.8, 1.2, 0.6, 0.7, 0.5, 0.6, 0.2, 0.1])[NUMBER - 1]
+    area = np.exp(np.log(60.0) + 0.6 * rng.standard_normal(n_wells))
+    volume = 25.0 * area[:, None] * season * np.exp(0.35 * rng.standard_normal(kappa.shape))
+    names = township_names(towns, seed)
+    kinds = np.array(["border", "pipe", "sprinkler", "drip"], dtype=object)
+    attributes = {
+        "township": names[town],
+        "aquifer": np.array(["浅层", "深层"], dtype=object)[deep],
+        "pump_power_kw": np.where(rng.random(n_wells) < 0.04, np.nan, power),
+        "pump_depth_m": np.where(rng.random(n_wells) < 0.08, np.nan, pump_depth),
+        "irrigation_method": np.where(rng.random(n_wells) < 0.10, None, kinds[method]),
+        "irrigated_area_mu": np.round(area),
+    }
+    cells = pd.DataFrame({"township": names[town], "aquifer": attributes["aquifer"]})
+    levels = pd.concat(
+        [
+            cells.assign(month=month, depth_m=table[:, m]).groupby(["township", "aquifer", "month"]).mean().round(2)
+            for m, month in enumerate(MONTHS.astype("datetime64[s]"))
+        ]
+    ).reset_index()
+    levels = levels.astype({"township": "str", "aquifer": "str"})
+    county = _assemble("公式县", seed, attributes, kappa, volume, table)
+    return dataclasses.replace(county, water_levels=levels)
+
+
 GENERATORS: Mapping[str, Callable[[int, int], County]] = {
     "demo": simulate_county,
     "lognormal": lognormal_county,
     "two_age": two_age_county,
     "shallow": shallow_county,
+    "equation": equation_county,
 }
 
 

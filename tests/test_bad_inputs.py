@@ -136,7 +136,7 @@ def test_pairs_without_any_energy_are_refused(frames, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "rule"),
     [
-        ("readings.csv", b"<html><table></table></html>", "FILE_FORMAT"),
+        ("readings.csv", b"<html><frameset></frameset></html>", "FILE_FORMAT"),
         ("pairs.csv", b"", "NO_ROWS"),
         ("readings.csv", b"meter_id,start,end,energy_kwh\n", "NO_ROWS"),
         ("wells.xlsx", b"PK\x03\x04broken", "TWO_FILES"),

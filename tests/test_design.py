@@ -10,17 +10,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elec2water.design import (
+    Anticipated,
+    Bounds,
+    Budget,
     allocate,
+    constant,
+    cv_bounds,
     design_sample,
     inclusion_probabilities,
+    optimal_breaks,
     read_design,
+    smallest_sample,
     systematic_pps,
     write_design,
 )
-from elec2water.design.allocation import _Curve
+from elec2water.design.allocation import Curve
 from elec2water.design.selection import nearest_reserves, spread_order, uniform_of
 from elec2water.errors import UsageError
-from elec2water.strata import classify, collapse
+from elec2water.joining import collapse, join_nearest
+from elec2water.strata import classify, natural_breaks
 
 SIZES = st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=40)
 
@@ -155,7 +163,7 @@ def test_the_expected_cv_is_that_of_the_estimator_in_simulation():
 
 def test_variance_is_convex_and_ends_at_zero():
     energy = np.random.default_rng(8).lognormal(8, 1.5, 25)
-    curve = _Curve(energy, 1.0)
+    curve = Curve(energy, energy)
     values = np.array([curve.variance(n) for n in range(1, 26)])
     assert values[-1] == 0.0
     assert (np.diff(values) < 1e-9).all()
@@ -196,8 +204,26 @@ def test_wells_that_cannot_be_sampled_are_reported_with_their_energy():
     assert len(design.findings.of(rule="DESIGN_EXCLUDED")) == len(design.coverage) - 1
 
 
-def test_the_weights_of_a_stratum_estimate_its_energy_without_error():
-    design, wells, energy = drawn()
+def test_probabilities_are_proportional_to_the_anticipated_spread_within_strata():
+    """Capped at one, and not below a tenth of the mean: an idle well may be busy next year."""
+    design, *_ = drawn()
+    frame = design.frame
+    assert frame["well_id"].is_monotonic_increasing
+    for name, group in frame.groupby("stratum"):
+        size = np.maximum(group["size"], 0.1 * group["size"].mean()).to_numpy()
+        n = design.allocation.set_index("stratum").loc[name, "n_sample"]
+        assert group["inclusion_probability"].to_numpy() == pytest.approx(inclusion_probabilities(size, n))
+    volume = frame["energy_kwh"] * frame["coefficient_m3_per_kwh"]
+    assert frame["size"].to_numpy() == pytest.approx(volume * np.sqrt(np.expm1(frame["log_sd"] ** 2)))
+    stated = design.sample.merge(frame, on="well_id")
+    assert stated["inclusion_probability_x"].to_numpy() == pytest.approx(stated["inclusion_probability_y"])
+
+
+def test_wells_that_are_all_alike_weigh_up_to_the_energy_exactly():
+    wells, energy = county()
+    energy = np.clip(energy, 2_000.0, None)
+    alike = constant(len(wells))
+    design = design_sample(wells, energy, classify(wells, ["aquifer"]), n=40, seed=7, anticipated=alike)
     kwh = pd.Series(energy, index=wells["well_id"])
     primary = design.primary
     estimate = (primary["weight"] * kwh[primary["well_id"]].to_numpy()).sum()
@@ -224,9 +250,9 @@ def test_a_design_comes_back_as_it_was_written(tmp_path):
     design = design_sample(wells, energy, strata, n=200, seed=1)
     write_design(design, tmp_path / "design")
     again = read_design(tmp_path / "design")
-    for name in ("sample", "allocation", "coverage", "excluded"):
+    for name in ("sample", "allocation", "coverage", "excluded", "precision", "curve"):
         pd.testing.assert_frame_equal(getattr(design, name), getattr(again, name))
-    assert (again.seed, again.expected_cv) == (design.seed, design.expected_cv)
+    assert (again.seed, again.expected_cv, again.policy) == (design.seed, design.expected_cv, design.policy)
     assert (tmp_path / "design" / "sample.csv").read_bytes().startswith(b"\xef\xbb\xbfwell_id,")
     first = {path.name: path.read_bytes() for path in (tmp_path / "design").iterdir()}
     write_design(again, tmp_path / "design")
@@ -311,3 +337,177 @@ def test_frames_that_cannot_be_sampled_are_refused():
     wells.loc[3, "well_id"] = "0001"
     with pytest.raises(UsageError, match="0001"):
         design_sample(wells, energy, strata, n=10, seed=1)
+
+
+def brute_force_bounds(bounds, upper):
+    best = None
+    for n in itertools.product(*(range(1, u + 1) for u in upper)):
+        sizes = np.array(n, dtype=float)
+        if all((bound.load(sizes) <= bound.limit * (1 + 1e-9)).all() for bound in bounds):
+            best = sum(n) if best is None else min(best, sum(n))
+    return best
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_many_targets_at_once_take_hardly_more_wells_than_the_best_of_all(seed):
+    """Oracle: every allocation of four strata in two kinds of domains, counted out."""
+    rng = np.random.default_rng(seed)
+    upper = rng.integers(4, 9, 4)
+    numerator = rng.lognormal(3, 0.7, (2, 4))
+    one, two = np.array([0, 0, 1, 1]), np.zeros(4, dtype=np.int64)
+    bounds = [
+        Bounds(codes, a, np.bincount(codes, a / upper) * rng.uniform(1.2, 2.5))
+        for codes, a in ((one, numerator[0]), (two, numerator[1]))
+    ]
+    n, real = smallest_sample(bounds, lower=np.ones(4, dtype=np.int64), upper=upper)
+    assert all((bound.load(n.astype(float)) <= bound.limit * (1 + 1e-9)).all() for bound in bounds)
+    best = brute_force_bounds(bounds, upper)
+    assert real.sum() <= best + 1e-3 * best
+    assert best <= n.sum() <= best + 1
+    worse = [Bounds(bound.domain, bound.numerator, 0.5 * bound.load(upper.astype(float))) for bound in bounds]
+    with pytest.raises(UsageError, match="cannot be reached"):
+        smallest_sample(worse, lower=np.ones(4, dtype=np.int64), upper=upper)
+
+
+def test_one_target_is_cochrans_allocation():
+    """Cochran (1977) section 5.8: n_h ∝ N_h S_h, n = (Σ N S)² / (V + Σ N S²) for a given variance V of the total."""
+    size, sd = np.array([400, 300, 300]), np.array([3.0, 5.0, 9.0])
+    total, cv = np.array([20_000.0]), np.array([0.02])
+    bounds = cv_bounds(np.zeros(3, dtype=np.int64), size, sd**2, total, cv)
+    n, real = smallest_sample([bounds], lower=np.ones(3, dtype=np.int64), upper=size)
+    wanted = (size * sd).sum() ** 2 / ((0.02 * 20_000) ** 2 + (size * sd**2).sum())
+    assert real == pytest.approx(wanted * size * sd / (size * sd).sum(), rel=1e-4)
+    assert n.sum() == math.ceil(wanted)
+
+
+def test_domains_keep_their_promises_with_fewer_wells_than_the_worst_of_them_alone():
+    wells, energy = county(900, seed=5)
+    targets = {"county": 0.04, "township": 0.09, "aquifer": 0.06}
+    design = design_sample(wells, energy, targets=targets, seed=3)
+    promised = design.precision.dropna(subset="target_cv")
+    assert set(promised["domain"]) == {"county", "township", "aquifer"}
+    assert (promised["expected_cv"] <= promised["target_cv"]).all()
+    tight = promised.groupby("domain").apply(lambda rows: (rows["expected_cv"] / rows["target_cv"]).max())
+    assert tight.max() > 0.97
+    alone = design_sample(wells, energy, target_cv=0.01, seed=3)
+    assert len(design.primary) < len(alone.primary)
+    relaxed = design_sample(wells, energy, n=len(design.primary) // 2, targets=targets, seed=3)
+    assert len(relaxed.primary) == len(design.primary) // 2
+    assert len(relaxed.findings.of(rule="DESIGN_TARGETS_RELAXED")) == 1
+
+
+def test_losses_come_on_top_and_may_put_a_target_out_of_reach():
+    wells, energy = county(600, seed=8)
+    plain = design_sample(wells, energy, target_cv=0.03, seed=1)
+    lossy = design_sample(wells, energy, target_cv=0.03, refusal_rate=0.1, dead_meter_rate=0.1, seed=1)
+    assert lossy.expected_cv <= 0.03
+    assert len(lossy.primary) == pytest.approx(len(plain.primary) / 0.81, rel=0.05)
+    with pytest.raises(UsageError, match="no number of wells reaches"):
+        design_sample(wells, energy, target_cv=0.001, refusal_rate=0.1, seed=1)
+    census = design_sample(wells, energy, target_cv=1e-6, seed=1)
+    assert len(census.primary) == len(census.frame)
+    assert len(census.findings.of(rule="DESIGN_CENSUS")) == 1
+
+
+def test_a_budget_is_never_overspent():
+    wells, energy = county(400, seed=9)
+    for total in (2_000, 5_300, 40_000):
+        design = design_sample(wells, energy, budget=Budget(total, 500, 1_000), seed=1)
+        assert design.policy["cost"] <= total
+    assert design.policy["cost"] > total - 500
+    with pytest.raises(UsageError, match="does not pay for one well"):
+        design_sample(wells, energy, budget=Budget(100, 500), seed=1)
+
+
+def test_the_biggest_users_are_all_taken():
+    wells, energy = county(400, seed=9)
+    least = float(np.nanquantile(energy, 0.99))
+    design = design_sample(wells, energy, n=40, take_all_kwh=least, seed=1)
+    big = design.frame.loc[design.frame["energy_kwh"] >= least]
+    assert len(big) > 2
+    assert (big["inclusion_probability"] == 1).all()
+    assert set(big["well_id"]) <= set(design.primary["well_id"])
+    assert len(design.primary) == 40
+
+
+def test_thin_cells_join_the_nearest_anticipated_coefficient_and_are_written_out():
+    wells, energy = county(300, seed=4)
+    design = design_sample(wells, energy, n=16, seed=1)
+    merges = design.merges
+    assert len(merges) == len(design.findings.of(rule="DESIGN_STRATA_COLLAPSED")) > 0
+    assert len(design.allocation) <= 4
+    assert set(merges["merged_into"]) <= set(design.allocation["stratum"])
+    assert merges["coefficient_gap"].between(0, 1).all()
+    assert join_nearest([5, 1, 5], [0.0, 0.2, 1.0], minimum=2).tolist() == [0, 0, 1]
+    assert join_nearest([5, 1, 5], [1.0, 0.2, 0.0], minimum=2).tolist() == [0, 1, 1]
+
+
+def test_optimal_limits_are_the_best_of_all():
+    """Oracle: every pair of limits on the wells' own values."""
+    rng = np.random.default_rng(1)
+    x = rng.choice(np.arange(10.0, 90.0, 5.0), 400)
+    energy, log_sd = rng.lognormal(8, 0.8, 400), np.full(400, 0.25)
+    kappa = 60.0 / (x + 10) * np.where(x > 60, 0.5, 1.0)
+    anticipated = Anticipated(kappa, log_sd, "test")
+
+    def spread(limits):
+        codes = np.searchsorted(limits, x)
+        s = np.bincount(codes, energy)
+        q = (
+            np.bincount(codes, energy * kappa**2 * (1 + np.expm1(0.25**2)))
+            - np.bincount(codes, energy * kappa) ** 2 / s
+        )
+        return np.sqrt(s * q).sum()
+
+    best = min(spread(pair) for pair in itertools.combinations(np.unique(x)[:-1], 2))
+    found = optimal_breaks(x, energy, anticipated, classes=3, min_wells=1)
+    assert spread(found) == pytest.approx(best)
+    assert spread(found) < spread(natural_breaks(x, classes=3, weight=energy))
+    assert optimal_breaks(np.full(400, 3.0), energy, anticipated) == ()
+
+
+def test_the_frame_names_wells_without_a_meter_and_counts_blank_cells():
+    wells, energy = county()
+    wells.loc[:9, ["status", "power_source"]] = [np.nan, "grid"]
+    energy[:10] = 100.0
+    energy[10:13] = np.nan
+    wells.loc[10:12, ["status", "power_source"]] = ["in_use", "grid"]
+    wells.loc[13, ["status", "power_source"]] = ["standby", "grid"]
+    linked = np.ones(len(wells), dtype=bool)
+    linked[10:12] = False
+    design = design_sample(wells, energy, n=20, seed=1, linked=linked)
+    reason = design.excluded.set_index("well_id")["reason"]
+    assert reason[["0010", "0011", "0012", "0013"]].tolist() == ["no_meter_link"] * 2 + ["energy_unknown", "standby"]
+    blank = design.findings.of(rule="DESIGN_BLANK_TAKEN_AS").frame
+    assert blank["energy_kwh"].tolist() == [1000]
+
+
+def test_the_cell_of_the_readme_works_without_energy_or_strata():
+    """Rated power stands for the energy, and a finding says so."""
+    wells, _ = county()
+    design = design_sample(wells, n=60, seed=2026)
+    assert len(design.primary) == 60
+    assert len(design.findings.of(rule="DESIGN_SIZE_FROM_POWER")) == 1
+    with pytest.raises(UsageError, match="energy_kwh"):
+        design_sample(wells.drop(columns="pump_power_kw"), n=60, seed=2026)
+
+
+def test_optimal_allocation_leaves_less_variance_than_neyman_and_proportional():
+    wells, energy = county(800, seed=3)
+    cv = {
+        rule: design_sample(wells, energy, n=50, allocation=rule, seed=1).expected_cv
+        for rule in ("optimal", "neyman", "proportional")
+    }
+    assert cv["optimal"] <= cv["neyman"] <= cv["proportional"]
+    assert cv["optimal"] < cv["proportional"]
+
+
+def test_the_curve_falls_and_is_marked():
+    wells, energy = county(500, seed=3)
+    design = design_sample(wells, energy, n=40, seed=1)
+    curve = design.curve
+    assert set(curve["mark"]) == {"", "rule", "n-10", "n", "n+10", "n+50"}
+    assert (np.diff(curve["expected_cv"]) < 0).all()
+    marked = curve.set_index("mark")
+    assert marked.loc["rule", "n"] == 5
+    assert marked.loc["n", "expected_cv"] == design.expected_cv

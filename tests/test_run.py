@@ -191,6 +191,22 @@ def test_months_nobody_has_read_are_named_and_widen_the_interval(frames, plain, 
     assert named["period"].tolist() == ["2026-09"]
 
 
+def test_the_design_based_answer_compares_the_season_with_the_same_season(frames, tmp_path):
+    """κ of the other months tripled: the ratio of a quarter without pairs is that of its months a year before."""
+    pairs = frames["pairs"].query("end <= '2026-07-01'").copy()
+    season = pairs["start"].str[5:7].isin(["07", "08", "09"])
+    quarter = pairs[season]
+    pairs.loc[~season, "volume_m3"] *= 3.0
+    _, release, *_ = finished(write(tmp_path, {**frames, "pairs": pairs}))
+    answer = read_table(release / "design_totals.csv").query("domain == 'county' and estimator == 'ratio'").iloc[0]
+    wells = pd.read_parquet(release / "wells.parquet").set_index("well_id")
+    by_well = quarter.groupby("well_id")[["volume_m3", "energy_kwh"]].sum()
+    kappa = by_well["volume_m3"] / by_well["energy_kwh"]
+    found = float(answer["volume_m3"]) / wells["energy_kwh"].sum()
+    assert kappa.min() < found < kappa.max()
+    assert found < 1.5 * by_well["volume_m3"].sum() / by_well["energy_kwh"].sum()
+
+
 def test_as_of_looks_at_nothing_later(frames, tmp_path):
     before = write(tmp_path / "a", frames)
     summary, release, *_ = finished(before, "2026Q3", "--as-of", "2026-09-01")

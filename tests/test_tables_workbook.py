@@ -46,16 +46,26 @@ def test_a_wrong_dimension_is_not_believed(tmp_path):
     assert len(tables.wells) == 2
 
 
-@pytest.mark.parametrize("address", ["XFD1048576", "T1048576"])
-def test_a_stray_cell_is_refused_with_its_address(tmp_path, address):
+def with_stray(address: str, text: str) -> bytes:
     stream = io.BytesIO()
     with xlsxwriter.Workbook(stream) as book:
         sheet = book.add_worksheet()
         for r, row in enumerate(cells(WELLS)):
             sheet.write_row(r, 0, row)
-        sheet.write(address, " ")
-    _, findings = read(tmp_path, wells__xlsx=stream.getvalue())
+        sheet.write(address, text)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(("address", "text"), [("XFD1048576", "x"), ("XFD1048576", " "), ("T1048576", "x")])
+def test_a_stray_cell_is_refused_with_its_address(tmp_path, address, text):
+    _, findings = read(tmp_path, wells__xlsx=with_stray(address, text))
     assert findings.errors.frame[["rule", "observed", "row"]].to_numpy().tolist() == [["STRAY_CELL", address, 1048576]]
+
+
+def test_a_stray_blank_is_cut_off(tmp_path):
+    tables, findings = read(tmp_path, wells__xlsx=with_stray("T1048576", " "))
+    assert findings.frame[["rule", "observed", "row"]].to_numpy().tolist() == [["STRAY_BLANK", "T1048576", 1048576]]
+    assert tables.wells["well_id"].tolist() == ["0012", "0013"]
 
 
 def test_hostile_zips_are_refused(tmp_path):

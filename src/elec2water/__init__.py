@@ -24,8 +24,9 @@ from elec2water.errors import ConfigError, DataRefusedError, Elec2WaterError, Re
 from elec2water.findings import Findings
 from elec2water.ledger import list_releases, open_ledger, rebuild_ledger
 from elec2water.levels import depth_by_well
-from elec2water.project import Run, approve, check, demo, design, run, validate
+from elec2water.project import Run, approve, check, demo, design, next_wells, run, validate
 from elec2water.release import publish_release
+from elec2water.retest import Costs, RetestPlan, next_tests
 from elec2water.strata import Strata, classify
 from elec2water.survey import design_totals
 from elec2water.tables import Tables, read_tables
@@ -38,6 +39,7 @@ __all__ = [
     "Coefficient",
     "Config",
     "ConfigError",
+    "Costs",
     "County",
     "DataRefusedError",
     "Design",
@@ -46,6 +48,7 @@ __all__ = [
     "FitOptions",
     "MonthlyEnergy",
     "ReleaseError",
+    "RetestPlan",
     "Run",
     "Strata",
     "Tables",
@@ -68,6 +71,8 @@ __all__ = [
     "list_releases",
     "load_config",
     "monthly_energy",
+    "next_tests",
+    "next_wells",
     "open_ledger",
     "publish_release",
     "read_design",

@@ -17,9 +17,11 @@ import typer
 from rich.console import Console
 
 from elec2water import project
+from elec2water.design import Design
 from elec2water.errors import DataRefusedError, Elec2WaterError, UsageError
 from elec2water.findings import Findings
 from elec2water.quarter import Progress
+from elec2water.retest import RetestPlan
 from elec2water.rules import LANGUAGES
 
 app = typer.Typer(
@@ -111,22 +113,28 @@ def design(
     folder: Folder,
     n: SampleSize = None,
     target_cv: Annotated[float | None, typer.Option(help="Expected CV of the county total, as a fraction")] = None,
+    budget: Annotated[
+        float | None, typer.Option(min=0.0, help="Money; costs are in [design] of elec2water.toml")
+    ] = None,
     seed: Seed = 2026,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Draw the sample of wells to measure."""
     with _refusals(folder, as_json=as_json), _progress() as tell:
-        tell("drawing the sample")
-        drawn, written = project.design(folder, n=n, target_cv=target_cv, seed=seed)
+        drawn, written = project.design(folder, n=n, target_cv=target_cv, budget=budget, seed=seed, progress=tell)
     figures = {
         "n_primary": len(drawn.primary),
         "n_reserve": len(drawn.reserves),
         "n_strata": len(drawn.allocation),
         "expected_cv": drawn.expected_cv,
+        "coverage": drawn.coverage.to_dict("records"),
+        "curve": drawn.curve.loc[drawn.curve["mark"] != ""].to_dict("records"),
+        "policy": drawn.policy,
+        "findings": _counts(drawn.findings),
         "written": [str(p) for p in written],
     }
-    _print(figures, f"{drawn!r}\n{drawn.allocation.to_string(index=False)}\n{written[0].parent}", as_json=as_json)
+    _print(figures, _design_text(drawn, written[0].parent), as_json=as_json)
 
 
 @app.command()
@@ -142,6 +150,22 @@ def run(
         done = project.run(folder, quarter=quarter, as_of=as_of, progress=tell)
         project.write_findings(folder, done.findings)
     _print(done.summary, _run_text(done), as_json=as_json)
+
+
+@app.command("next")
+def next_wells(
+    folder: Folder,
+    n: SampleSize = None,
+    quarter: Annotated[str | None, typer.Option(help="Quarter whose totals are to be sharper, like 2026Q3")] = None,
+    budget: Annotated[float | None, typer.Option(help="Most that may be spent; prices are in [next]")] = None,
+    kind: Annotated[str, typer.Option(help="test (a short pumping test) or meter (a month of metering)")] = "test",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Choose the wells to test next: the set that cuts the variance of the reported totals most for its cost."""
+    with _refusals(folder, as_json=as_json), _progress() as tell:
+        plan, written = project.next_wells(folder, n=n, quarter=quarter, budget=budget, kind=kind, progress=tell)
+    _print(_plan_figures(plan, written), _plan_text(plan, written), as_json=as_json)
 
 
 @app.command()
@@ -201,6 +225,35 @@ def _refusals(folder: Path, *, as_json: bool) -> Iterator[None]:
             figures = {"folder": str(folder), "refused": True, "findings": _counts(found), "written": str(path)}
             _print(figures, "", as_json=True)
         raise
+
+
+def _plan_figures(plan: RetestPlan, written: list[Path]) -> dict[str, object]:
+    wells = plan.wells.assign(last_tested_on=plan.wells["last_tested_on"].astype("str").replace("NaT", ""))
+    return {
+        "quarter": plan.quarter,
+        "kind": plan.kind,
+        "cost": plan.cost,
+        "wells": wells.to_dict("records"),
+        "totals": plan.totals.to_dict("records"),
+        "written": [str(path) for path in written],
+    }
+
+
+def _plan_text(plan: RetestPlan, written: list[Path]) -> str:
+    columns = ["order", "well_id", "township", "sampled", "years_since_test", "variance_cut", "se_after_m3", "cost"]
+    shown = plan.wells[[name for name in columns if name in plan.wells.columns]]
+    table = shown.round({"years_since_test": 1, "variance_cut": 4, "se_after_m3": 0}).to_string(index=False)
+    return "\n".join([repr(plan), table, *map(str, written)])
+
+
+def _design_text(drawn: Design, folder: Path) -> str:
+    marked = drawn.curve.loc[drawn.curve["mark"] != ""]
+    curve = "；".join(f"{mark}: n = {n}, CV {cv:.2%}" for n, cv, mark in marked.to_numpy(dtype=object))
+    hidden = len(drawn.allocation) - _TOTALS_SHOWN
+    rest = f"\n… and {hidden} more strata in allocation.csv" if hidden > 0 else ""
+    allocation = drawn.allocation.head(_TOTALS_SHOWN).to_string(index=False)
+    coverage = drawn.coverage.to_string(index=False)
+    return f"{drawn!r}\n{coverage}\n{allocation}{rest}\n{curve}\n{_findings_text(drawn.findings)}\n{folder}"
 
 
 def _run_text(done: project.Run) -> str:

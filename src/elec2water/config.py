@@ -105,11 +105,38 @@ class EstimateConfig(_Section):
 
 
 class DesignConfig(_Section):
-    """``[design]``: the sample of wells to measure."""
+    """``[design]``: the sample of wells to measure.
+
+    ``by``, ``breaks`` and ``classes`` are those of ``[strata]`` where left out; ``targets`` promises a CV to every
+    domain of a kind, as ``township = 0.10``; ``[model]`` plays no part in a county that has measured nothing yet.
+    """
 
     n: int = Field(default=60, ge=1)
     min_per_stratum: int = Field(default=2, ge=1)
     reserve_ratio: float = Field(default=0.5, ge=0.0)
+    by: Names | None = None
+    breaks: dict[str, tuple[float, ...]] = {}
+    classes: int | None = Field(default=None, ge=1)
+    cuts: Literal["optimal", "cumulative_root"] = "optimal"
+    thin_strata: Literal["coefficient", "neighbour", "fail"] = "coefficient"
+    min_wells: int = Field(default=5, ge=1)
+    allocation: Literal["optimal", "neyman", "proportional"] = "optimal"
+    targets: dict[str, float] = {}
+    take_all_kwh: float | None = Field(default=None, gt=0.0)
+    refusal_rate: Fraction = 0.0
+    dead_meter_rate: Fraction = 0.0
+    budget: float | None = Field(default=None, gt=0.0)
+    cost_per_well: float | None = Field(default=None, gt=0.0)
+    cost_per_township: float = Field(default=0.0, ge=0.0)
+    lonely: Literal["adjust", "center", "certainty", "fail"] = "adjust"
+
+    @field_validator("targets")
+    @classmethod
+    def _are_fractions(cls, value: dict[str, float]) -> dict[str, float]:
+        wrong = {name: cv for name, cv in value.items() if not 0.0 < cv < 1.0}
+        if wrong:
+            raise ValueError(f"a target is a CV between 0 and 1 (0.05 is 5 %), not {wrong}")
+        return value
 
 
 class RulesConfig(_Section):
@@ -150,6 +177,15 @@ class EnergyConfig(_Section):
     read_day: int = Field(default=0, ge=0, le=28)
 
 
+class NextConfig(_Section):
+    """``[next]``: which wells to test next, and what a test costs (any currency)."""
+
+    n: int = Field(default=10, ge=1)
+    cost_per_test: float = Field(default=1.0, gt=0.0)
+    cost_per_visit: float = Field(default=0.0, ge=0.0)
+    weights: dict[str, float] = {}
+
+
 class Config(_Section):
     """The whole configuration, frozen."""
 
@@ -160,6 +196,7 @@ class Config(_Section):
     model: ModelConfig = ModelConfig()
     estimate: EstimateConfig = EstimateConfig()
     design: DesignConfig = DesignConfig()
+    next: NextConfig = NextConfig()
     energy: EnergyConfig = EnergyConfig()
     rules: RulesConfig = RulesConfig()
 

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from elec2water.coefficient import FitOptions
 from elec2water.config import CONFIG_NAME, Config, load_config
-from elec2water.energy import MonthlyEnergy, impute, monthly_energy
+from elec2water.energy import MonthlyEnergy, impute, read_energy
+from elec2water.energy.corrections import without_accepted
+from elec2water.energy.screen import Desk, screen
 from elec2water.errors import DataRefusedError, UsageError
 from elec2water.findings import Findings, findings_of
 from elec2water.keys import Keys
@@ -80,16 +82,24 @@ class County:
         # A month that nobody has read follows the year before.
         needed = _first_needed(self.tables.pairs, end) - (_YEAR if end > read_until else 0)
         begin = min(max(first, needed), end)
-        read, found = monthly_energy(
+        settings = self.config.rules.settings
+        reading = read_energy(
             self.wells,
             self.tables.meters,
             self.tables.readings,
             first=begin,
             last=end,
+            corrections=self.tables.corrections,
+            settings=settings,
             lang=self.config.project.language,
         )
+        desk = Desk(reading.reporter, _ids(self), settings)
+        found = reading.findings + screen(reading.meters, self.strata.codes, desk)
+        found = without_accepted(found, reading.corrections)
         power = self.wells["pump_power_kw"].to_numpy(dtype=np.float64, na_value=np.nan)
-        return impute(read, self.strata.codes, power_kw=power), not_said_before(found, self.findings)
+        return impute(reading.energy, self.strata.codes, power_kw=power), not_said_before(found, self.findings).under(
+            settings
+        )
 
 
 def read_project(folder: str | Path) -> County:
@@ -198,6 +208,7 @@ def not_said_before(found: Findings, said: Findings) -> Findings:
     for rule, earlier, name in (
         ("METER_NO_DATA", "LINK_WITHOUT_READINGS", "meter_id"),
         ("WELL_WITHOUT_ENERGY", "ORPHAN_WELL", "well_id"),
+        ("METER_SILENT", "LINK_WITHOUT_READINGS", "meter_id"),
     ):
         again |= frame["rule"].eq(rule) & frame[name].isin(said.of(rule=earlier).frame[name])
     return Findings(frame.loc[~again]) if again.any() else found

@@ -18,6 +18,7 @@ COLUMNS = (
 """The columns of ``findings.csv``, in order: those of the contract, then the energy at stake [kWh] and the causes that
 would explain what was seen, likeliest first (``|`` between them)."""
 
+_OR = {"zh": "；", "en": "; "}
 _NUMBERS = ("row", "energy_kwh")
 _ARRAYS = (list, tuple, np.ndarray, pd.Series, pd.Index, pd.api.extensions.ExtensionArray)
 
@@ -206,12 +207,13 @@ def findings_of(
     columns = {name: _broadcast(value, size) for name, value in fields.items()}
     template = entry.template(lang)
     names = list(columns)
+    written = columns | {"candidates": [str(cell).replace("|", _OR[lang]) for cell in columns["candidates"]]}
     messages = [
         template.format_map(dict(zip(names, record, strict=True)))
-        for record in zip(*(columns[name] for name in names), strict=True)
+        for record in zip(*(written[name] for name in names), strict=True)
     ]
     data: dict[str, Iterable[object]] = {name: columns[name] for name in COLUMNS if name in columns}
-    data |= {"rule": [rule] * size, "severity": [entry.severity] * size, "message": messages}
+    data |= {"rule": [rule.partition("@")[0]] * size, "severity": [entry.severity] * size, "message": messages}
     return Findings(pd.DataFrame({name: pd.Series(data[name], dtype=object) for name in COLUMNS}))
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _HOURS_PER_DAY = 24.0
-_TEST_REL_U = 0.05
+TEST_REL_U = 0.05
+"""Relative standard uncertainty of a short test beside a month of metering."""
 
 
 @dataclass(frozen=True)
@@ -240,7 +241,7 @@ def pairs_frame(measured: Measurements, well_id: NDArray[np.object_]) -> pd.Data
 
 def short_test_rel_u(measured: Measurements) -> Floats:
     """Relative standard uncertainty that a short test adds to a pair, (R,): repeat tests agree to 4-9 % (METHOD.md)."""
-    return np.where(measured.test, _TEST_REL_U, 0.0)
+    return np.where(measured.test, TEST_REL_U, 0.0)
 
 
 def _column(frame: pd.DataFrame, name: str) -> Floats:

@@ -14,18 +14,29 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from elec2water import outputs
-from elec2water.calendar_ import quarter_months
+from elec2water import outputs, schema
+from elec2water.calendar_ import quarter_months, quarter_of
 from elec2water.chain import Start, earlier_releases, start_of
 from elec2water.coefficient import FitOptions
 from elec2water.config import load_config
-from elec2water.county import County, accepted, check_column_names, existing_folder, fit_options, read_project, until
+from elec2water.county import (
+    County,
+    accepted,
+    check_column_names,
+    domain_labels,
+    existing_folder,
+    fit_options,
+    read_project,
+    until,
+)
 from elec2water.demo import County as SyntheticCounty
 from elec2water.demo import simulate_county, write_county
 from elec2water.design import Design, design_sample, write_design
+from elec2water.errors import UsageError
 from elec2water.findings import Findings
 from elec2water.ledger import approve_release, open_ledger, record_release
 from elec2water.news import news_sentence, read_news
+from elec2water.planning import plan_sample
 from elec2water.quarter import Progress, estimate_quarter
 from elec2water.release import (
     ReleaseInfo,
@@ -36,6 +47,7 @@ from elec2water.release import (
     sha256_of,
     write_whole,
 )
+from elec2water.retest import Costs, RetestPlan, next_tests, plan_files
 from elec2water.rules import RuleSettings
 from elec2water.strata import classify
 from elec2water.validation import Validation, validate_coefficient
@@ -103,33 +115,39 @@ def rule_table(folder: str | Path | None = None, *, lang: str | None = None) -> 
 
 
 def design(
-    folder: str | Path, *, n: int | None = None, target_cv: float | None = None, seed: int = 2026
+    folder: str | Path,
+    *,
+    n: int | None = None,
+    target_cv: float | None = None,
+    budget: float | None = None,
+    seed: int = 2026,
+    progress: Progress | None = None,
 ) -> tuple[Design, list[Path]]:
     """Draw the sample of wells to measure and write it to ``design/``.
+
+    Parameters
+    ----------
+    folder : path_like
+        Project folder of the contract; ``[design]`` of its configuration says the rest.
+    n, target_cv, budget : int or float, optional
+        At most one: the number of wells, the CV of the county's total to reach, or the money there is.
+    seed : int
+    progress : callable, optional
+        Told in words what is being done.
 
     Raises
     ------
     DataRefusedError
         The wells or readings are refused.
     UsageError
-        ``n`` or ``target_cv`` cannot be met.
+        ``n``, ``target_cv`` or ``budget`` cannot be met.
     """
+    tell = progress or (lambda _: None)
+    tell("reading the tables")
     county = accepted(read_project(folder), needs_pairs=False)
-    energy, _ = county.energy()
-    if n is None and target_cv is None:
-        n = county.config.design.n
-    drawn = design_sample(
-        county.wells,
-        energy.annual_kwh(energy.months[-1]),
-        county.strata,
-        n=n,
-        target_cv=target_cv,
-        seed=seed,
-        min_per_stratum=county.config.design.min_per_stratum,
-        reserve_ratio=county.config.design.reserve_ratio,
-        thin_strata="collapse",
-        lang=county.config.project.language,
-    )
+    with threadpool_limits(limits=1, user_api="blas"):
+        drawn = plan_sample(county, n=n, target_cv=target_cv, budget=budget, seed=seed, progress=tell)
+    tell("writing the design")
     return drawn, write_design(drawn, Path(folder) / "design")
 
 
@@ -195,10 +213,19 @@ def _manifest(county: County, as_of: str | None, start: Start) -> dict[str, obje
         "inputs": inputs,
         "configuration": json.loads(county.config.model_dump_json()),
         "as_of": as_of or "",
+        "corrections": _decisions(county),
         "package_version": metadata.version("elec2water"),
         "seed": 0,
         "coefficient_version": start.version,
     }
+
+
+def _decisions(county: County) -> list[dict[str, str]]:
+    """Every decision of the user about readings, as it was written."""
+    frame = county.tables.corrections
+    names = [name for name in schema.names("corrections") if name in frame.columns]
+    text = frame[names].astype("str").where(frame[names].notna(), "")
+    return [{str(name): str(cell) for name, cell in record.items()} for record in text.to_dict("records")]
 
 
 def _finished(info: ReleaseInfo) -> Run:
@@ -255,6 +282,72 @@ def validate(folder: str | Path, *, folds: int = 10, progress: Progress | None =
     for name in ("accuracy", "calibration", "forecasts"):
         write_whole(target / f"{name}.csv", csv_bytes(getattr(result, name)))
     return result, target
+
+
+def next_wells(
+    folder: str | Path,
+    *,
+    n: int | None = None,
+    quarter: str | None = None,
+    budget: float | None = None,
+    kind: str = "test",
+    progress: Progress | None = None,
+) -> tuple[RetestPlan, list[Path]]:
+    """Choose the wells to test next, and write ``next.csv`` and ``next_totals.csv`` to ``design/``.
+
+    Parameters
+    ----------
+    n : int, optional
+        Tests; ``[next] n`` by default.
+    quarter : str, optional
+        Quarter whose totals the tests are to sharpen; by default that of the last four read with most electricity.
+    budget : float, optional
+        Most that may be spent, in the currency of ``[next] cost_per_test`` and ``cost_per_visit``.
+    kind : {"test", "meter"}
+        A short pumping test, or a water meter read over a month.
+
+    Raises
+    ------
+    DataRefusedError
+        The data are refused; every reason is in its findings.
+    UsageError
+        An argument that cannot be met.
+    """
+    tell = progress or (lambda _: None)
+    tell("reading the tables")
+    county = accepted(read_project(folder))
+    chosen = quarter or _busiest_quarter(county)
+    with threadpool_limits(limits=1, user_api="blas"):
+        done = estimate_quarter(county, chosen, quarter_months(chosen), tell)
+        tell("choosing the wells")
+        options = county.config.next
+        plan = next_tests(
+            done.coefficient,
+            done.volume,
+            county.wells,
+            n=options.n if n is None else n,
+            costs=Costs(options.cost_per_test, options.cost_per_visit, np.inf if budget is None else budget),
+            domains=domain_labels(county),
+            weights=options.weights or None,
+            kind=kind,
+        )
+    target = county.folder / "design"
+    files = plan_files(plan)
+    for name, data in files.items():
+        write_whole(target / name, data)
+    return plan, [target / name for name in files]
+
+
+def _busiest_quarter(county: County) -> str:
+    """Give the quarter of the last four wholly read that used most electricity."""
+    energy, _ = county.energy()
+    quarters = quarter_of(energy.months.astype("datetime64[D]"))
+    names, months = np.unique(quarters[energy.months <= county.last_month], return_counts=True)
+    whole = names[months == 3][-4:]
+    if not whole.size:
+        raise UsageError("readings: expected a quarter with all its months read, found none; give --quarter")
+    used = [float(np.nansum(energy.kwh[:, quarters == name])) for name in whole]
+    return str(whole[int(np.argmax(used))])
 
 
 def approve(folder: str | Path, *, quarter: str, release: str, by: str, at: dt.datetime) -> None:

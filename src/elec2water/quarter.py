@@ -31,6 +31,8 @@ from elec2water.volume import Volume, estimate_volume
 Progress = Callable[[str], None]
 Floats = NDArray[np.float64]
 
+_YEAR = np.timedelta64(12, "M")
+
 
 def estimate_quarter(
     county: County,
@@ -202,17 +204,23 @@ def survey_totals(
 def _measured(coefficient: Coefficient, volume: Volume) -> tuple[Floats, Floats]:
     """Volume and energy that each sample well's water meter saw: of the quarter where it was read.
 
-    Else of its last year of pairs.
+    Else of the same months of the year before, since κ is lowest when most energy is used; else of its last year of
+    pairs, and else of all.
     """
     pairs, rows = coefficient.measured, coefficient.posterior.rows
     usable = ~coefficient.posterior.impossible_pairs
-    end = np.datetime64(quarter_months(volume.quarter)[-1] + 1, "s")
+    first, last = quarter_months(volume.quarter)[[0, -1]]
+    begin, end = first.astype("datetime64[s]"), (last + 1).astype("datetime64[s]")
     middle = np.where(np.isnat(pairs.middle), end, pairs.middle)
-    within = usable & (middle >= quarter_months(volume.quarter)[0].astype("datetime64[s]")) & (middle < end)
-    last_year = usable & (middle >= end - np.timedelta64(366 + 92, "D")) & (middle < end)
+
+    def between(start: np.datetime64, stop: np.datetime64) -> NDArray[np.bool_]:
+        return np.asarray(usable & (middle >= start) & (middle < stop))
+
+    year_before = between((first - _YEAR).astype("datetime64[s]"), (last + 1 - _YEAR).astype("datetime64[s]"))
+    last_year = between(end - np.timedelta64(366 + 92, "D"), end)
     n = coefficient.sample_id.size
     m3, kwh = np.zeros(n), np.zeros(n)
-    for chosen in (within, last_year, usable):
+    for chosen in (between(begin, end), year_before, last_year, usable):
         empty = kwh[rows.well] <= 0
         for target, values in ((m3, pairs.volume_m3), (kwh, pairs.energy_kwh)):
             target += np.bincount(rows.well, weights=np.where(chosen & empty, values, 0.0), minlength=n)

@@ -6,7 +6,6 @@ Numeric columns are cut where the cumulative square root of their frequency says
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -383,53 +382,3 @@ def _cells(
     for j, column in enumerate(columns):
         frame[column.name] = [column.classes[code] for code in cell_codes[kept, j]]
     return frame.assign(merged=merged)
-
-
-def collapse(
-    size: ArrayLike, *, minimum: float = 0.0, at_most: int | None = None, parent: ArrayLike | None = None
-) -> Integers:
-    """Join thin strata to a neighbour in the list, until all are large enough and few enough.
-
-    The thinnest goes first, to the smaller of its two neighbours; to one of another parent only when its own has no
-    other left. Neighbours in ``Strata.cells`` are neighbours in class.
-
-    Parameters
-    ----------
-    size : (H,) array
-        What makes a stratum thin or not: its sample wells, its energy.
-    minimum : float
-        Strata of a smaller size are joined.
-    at_most : int, optional
-        Joining goes on until no more strata than this are left.
-    parent : (H,) array, optional
-        Strata of one parent (aquifer, say) are joined among themselves first.
-
-    Returns
-    -------
-    (H,) array of int
-        The new stratum of each stratum, counted from 0 in the order of the list.
-    """
-    sizes: list[float] = np.asarray(size, dtype=np.float64).tolist()
-    n = len(sizes)
-    parents = [0] * n if parent is None else np.unique(np.asarray(parent), return_inverse=True)[1].tolist()
-    before, after = list(range(-1, n - 1)), list(range(1, n + 1))
-    absorbed = [False] * n
-    left, limit = n, n if at_most is None else max(at_most, 1)
-    heap = [(size_h, h) for h, size_h in enumerate(sizes)]
-    heapq.heapify(heap)
-    while left > 1 and (heap[0][0] < minimum or left > limit):
-        size_h, thin = heapq.heappop(heap)
-        if absorbed[thin] or size_h != sizes[thin]:
-            continue
-        beside = [k for k in (before[thin], after[thin]) if 0 <= k < n]
-        other = min(beside, key=lambda k: (parents[k] != parents[thin], sizes[k], k))
-        first, second = min(thin, other), max(thin, other)
-        parents[first] = parents[other]
-        sizes[first] += sizes[second]
-        absorbed[second] = True
-        after[first] = after[second]
-        if after[second] < n:
-            before[after[second]] = first
-        heapq.heappush(heap, (sizes[first], first))
-        left -= 1
-    return np.cumsum(~np.array(absorbed, dtype=np.bool_)) - 1

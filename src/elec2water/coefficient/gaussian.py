@@ -264,11 +264,9 @@ def variance_slopes(
     Xθ̂)`` and ``C`` the posterior covariance of θ (Rasmussen & Williams 2006, eq. 5.9, with θ integrated out).
     """
     residual = rows.y - rows.product(solution.mean)
-    X = rows.matrix()
-    XC = X @ covariance
     slopes = np.zeros(3)
     for group, inverse in zip(groups, blocks.inverses, strict=True):
-        spread = np.matmul(XC[group.rows], X[group.rows].transpose(0, 2, 1))
+        spread = shared_spread(rows, group, covariance)
         q = np.einsum("wij,wj->wi", inverse, residual[group.rows])
         inner = inverse - q[:, :, None] * q[:, None, :] - inverse @ spread @ inverse
         unit = WellVariances(0.0, 1.0, 0.0, variances.memory, variances.pump_share)
@@ -279,6 +277,22 @@ def variance_slopes(
         diagonal = np.diagonal(inner, axis1=1, axis2=2)
         slopes[2] -= variances.error * float((diagonal * rows.scale[group.rows]).sum())
     return slopes
+
+
+def shared_spread(rows: Rows, group: Group, covariance: Floats) -> Floats:
+    """Give ``X_i C X_i'`` (w, n, n) of a group of wells, C (p, p) the covariance of θ, without writing X out."""
+    a = rows.static.shape[1]
+    b = a + rows.moving.shape[1]
+    static, moving, cell = rows.static[group.wells], rows.moving[group.rows], rows.cell[group.rows]
+    common = static @ covariance[:a]
+    mixed = np.einsum("wnm,wm->wn", moving, common[:, a:b]) + np.take_along_axis(common[:, b:], cell, axis=1)
+    # What moves against itself and against the aquifer-months of the other pair.
+    crossed = moving @ (0.5 * moving @ covariance[a:b, a:b] + covariance[b:, a:b][cell]).transpose(0, 2, 1)
+    crossed += mixed[:, :, None]
+    spread = crossed + crossed.transpose(0, 2, 1)
+    spread += covariance[b:, b:][cell[:, :, None], cell[:, None, :]]
+    spread += np.einsum("wa,wa->w", common[:, :a], static)[:, None, None]
+    return np.asarray(spread)
 
 
 @dataclass(frozen=True)

@@ -7,23 +7,32 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from elec2water.design.sample import ALLOCATION_COLUMNS, COVERAGE_COLUMNS, SAMPLE_COLUMNS, Design
+from elec2water.design.frame import COVERAGE_COLUMNS, EXCLUDED_COLUMNS
+from elec2water.design.result import (
+    ALLOCATION_COLUMNS,
+    CURVE_COLUMNS,
+    MERGES_COLUMNS,
+    PRECISION_COLUMNS,
+    SAMPLE_COLUMNS,
+    Design,
+)
 from elec2water.errors import UsageError
 from elec2water.findings import Findings
 
-_EXCLUDED_COLUMNS = ("well_id", "reason", "energy_kwh")
-_TEXT = ("well_id", "stratum", "role", "reason")
-_WHOLE = ("order", "n_wells", "n_sample")
+_TEXT = ("well_id", "stratum", "role", "reason", "domain", "key", "mark", "merged_into")
+_WHOLE = ("order", "n_wells", "n_sample", "n_certain", "n_neyman", "n_proportional", "n")
 _TABLES = {
-    "allocation": ALLOCATION_COLUMNS,
+    "allocation": ALLOCATION_COLUMNS[:4],
     "coverage": COVERAGE_COLUMNS,
-    "excluded": _EXCLUDED_COLUMNS,
+    "excluded": EXCLUDED_COLUMNS,
     "sample": SAMPLE_COLUMNS,
 }
+_FURTHER = {"precision": PRECISION_COLUMNS, "curve": CURVE_COLUMNS, "merges": MERGES_COLUMNS}
 
 
 def write_design(design: Design, folder: str | os.PathLike[str]) -> list[Path]:
@@ -45,11 +54,15 @@ def write_design(design: Design, folder: str | os.PathLike[str]) -> list[Path]:
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    facts = {"seed": design.seed, "expected_cv": design.expected_cv}
+    facts = {"seed": design.seed, "expected_cv": design.expected_cv, "policy": dict(design.policy)}
     with tempfile.TemporaryDirectory(prefix=".design-", dir=target) as temporary:
-        staged = [_write_text(Path(temporary) / "design.json", json.dumps(facts, indent=2) + "\n", "utf-8")]
-        for name, columns in _TABLES.items():
-            text = _csv(getattr(design, name)[list(columns)])
+        staged = [
+            _write_text(
+                Path(temporary) / "design.json", json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8"
+            )
+        ]
+        for name in (*_FURTHER, *_TABLES):
+            text = _csv(getattr(design, name))
             staged.append(_write_text(Path(temporary) / f"{name}.csv", text, "utf-8-sig"))
         for path in staged:
             path.replace(target / path.name)
@@ -77,7 +90,12 @@ def read_design(folder: str | os.PathLike[str]) -> Design:
     missing = [name for name in ("design.json", *(f"{n}.csv" for n in _TABLES)) if not (source / name).is_file()]
     if missing:
         raise UsageError(f"design: {source} has no {', '.join(missing)}; draw a sample first with `elec2water design`")
-    tables = {name: _read(source / f"{name}.csv", columns) for name, columns in _TABLES.items()}
+    tables = {name: _read(source / f"{name}.csv", columns, more=True) for name, columns in _TABLES.items()}
+    further = {
+        name: _read(source / f"{name}.csv", columns)
+        for name, columns in _FURTHER.items()
+        if (source / f"{name}.csv").is_file()
+    }
     facts = _read_facts(source / "design.json")
     return Design(
         sample=tables["sample"],
@@ -87,6 +105,8 @@ def read_design(folder: str | os.PathLike[str]) -> Design:
         expected_cv=float(facts["expected_cv"]),
         seed=int(facts["seed"]),
         findings=Findings.empty(),
+        policy=facts.get("policy", {}),
+        **further,
     )
 
 
@@ -123,7 +143,8 @@ def _write_text(path: Path, text: str, encoding: str) -> Path:
     return path
 
 
-def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+def _read(path: Path, columns: tuple[str, ...], *, more: bool = False) -> pd.DataFrame:
+    """Read the columns that must be there, and with `more` whatever others there are."""
     records = [record for record in csv.reader(_decoded(path).splitlines()) if record]
     header = records[0] if records else []
     if not set(columns) <= set(header):
@@ -134,7 +155,7 @@ def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
             f"design: {path}, row {short[0]}: expected {len(header)} cells, found {len(records[short[0] - 1])}"
         )
     frame = pd.DataFrame(records[1:], columns=header, dtype="str")
-    return pd.DataFrame({name: _typed(frame[name], name, path) for name in columns})
+    return pd.DataFrame({name: _typed(frame[name], name, path) for name in (header if more else columns)})
 
 
 def _decoded(path: Path) -> str:
@@ -157,9 +178,9 @@ def _typed(values: pd.Series, name: str, path: Path) -> pd.Series:
         raise UsageError(f"design: {path}, column {name}: {error}; write it again with `elec2water design`") from error
 
 
-def _read_facts(path: Path) -> dict[str, float]:
+def _read_facts(path: Path) -> dict[str, Any]:
     try:
-        facts: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise UsageError(f"design: {path} cannot be read: {error}") from error
     if not {"seed", "expected_cv"} <= facts.keys():

@@ -10,8 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from elec2water.errors import UsageError
+
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
+
+_ROUNDING = 1e-10
 
 
 def inclusion_probabilities(size: Floats, n: int) -> Floats:
@@ -42,6 +46,45 @@ def inclusion_probabilities(size: Floats, n: int) -> Floats:
     if certain < size.size:
         probability[order[certain:]] = descending[certain:] * ((n - certain) / rest[certain])
     return probability
+
+
+def checked_probability(probability: Floats, values: Floats | None, codes: Integers | None) -> Floats:
+    """Return the probabilities, once they, the columns beside them and the strata are fit to be drawn with.
+
+    Raises
+    ------
+    UsageError
+        If a probability is outside [0, 1], a value is not finite, or shapes differ.
+    """
+    p = np.asarray(probability, dtype=np.float64)
+    if not ((p >= 0) & (p <= 1)).all():
+        wrong = p[~((p >= 0) & (p <= 1))]
+        raise UsageError(f"design: inclusion probabilities must lie in [0, 1]; {wrong.size} do not, first {wrong[0]}")
+    if values is not None and (values.ndim != 2 or values.shape[0] != p.size or not np.isfinite(values).all()):
+        raise UsageError(
+            f"design: {p.size} units, but the columns beside them have shape {values.shape}, "
+            f"{int((~np.isfinite(values)).sum())} of them not finite; fill what is missing first"
+        )
+    if codes is not None and codes.shape != p.shape:
+        raise UsageError(f"design: {p.size} units, but the strata have shape {codes.shape}")
+    return p
+
+
+def partitions(size: int, codes: Integers | None, pools: Sequence[Integers]) -> list[Integers]:
+    """List the partitions in which a sample is settled: the strata, coarser ones, and last all units together."""
+    whole = np.zeros(size, dtype=np.int64)
+    return [*([] if codes is None else [codes]), *pools, whole]
+
+
+def settle(p: Floats) -> Floats:
+    """Take what is zero or one but for rounding as zero or one."""
+    return np.where(p < _ROUNDING, 0.0, np.where(p > 1.0 - _ROUNDING, 1.0, p))
+
+
+def generator_of(*parts: object) -> np.random.Generator:
+    """Return a stream of random numbers that depends on nothing but the text of `parts`."""
+    digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
 
 
 def systematic_pps(probability: Floats, start: float) -> Integers:

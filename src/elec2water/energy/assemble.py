@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from elec2water.energy.aligned import add_whole_months
 from elec2water.energy.arrays import Bools, codes, numbers
 from elec2water.energy.cells import Cells
 from elec2water.energy.checks import coverage_findings, link_findings, over_capacity, without_energy
+from elec2water.energy.corrections import Corrections, Edits, corrected, correction_findings
 from elec2water.energy.forms import Forms, sort_out
 from elec2water.energy.intervals import Intervals, distinct, merge_estimated, usable, without_overlaps
 from elec2water.energy.links import Epochs, epochs_of
@@ -20,9 +21,12 @@ from elec2water.energy.periods import SHAPE_PER_DAY, Axis, DailyProfile, Pieces,
 from elec2water.energy.registers import differences, energy_of, of_intervals, without_bridged_estimates
 from elec2water.energy.registry import Registry, registry_of
 from elec2water.energy.reporter import NOTHING, Reporter, together
+from elec2water.energy.screen.cycles import off_cycle
+from elec2water.energy.screen.series import MeterMonths, series_of_meters
 from elec2water.energy.wells import cells_of_wells
 from elec2water.errors import UsageError
 from elec2water.findings import Findings
+from elec2water.rules import RuleSettings
 
 MONTHS_BEFORE, MONTHS_AFTER = 36, 12
 """Readings this far around the months asked for are looked at too: for the profile, and to tell meters in succession
@@ -65,6 +69,62 @@ def monthly_energy(
     UsageError
         If `last` is before `first`, or a frame lacks a column that nothing can be done without.
     """
+    reading = read_energy(wells, meters, readings, first=first, last=last, lang=lang)
+    return reading.energy, reading.findings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EnergyReading:
+    """What the readings of a county say.
+
+    Attributes
+    ----------
+    energy : MonthlyEnergy
+        Energy of every well.
+    findings : Findings
+        What was seen on the way.
+    meters : MeterMonths
+        Energy of every meter, for :func:`elec2water.energy.screen.screen`.
+    reporter : Reporter
+        Names of meters and files.
+    corrections : Corrections
+        The user's decisions.
+    """
+
+    energy: MonthlyEnergy
+    findings: Findings
+    meters: MeterMonths
+    reporter: Reporter
+    corrections: Corrections
+
+
+def read_energy(
+    wells: pd.DataFrame,
+    meters: pd.DataFrame,
+    readings: pd.DataFrame,
+    *,
+    first: np.datetime64,
+    last: np.datetime64,
+    corrections: pd.DataFrame | None = None,
+    settings: RuleSettings | None = None,
+    lang: str = "zh",
+) -> EnergyReading:
+    """Read electricity as :func:`monthly_energy` does, and keep what the rules on meters look at.
+
+    Parameters
+    ----------
+    wells, meters, readings, first, last, lang
+        As for :func:`monthly_energy`.
+    corrections : pandas.DataFrame, optional
+        Decisions of the user (table ``corrections``); they change what is used, never what was read.
+    settings : RuleSettings, optional
+        Thresholds of the project; the catalogue's by default.
+
+    Returns
+    -------
+    EnergyReading
+    """
+    settings = settings or RuleSettings()
     months = month_range(first, last)
     _require(wells, "wells", "well_id")
     _require(readings, "readings", "meter_id")
@@ -76,9 +136,10 @@ def monthly_energy(
     epochs = epochs_of(registry.links, numbers(wells, "pump_power_kw"), numbers(wells, "irrigated_area_mu"))
     forms = sort_out(readings, code)
     axis = Axis.of(_months_around(months, forms))
-    gathered, seen = _gather(forms, registry, epochs, axis, reporter)
+    decisions = Corrections.of(corrections, registry.meter_id)
+    gathered, seen = _gather(forms, registry, epochs, axis, reporter, settings, decisions)
     of_wells = cells_of_wells(gathered.cells, epochs, len(wells), axis, gathered.profile.shape_per_day)
-    energy = _energy_of(wells, of_wells, axis).window(months[0], months[-1])
+    energy = adjusted(_energy_of(wells, of_wells, axis), gathered.edits, epochs).window(months[0], months[-1])
     asked = slice(int(np.searchsorted(axis.months, months[0])), int(np.searchsorted(axis.months, months[-1])) + 1)
     parts = [
         found,
@@ -86,27 +147,37 @@ def monthly_energy(
         reporter.of("ADJUSTMENT_APART", forms.adjustments, observed=forms.adjustments.kwh),
         link_findings(wells, registry, epochs, gathered.cells, axis, asked, reporter),
         coverage_findings(of_wells, gathered.cells, epochs, axis, asked, reporter),
-        over_capacity(energy, wells, lang),
+        over_capacity(energy, wells, settings.limit("OVER_CAPACITY"), lang),
         without_energy(energy, wells, lang),
     ]
-    return energy, together(*parts)
+    series = series_of_meters(gathered.cells, gathered.intervals, registry, epochs, wells, axis, asked)
+    return EnergyReading(energy, together(*parts), series, reporter, decisions)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Gathered:
     cells: Cells
     profile: DailyProfile
+    intervals: Intervals
+    edits: Edits
 
 
 def _gather(
-    forms: Forms, registry: Registry, epochs: Epochs, axis: Axis, reporter: Reporter
+    forms: Forms,
+    registry: Registry,
+    epochs: Epochs,
+    axis: Axis,
+    reporter: Reporter,
+    settings: RuleSettings,
+    decisions: Corrections,
 ) -> tuple[_Gathered, Findings]:
     """Fill the cells of all meters: the orderly ones at once, the others interval by interval."""
     cells = Cells.empty(len(epochs.meter), len(axis.days))
     blocked = np.zeros(len(registry.meter_id), dtype=bool)
     blocked[forms.reads.meter] = True
+    blocked[decisions.concerned] = True
     rest = add_whole_months(cells, forms.billing, epochs, blocked, axis)
-    intervals, found = _settled(forms, rest, registry, reporter)
+    intervals, found, edits = _settled(forms, rest, registry, reporter, settings, decisions)
     pieces = cut(intervals, epochs)
     crossing = _crosses(pieces, len(intervals))[pieces.parent]
     first_month = int(axis.months[0].astype(np.int64))
@@ -114,22 +185,39 @@ def _gather(
     _add(cells, intervals, pieces, ~crossing, flat, first_month)
     profile = daily_profile(cells, axis) if crossing.any() or _partly_read(cells, axis) else flat
     _add(cells, intervals, pieces, crossing, profile, first_month)
-    return _Gathered(cells, profile), found
+    orderly = forms.billing if not rest.any() else forms.billing.take(~rest)
+    seen = Intervals.concat([orderly, intervals]) if len(intervals) else orderly
+    return _Gathered(cells, profile, seen, edits), found
 
 
-def _settled(forms: Forms, rest: Bools, registry: Registry, reporter: Reporter) -> tuple[Intervals, Findings]:
-    """Settle billing rows and registers each by their own rules, then one against the other."""
-    billing, unusable = usable(forms.billing.take(rest), reporter)
+def _settled(
+    forms: Forms,
+    rest: Bools,
+    registry: Registry,
+    reporter: Reporter,
+    settings: RuleSettings,
+    decisions: Corrections,
+) -> tuple[Intervals, Findings, Edits]:
+    """Settle billing rows and registers each by their own rules, then one against the other.
+
+    The user's decisions come before any rule leaves a reading out.
+    """
+    billing, edits = corrected(forms.billing.take(rest), decisions)
+    billing, unusable = usable(billing, reporter)
     billing, repeated = distinct(billing, reporter)
+    irregular = off_cycle(billing, settings, reporter) if settings.speaks("OFF_CYCLE") else NOTHING
     billing, merged = merge_estimated(billing, reporter)
     billing, overlaps = without_overlaps(billing, reporter)
     points, repeated_reads = distinct(forms.reads.as_intervals(), reporter)
     reads, bridged = without_bridged_estimates(of_intervals(points), reporter)
     moved, registers = energy_of(differences(reads), registry.links, reporter)
+    moved, more = corrected(moved, _not_yet(decisions, edits), supply=True)
+    edits = Edits.joined([edits, more])
     moved, fallen = usable(moved, reporter)
     moved, stated_twice = _where_not_billed(moved, billing, reporter)
-    parts = [unusable, repeated, merged, overlaps, repeated_reads, bridged, registers, fallen, stated_twice]
-    return Intervals.concat([billing, moved]).in_order(), together(*parts)
+    decided = correction_findings(decisions, edits, reporter)
+    parts = [unusable, repeated, irregular, merged, overlaps, repeated_reads, bridged, registers, fallen, stated_twice]
+    return Intervals.concat([billing, moved]).in_order(), together(decided, *parts), edits
 
 
 def _where_not_billed(moved: Intervals, billing: Intervals, reporter: Reporter) -> tuple[Intervals, Findings]:
@@ -145,6 +233,27 @@ def _where_not_billed(moved: Intervals, billing: Intervals, reporter: Reporter) 
     billed = opened > closed
     found = reporter.of("READING_TWO_FORMS", moved.take(billed), observed=moved.kwh[billed])
     return moved.take(~billed), found
+
+
+def _not_yet(decisions: Corrections, edits: Edits) -> Corrections:
+    """Give the decisions that have not been followed yet."""
+    return replace(decisions, meter=np.where(np.isin(np.arange(len(decisions)), edits.correction), -1, decisions.meter))
+
+
+def adjusted(energy: MonthlyEnergy, edits: Edits, epochs: Epochs) -> MonthlyEnergy:
+    """Mark the known months of wells whose meters' energy a decision changed with quality J."""
+    some = np.flatnonzero(np.isfinite(edits.after))
+    if not len(some):
+        return energy
+    quality = energy.quality.copy()
+    first = energy.months.astype("datetime64[D]").astype(np.int64)
+    last = (energy.months + 1).astype("datetime64[D]").astype(np.int64)
+    for k in some:
+        month = (first < edits.end[k]) & (last > edits.start[k])
+        well = np.unique(epochs.well[epochs.meter[epochs.epoch] == edits.meter[k]])
+        cells = np.ix_(well, np.flatnonzero(month))
+        quality[cells] = np.where(quality[cells] == "N", "N", "J")
+    return replace(energy, quality=quality)
 
 
 def _crosses(pieces: Pieces, n: int) -> Bools:

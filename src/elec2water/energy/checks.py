@@ -11,13 +11,17 @@ from elec2water.energy.cells import Cells
 from elec2water.energy.links import Epochs
 from elec2water.energy.monthly import MonthlyEnergy
 from elec2water.energy.periods import Axis
-from elec2water.energy.registers import CAPACITY_MARGIN, HOURS_PER_DAY
+from elec2water.energy.registers import HOURS_PER_DAY
 from elec2water.energy.registry import Registry
 from elec2water.energy.reporter import NOTHING, Reporter, together
 from elec2water.findings import Findings, findings_of
 
 _OFF_GRID = ("diesel", "solar")
 _OUT_OF_USE = ("sealed", "abandoned")
+_CAPACITY_CAUSES = {
+    "zh": "多录一位|倍率重复相乘|单位不对|功率登记有误|该表还供其他用电",
+    "en": "a digit too many|multiplier applied twice|wrong unit|wrong rated power|other loads on the meter",
+}
 
 
 def link_findings(
@@ -57,11 +61,17 @@ def link_findings(
     split = np.flatnonzero(_any(epochs.meter[epochs.epoch], epochs.share_variance > 0, n_meters))
     total = _sum(epochs.meter, kwh, n_meters)
     parts = [
-        reporter.of_meters("METER_WITHOUT_WELL", orphan, table="readings", observed=total[orphan]),
+        reporter.of_meters(
+            "METER_WITHOUT_WELL",
+            orphan,
+            table="readings",
+            observed=total[orphan],
+            energy_kwh=np.round(total[orphan], 1),
+        ),
         _with_energy("ENERGY_OUTSIDE_LINK", outside, reporter),
         _with_energy("SHARE_REST", np.where(rest > 1e-9 * total, rest, 0.0), reporter),
         reporter.of_meters("METER_NO_DATA", silent),
-        reporter.of_meters("SHARED_METER", split, observed=total[split]),
+        reporter.of_meters("SHARED_METER", split, observed=total[split], energy_kwh=np.round(total[split], 1)),
         _several_meters(wells, epochs, reporter.lang),
     ]
     return together(*parts)
@@ -94,8 +104,8 @@ def coverage_findings(
     )
 
 
-def over_capacity(energy: MonthlyEnergy, wells: pd.DataFrame, lang: str) -> Findings:
-    """Report well-months with more energy than rated power × hours × 1.1; it is kept.
+def over_capacity(energy: MonthlyEnergy, wells: pd.DataFrame, margin: float, lang: str) -> Findings:
+    """Report well-months with more energy than rated power × hours × margin; it is kept.
 
     Parameters
     ----------
@@ -103,6 +113,8 @@ def over_capacity(energy: MonthlyEnergy, wells: pd.DataFrame, lang: str) -> Find
         Of N wells.
     wells : pandas.DataFrame, N rows
         ``pump_power_kw`` where known.
+    margin : float
+        How far the rated power may be exceeded.
     lang : str
         Language of the findings.
 
@@ -114,7 +126,7 @@ def over_capacity(energy: MonthlyEnergy, wells: pd.DataFrame, lang: str) -> Find
     power = numbers(wells, "pump_power_kw")
     most = np.where(power > 0, power, np.nan)[:, None]
     hours = days_in_month(energy.months) * HOURS_PER_DAY
-    well, month = np.nonzero(energy.kwh > most * (hours * CAPACITY_MARGIN))
+    well, month = np.nonzero(energy.kwh > most * (hours * margin))
     if not len(well):
         return NOTHING
     return findings_of(
@@ -123,7 +135,10 @@ def over_capacity(energy: MonthlyEnergy, wells: pd.DataFrame, lang: str) -> Find
         well_id=energy.well_id[well],
         period=energy.months[month].astype(str).astype(object),
         observed=np.round(energy.kwh[well, month], 1),
-        limit=np.round(power[well] * hours[month] * CAPACITY_MARGIN, 1),
+        limit=np.round(power[well] * hours[month] * margin, 1),
+        margin=margin,
+        energy_kwh=np.round(energy.kwh[well, month] - power[well] * hours[month], 1),
+        candidates=_CAPACITY_CAUSES[lang],
         lang=lang,
     )
 
@@ -161,7 +176,7 @@ def _several_meters(wells: pd.DataFrame, epochs: Epochs, lang: str) -> Findings:
 
 def _with_energy(rule: str, kwh: Floats, reporter: Reporter) -> Findings:
     meter = np.flatnonzero(kwh > 0)
-    return reporter.of_meters(rule, meter, observed=np.round(kwh[meter], 3))
+    return reporter.of_meters(rule, meter, observed=np.round(kwh[meter], 3), energy_kwh=np.round(kwh[meter], 1))
 
 
 def _any(group: Ints, holds: Bools, n: int) -> Bools:

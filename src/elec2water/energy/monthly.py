@@ -15,7 +15,13 @@ from elec2water.errors import UsageError
 LEAST_TOLD = 0.05
 """Known months that carry a smaller part of a class's year than this do not tell a well's year."""
 
-QUALITIES = {"A": "actual", "E": "estimated or spread", "S": "substituted (imputed)", "N": "none"}
+QUALITIES = {
+    "A": "actual",
+    "E": "estimated or spread",
+    "J": "adjusted by a decision of the user",
+    "S": "substituted (imputed)",
+    "N": "null: nothing known",
+}
 """The quality letters and their meaning."""
 
 
@@ -35,7 +41,7 @@ class MonthlyEnergy:
         Variance [kWh²] of splitting, scaling up, estimating or imputing; 0 where a reading is taken as it is, NaN with
         ``kwh``.
     quality : numpy.ndarray, shape (N, M)
-        One letter: A actual, E estimated or spread, S substituted (imputed), N none.
+        One letter: A actual, E estimated or spread, J adjusted by the user, S substituted (imputed), N null.
     common : numpy.ndarray, shape (M,), optional
         Relative variance of the error that all wells imputed in a month have in common: not 0 for a month that nobody
         has read and that follows the year before. 0 by default.

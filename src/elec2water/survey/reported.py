@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from elec2water.errors import UsageError
 from elec2water.findings import Findings, findings_of
+from elec2water.joining import collapse
 from elec2water.keys import Keys, Labels
-from elec2water.strata import UNKNOWN, Strata, collapse
+from elec2water.strata import UNKNOWN, Strata
 from elec2water.survey.calibration import greg_totals
 from elec2water.survey.estimators import combined_ratio_totals, separate_ratio_totals
 from elec2water.survey.linearised import Domains, Estimate, SampleDesign, sum_by

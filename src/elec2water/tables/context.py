@@ -9,6 +9,7 @@ import numpy as np
 from elec2water import schema
 from elec2water.errors import DataRefusedError
 from elec2water.findings import Findings, findings_of
+from elec2water.tables.private import hide
 
 MAX_LISTED = 1000
 """Findings of one rule listed row by row in one table; the rest are counted in one further finding."""
@@ -16,12 +17,16 @@ MAX_LISTED = 1000
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Table, file and language of the findings to come; last day of a billing month, 0 for calendar months."""
+    """Table, file and language of the findings to come; what the project says of its months and place.
+
+    `read_day` is the last day of a billing month (0 for calendar months), `county_code` the division of the county.
+    """
 
     table: str
     file: str
     lang: str = "zh"
     read_day: int = 0
+    county_code: str = ""
 
     def finding(self, rule: str, **values: object) -> Findings:
         """Make findings of one rule here; arrays longer than :data:`MAX_LISTED` end in a count of the rest."""
@@ -50,4 +55,9 @@ class Context:
 
 
 def _head(value: object) -> object:
-    return value[:MAX_LISTED] if isinstance(value, (np.ndarray, list)) else value
+    """Give what is listed; identity and telephone numbers in cells are hidden."""
+    if isinstance(value, str):
+        return hide(value)
+    if not isinstance(value, (np.ndarray, list)):
+        return value
+    return [hide(item) if isinstance(item, str) else item for item in value[:MAX_LISTED]]

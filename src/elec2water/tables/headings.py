@@ -16,7 +16,12 @@ from elec2water.findings import Findings
 if TYPE_CHECKING:
     from elec2water.tables.context import Context
 
+Aliases = tuple[tuple[str, str], ...]
+"""The project's own headings of a table: (heading, column)."""
+
 _NOISE = re.compile("[\\s_\\-·.•⋅*:'\"\u200b-\u200f\u2060\ufeff]+")
+_LONGEST = 200
+_COUNTED = (":", "(", "共", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
 _BRACKETS = re.compile(r"^(.*?)[(\[【〔]([^()\[\]【】〔〕]*)[)\]】〕]$")
 
 
@@ -58,32 +63,69 @@ def normal(heading: str) -> str:
     return _NOISE.sub("", unicodedata.normalize("NFKC", heading)).casefold()
 
 
-def count_known(table: str, cells: Sequence[str], aliases: Mapping[str, str]) -> int:
-    """Count the columns of a table that a row of cells names; 0 unless it can be the row of headings.
+def column_of(table: str, text: str, own: Aliases) -> str | None:
+    """Tell which column a heading is, whatever its unit; ``None`` where it is none of the table's.
 
-    Two known headings are asked for (one where the row has no more than two cells): one alone may be a title.
+    Examples
+    --------
+    >>> column_of("readings", "用电量（千瓦时）", ()), column_of("readings", "户名", ())
+    ('energy_kwh', None)
     """
-    known = set()
-    for cell in cells:
-        try:
-            known.add(_lookup(table, cell, tuple(aliases.items())))
-        except _UnknownUnitError as unknown:
-            known.add(Heading(unknown.column))
-    count = len({heading.column for heading in known if heading is not None})
-    filled = sum(bool(cell.strip()) for cell in cells)
-    return count if count >= min(2, filled) else 0
+    try:
+        found = _lookup(table, text, own)
+    except _UnknownUnitError as unknown:
+        return unknown.column
+    return None if found is None else found.column
 
 
-def resolve(
-    headings: Sequence[str], aliases: Mapping[str, str], context: Context
-) -> tuple[tuple[Heading | None, ...], Findings]:
+@cache
+def is_total(text: str) -> bool:
+    """Whether a heading or the first cell of a row says that a sum stands there.
+
+    Examples
+    --------
+    >>> is_total("合 计（kWh）"), is_total("东乡小计"), is_total("合计：3户"), is_total("1号井")
+    (True, True, True, False)
+    """
+    word = normal(text)
+    if match := _BRACKETS.match(word):
+        word = match[1]
+    return word.endswith(_total_words()) or word.startswith(
+        tuple(f"{total}{mark}" for total in _total_words() for mark in _COUNTED)
+    )
+
+
+@cache
+def is_year(text: str) -> bool:
+    """Whether a heading is that of a column of years."""
+    return normal(text) in {normal(word) for word in schema.words("year_heading")}
+
+
+@cache
+def is_unit(text: str) -> bool:
+    """Whether a cell is a unit and nothing else, as in a row of units below the headings."""
+    return normal(text).strip("()[]【】") in _all_units()
+
+
+@cache
+def _all_units() -> frozenset[str]:
+    words = [word for factors in schema.units().values() for word in factors if not word.isdigit()]
+    return frozenset(normal(word).strip("()") for word in (*words, *schema.words("unit_word")))
+
+
+@cache
+def _total_words() -> tuple[str, ...]:
+    return tuple(dict.fromkeys(normal(word) for word in schema.words("total_row")))
+
+
+def resolve(headings: Sequence[str], own: Aliases, context: Context) -> tuple[tuple[Heading | None, ...], Findings]:
     """Match every heading of a file to its column.
 
     Parameters
     ----------
     headings : sequence of str
         As written.
-    aliases : mapping of str to str
+    own : Aliases
         The project's own: heading → column.
     context : Context
         For the findings.
@@ -95,7 +137,7 @@ def resolve(
     Findings
         Errors for missing, doubled and misunderstood headings, all at once; infos for converted units.
     """
-    table, own = context.table, tuple(aliases.items())
+    table = context.table
     resolved: list[Heading | None] = []
     found: list[Findings] = []
     for heading in headings:
@@ -112,8 +154,20 @@ def resolve(
         if known and known.factor != 1.0:
             unit = schema.column(table, known.column).unit
             found.append(context.finding("UNIT_CONVERTED", observed=heading, limit=unit, factor=known.factor))
+    _stand_in(resolved, table)
     found += [_doubled(headings, resolved, context), _missing(headings, resolved, context)]
     return tuple(resolved), Findings.concat(found)
+
+
+def _stand_in(resolved: list[Heading | None], table: str) -> None:
+    """Let the account, else the well, stand for a meter that readings do not name."""
+    names = [heading.column if heading else "" for heading in resolved]
+    if table != "readings" or "meter_id" in names:
+        return
+    for name in ("account_no", "well_id"):
+        if name in names:
+            resolved[names.index(name)] = Heading("meter_id")
+            return
 
 
 def _doubled(headings: Sequence[str], resolved: Sequence[Heading | None], context: Context) -> Findings:
@@ -164,7 +218,9 @@ def _nearest(column: schema.Column, written: Sequence[str]) -> str:
 
 
 @cache
-def _lookup(table: str, heading: str, aliases: tuple[tuple[str, str], ...]) -> Heading | None:
+def _lookup(table: str, heading: str, aliases: Aliases) -> Heading | None:
+    if len(heading) > _LONGEST:
+        return None
     own = {normal(name): column for name, column in aliases}
     index = _index(table)
     text = normal(heading)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,15 @@ import pandas as pd
 from elec2water import schema
 from elec2water.errors import DataRefusedError
 from elec2water.findings import Findings
-from elec2water.tables import container, headings
+from elec2water.tables import container, headings, layout, timing, wide
+from elec2water.tables.accounts import by_meter
 from elec2water.tables.columns import type_columns
 from elec2water.tables.context import Context
+from elec2water.tables.private import redacted
+from elec2water.tables.raw import RawTable
 from elec2water.tables.relations import relate
 from elec2water.tables.rows import drop_non_records
+from elec2water.tables.sources import Source, same_content, sources_of, unpacked
 from elec2water.tables.typed import TypedTable, concat
 from elec2water.tables.validate import validate
 
@@ -28,9 +32,6 @@ if TYPE_CHECKING:
 
 REQUIRED = ("wells", "readings", "pairs")
 """Tables without which nothing can be estimated."""
-
-SUFFIXES = (".csv", ".xlsx", ".parquet", ".xls", ".xlsm", ".txt", ".tsv")
-"""Names looked for in ``inputs/``; what a file is, its first bytes tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,6 @@ class Tables:
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {len(getattr(self, name)):,}" for name in schema.tables())
         return f"Tables({sizes})"
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    path: Path
-    sheet: str | None
-    name: str
 
 
 def read_tables(folder: str | Path, config: Config) -> tuple[Tables, Findings]:
@@ -91,92 +85,84 @@ def read_tables(folder: str | Path, config: Config) -> tuple[Tables, Findings]:
         found.append(findings)
         if table is not None:
             typed[name] = table
-    found.append(relate(typed, lang))
+    typed, more = by_meter(typed, lang)
+    found += [more, relate(typed, lang)]
     frames = {name: _frame(name, typed.get(name)) for name in schema.tables()}
     return Tables(**frames), Findings.concat(found)
 
 
 def _read_table(name: str, root: Path, config: Config) -> tuple[TypedTable | None, Findings]:
-    context = Context(name, f"inputs/{name}", config.project.language)
+    context = Context(
+        name, f"inputs/{name}", config.project.language, config.energy.read_day, config.project.county_code
+    )
     try:
-        sources = _sources(name, root, config, context)
+        sources, found = sources_of(name, root, getattr(config.inputs, name), context, required=name in REQUIRED)
     except DataRefusedError as refused:
         return None, _findings_of(refused)
     parts: list[TypedTable] = []
-    found = _same_content(sources, context)
+    found += same_content(sources, context)
     for source in sources:
         try:
-            part, findings = _read_file(source, Context(name, source.name, context.lang), config)
+            with unpacked(source, context) as inside:
+                read = [_read_source(one, replace(context, file=one.name), config) for one in inside]
         except DataRefusedError as refused:
             found += _findings_of(refused)
         else:
-            parts.append(part)
-            found += findings
+            parts += [part for part, _ in read]
+            found += Findings.concat(more for _, more in read)
     if not parts or found.errors.count:
         return None, found
     whole = concat(parts)
-    checked, findings = validate(whole, Context(name, ", ".join(whole.files), context.lang, config.energy.read_day))
+    checked, findings = validate(whole, replace(context, file=_together(whole.files)))
     return checked, found + findings
+
+
+def _together(files: tuple[str, ...]) -> str:
+    names = list(dict.fromkeys(files))
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]} … {names[-1]} ({len(names)})"
 
 
 def _findings_of(refused: DataRefusedError) -> Findings:
     return Findings(refused.findings.frame)
 
 
-def _sources(name: str, root: Path, config: Config, context: Context) -> list[_Source]:
-    listed: tuple[str, ...] = getattr(config.inputs, name)
-    if listed:
-        return [_source(root, text) for text in listed]
-    folder = root / "inputs"
-    there = sorted(folder.iterdir()) if folder.is_dir() else []
-    files = [path for path in there if path.stem == name and path.suffix.lower() in SUFFIXES]
-    if len(files) > 1:
-        raise context.refuse("TWO_FILES", observed=", ".join(path.name for path in files))
-    if not files and name in REQUIRED:
-        raise context.refuse("MISSING_FILE", limit=f"inputs/{name}.csv, .xlsx, .parquet")
-    return [_Source(path, None, f"inputs/{path.name}") for path in files]
+def _read_source(source: Source, context: Context, config: Config) -> tuple[TypedTable, Findings]:
+    """Read one file: its sheets, each to typed columns."""
+    own: headings.Aliases = tuple(getattr(config.aliases, context.table).items())
+
+    def known(text: str) -> str | None:
+        return wide.meaning(context.table, text, own)
+
+    def recognise(rows: Sequence[Sequence[str]], merged: Sequence[layout.Range]) -> layout.Layout | None:
+        return layout.recognise(rows, merged, known, headings.is_unit)
+
+    def is_numeric(text: str) -> bool:
+        return (known(text) or "").rpartition(":")[2] in _numeric_columns(context.table)
+
+    raws = container.read_raw(source.path, source.sheet, context, recognise, is_numeric)
+    read = [_typed(raw, own, context, config) for raw in raws]
+    return concat([table for table, _ in read]), Findings.concat(found for _, found in read)
 
 
-def _source(root: Path, text: str) -> _Source:
-    """Understand ``path`` and ``path#sheet``; a file whose name holds a # is itself."""
-    path = root / text
-    if not path.exists() and "#" in text:
-        file, _, sheet = text.rpartition("#")
-        return _Source(root / file, sheet, text)
-    return _Source(path, None, text)
+@cache
+def _numeric_columns(table: str) -> frozenset[str]:
+    return frozenset(column.column for column in schema.columns(table) if column.type == "number")
 
 
-def _same_content(sources: list[_Source], context: Context) -> Findings:
-    """Refuse one content given twice: its energy would count twice."""
-    if len(sources) < 2:
-        return Findings.empty()
-    seen: dict[tuple[str, str | None], str] = {}
-    twice: list[tuple[str, str]] = []
-    for source in sources:
-        if not source.path.is_file():
-            continue
-        with source.path.open("rb") as stream:
-            key = (hashlib.file_digest(stream, "sha256").hexdigest(), source.sheet)
-        if key in seen:
-            twice.append((source.name, seen[key]))
-        seen.setdefault(key, source.name)
-    return context.finding("DUPLICATE_FILE", observed=[a for a, _ in twice], limit=[b for _, b in twice])
-
-
-def _read_file(source: _Source, context: Context, config: Config) -> tuple[TypedTable, Findings]:
-    own: Mapping[str, str] = getattr(config.aliases, context.table)
-    raw = container.read_raw(
-        source.path, source.sheet, context, lambda cells: headings.count_known(context.table, cells, own)
-    )
-    resolved, found = headings.resolve(raw.headings, own, context)
-    found += raw.findings + _further(resolved, context, config)
+def _typed(raw: RawTable, own: headings.Aliases, context: Context, config: Config) -> tuple[TypedTable, Findings]:
+    found = raw.findings
+    for step in (drop_non_records, wide.lengthen, timing.with_period):
+        raw, more = step(raw, own, context)
+        found += more
+    resolved, more = headings.resolve(raw.headings, own, context)
+    found += more + _further(resolved, context, config)
     if found.errors.count:
         raise DataRefusedError(found)
-    raw, dropped = drop_non_records(raw, resolved, context)
     if len(raw.rows) == 0:
-        raise DataRefusedError(found + dropped + context.finding("NO_ROWS", observed=0))
-    table, typed = type_columns(raw, resolved, context)
-    return table, found + dropped + typed
+        raise DataRefusedError(found + context.finding("NO_ROWS", observed=0))
+    table, more = type_columns(raw, resolved, context)
+    table, private = redacted(table, context)
+    return table, found + more + private + timing.outside_title(table, raw, context)
 
 
 def _further(resolved: tuple[headings.Heading | None, ...], context: Context, config: Config) -> Findings:

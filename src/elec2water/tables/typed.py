@@ -67,6 +67,18 @@ class TypedTable:
         """Replace or add columns."""
         return replace(self, columns={**self.columns, **columns})
 
+    def without(self, *names: str) -> TypedTable:
+        """Leave columns out."""
+        if not any(name in self.columns for name in names):
+            return self
+        return replace(self, columns={name: values for name, values in self.columns.items() if name not in names})
+
+    def stacked(self, other: TypedTable) -> TypedTable:
+        """Put more rows of the same files below; a column that they do not have is missing for them."""
+        columns = {name: _joined([values, _column(other, name, values)]) for name, values in self.columns.items()}
+        rows, codes = np.append(self.rows, other.rows), np.append(self.file_codes, other.file_codes)
+        return replace(self, columns=columns, rows=rows, file_codes=codes)
+
     def blanked(self, names: Sequence[str], mask: npt.NDArray[np.bool_]) -> TypedTable:
         """Leave out the numbers of some rows."""
         return (

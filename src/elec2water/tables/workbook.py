@@ -1,99 +1,90 @@
-"""From a workbook to rows of text: a pre-flight scan of the zip first, for the reader trusts what the file claims."""
+"""From a workbook to sheets of text: scanned first, then opened by a child process with a memory limit."""
 
 from __future__ import annotations
 
-import re
-import struct
+import json
+import subprocess
+import sys
+import tempfile
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import python_calamine
-
 from elec2water.findings import Findings
+from elec2water.tables import child
+from elec2water.tables.layout import Range
+from elec2water.tables.preflight import BROKEN_ZIP, Mark, Scan, check_members, cropped, position, scan_sheets
+from elec2water.tables.raw import Grid, RawTable, Recognise, of_grid, rows_above
 
 if TYPE_CHECKING:
     from elec2water.tables.context import Context
 
-MAX_UNZIPPED = 1 << 30
-MAX_RATIO = 200
-MAX_MEMBERS = 10_000
-MAX_BOX_CELLS = 20_000_000
-"""Cells of the rectangle a reader allocates; more than this must be mostly filled."""
-
-_CELL = re.compile(rb'<c\b[^>]*?\br="([A-Z]{1,3})([0-9]{1,7})"')
-_ERROR = re.compile(rb'<c\b(?=[^>]*?\br="([A-Z]{1,3}[0-9]{1,7})")(?=[^>]*?\bt="e")[^>]*>.*?<v>([^<]*)</v>', re.DOTALL)
-_UNCACHED = re.compile(
-    rb'<c\b(?=[^>]*?\br="([A-Z]{1,3}[0-9]{1,7})")[^>]*>\s*<f\b(?:[^>]*/>|[^>]*>([^<]*)</f>)\s*(?:<v\s*/>|<v></v>)?\s*</c>'
-)
-_BLOCK = 1 << 22
-_BROKEN_ZIP = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    OSError,
-    ValueError,
-)
+MEMORY_LIMIT = 4 << 30
+"""Address space of the child process [bytes]: a sheet of a million rows and ten columns needs about half of it."""
+TIME_LIMIT_S = 900.0
+_HEAD = 40
 _PASSWORD = "EncryptedPackage".encode("utf-16-le")
-
-Cell = str | float | bool | datetime | date | time | timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """One sheet: all its rows from A1 as text, the index of its row of headings, what was noticed."""
-
-    name: str
-    records: list[list[str]]
-    header: int
-    findings: Findings
+_BOOKS = {"xl/workbook.xml", "xl/workbook.bin", "content.xml"}
 
 
-def read_sheet(
-    path: Path, sheet: str | None, context: Context, count_headings: Callable[[Sequence[str]], int]
-) -> Sheet:
-    """Read the sheet that holds the table.
+def is_book(names: list[str]) -> bool:
+    """Whether the members of a zip are those of a workbook (xlsx, xlsb or ods)."""
+    return bool(_BOOKS & set(names))
+
+
+def read_workbook(path: Path, sheet: str | None, context: Context, recognise: Recognise) -> list[RawTable]:
+    """Read the sheet, or the sheets, that hold the table.
 
     Parameters
     ----------
     path : pathlib.Path
-        An xlsx (zip) or xls (OLE) workbook.
+        An xlsx, xlsb or ods (zip) or xls (OLE) workbook.
     sheet : str or None
-        Its name; ``None`` takes the only sheet whose first rows hold known headings.
+        Name of the sheet; ``None`` takes the only one whose first rows hold known headings, ``*`` all such sheets.
     context : Context
         For the findings.
-    count_headings : callable
-        Recognises the row of headings.
+    recognise : callable
+        Finds the headings.
+
+    Returns
+    -------
+    list of RawTable
+        One, unless all sheets were asked for.
 
     Raises
     ------
     DataRefusedError
-        If the workbook is locked, broken, hostile or ambiguous.
+        If the workbook is locked, broken, hostile, too large or ambiguous.
     """
     if zipfile.is_zipfile(path):
-        marks = _preflight(path, context)
+        scans = _preflight(path, context)
     else:
         _refuse_locked(path, context)
-        marks = {}
-    book = _opened(path, context)
-    names = [sheet] if sheet is not None else list(book.sheet_names)
-    if sheet is not None and sheet not in book.sheet_names:
-        raise context.refuse("SHEET_NOT_FOUND", observed=sheet, limit=", ".join(book.sheet_names))
-    found = [s for s in (_sheet(book, name, context, count_headings) for name in names) if s is not None]
+        scans = []
+    names, grids = _opened(path, sheet, scans, context)
+    if sheet not in {None, "*"} and sheet not in names:
+        raise context.refuse("SHEET_NOT_FOUND", observed=sheet, limit=", ".join(names))
+    found = [(grid, layout) for grid in grids if (layout := recognise(grid.head(_HEAD), grid.merged)) is not None]
     if not found:
-        raise context.refuse("HEADER_NOT_FOUND", observed=", ".join(names)[:80])
-    if len(found) > 1:
-        raise context.refuse("SHEETS_AMBIGUOUS", observed=", ".join(s.name for s in found))
-    chosen = found[0]
-    notes = _mark_cells(chosen, marks.get(book.sheet_names.index(chosen.name), []), context)
-    return Sheet(chosen.name, chosen.records, chosen.header, chosen.findings + notes)
+        raise context.refuse("HEADER_NOT_FOUND", observed=", ".join(grid.name for grid in grids)[:80])
+    shown = [item for item in found if not item[0].hidden] or found
+    if len(shown) > 1 and sheet != "*":
+        raise context.refuse("SHEETS_AMBIGUOUS", observed=", ".join(grid.name for grid, _ in shown))
+    skipped = [grid.name for grid, _ in found if grid.hidden and len(shown) < len(found)]
+    notes = context.finding("HIDDEN_SHEET", observed=skipped)
+    tables = []
+    for number, (grid, layout) in enumerate(shown):
+        scan = scans[names.index(grid.name)] if scans else Scan([])
+        marked = _mark_cells(grid, scan.marks, context) + _cut(scan, context) + rows_above(layout, context)
+        tables.append(of_grid(grid, layout, marked + (notes if number == 0 else Findings.empty())))
+    return tables
+
+
+def _cut(scan: Scan, context: Context) -> Findings:
+    if scan.crop is None:
+        return Findings.empty()
+    return context.finding("STRAY_BLANK", observed=scan.stray, row=position(scan.stray)[0] + 1)
 
 
 def _refuse_locked(path: Path, context: Context) -> None:
@@ -103,178 +94,73 @@ def _refuse_locked(path: Path, context: Context) -> None:
         raise context.refuse("PASSWORD")
     if head.startswith(b"PK"):
         raise context.refuse("FILE_BROKEN", observed="zip")
+    if path.suffix.lower() == ".et":
+        raise context.refuse("FILE_FORMAT", observed="WPS .et")
 
 
-def _opened(path: Path, context: Context) -> python_calamine.CalamineWorkbook:
+def _preflight(path: Path, context: Context) -> list[Scan]:
+    """Scan the zip without trusting it; xlsb and ods are held by the memory limit alone."""
     try:
-        return python_calamine.CalamineWorkbook.from_path(str(path))
-    except python_calamine.PasswordError as error:
-        raise context.refuse("PASSWORD") from error
-    except (python_calamine.CalamineError, OSError) as error:
+        with zipfile.ZipFile(path) as archive:
+            check_members(archive, context)
+            names = archive.namelist()
+            if not is_book(names):
+                raise context.refuse("FILE_FORMAT", observed=", ".join(sorted(names)[:3]))
+            return scan_sheets(archive, context) if "xl/workbook.xml" in names else []
+    except BROKEN_ZIP as error:
         raise context.refuse("FILE_BROKEN", observed=" ".join(str(error).split())[:200]) from error
 
 
-def _sheet(
-    book: python_calamine.CalamineWorkbook,
-    name: str,
-    context: Context,
-    count_headings: Callable[[Sequence[str]], int],
-) -> Sheet | None:
+def _opened(path: Path, sheet: str | None, scans: list[Scan], context: Context) -> tuple[list[str], list[Grid]]:
+    crops = {number: scan.crop for number, scan in enumerate(scans) if scan.crop is not None}
+    wanted = None if sheet == "*" else sheet
+    if not crops:
+        return _by_child(path, wanted, context)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "cropped.xlsx"
+        cropped(path, copy, crops)
+        return _by_child(copy, wanted, context)
+
+
+def _by_child(path: Path, sheet: str | None, context: Context) -> tuple[list[str], list[Grid]]:
+    """Have a child process read the workbook; whatever becomes of it, this process lives."""
+    command = [sys.executable, "-P", str(child.__file__), str(path.resolve()), str(MEMORY_LIMIT)]
     try:
-        cells = book.get_sheet_by_name(name)
-        records = [[_text(cell) for cell in row] for row in cells.to_python(skip_empty_area=False)]
-    except python_calamine.WorksheetNotFound:
-        return None
-    except python_calamine.CalamineError as error:
-        raise context.refuse("FILE_BROKEN", observed=f"{name}: {error}"[:200]) from error
-    counts = [count_headings(row) for row in records[:30]]
-    if not any(counts):
-        return None
-    header = counts.index(max(counts))
-    _fill_down(records, cells.merged_cell_ranges or [], header)
-    above = context.finding("ROWS_ABOVE_HEADER", observed=header) if header else Findings.empty()
-    return Sheet(name, records, header, above)
+        done = subprocess.run(
+            command + ([sheet] if sheet is not None else []), capture_output=True, timeout=TIME_LIMIT_S, check=False
+        )
+        answer: child.Answer = json.loads(done.stdout) if done.returncode == 0 else {"error": "memory"}
+    except subprocess.TimeoutExpired:
+        answer = {"error": "memory"}
+    error = answer.get("error")
+    if error == "password":
+        raise context.refuse("PASSWORD")
+    if error == "memory":
+        raise context.refuse("WORKBOOK_MEMORY", observed=f"{path.stat().st_size:,} B", limit=MEMORY_LIMIT >> 30)
+    if error is not None:
+        raise context.refuse("FILE_BROKEN", observed=" ".join(answer.get("text", "").split())[:200])
+    grids = [Grid(s["name"], s["columns"], tuple(map(_range, s["merged"])), s["hidden"]) for s in answer["sheets"]]
+    return answer["names"], grids
 
 
-def _fill_down(records: list[list[str]], ranges: list[tuple[tuple[int, int], tuple[int, int]]], header: int) -> None:
-    """Give every row of a vertically merged cell its value: the file keeps it in the first one only."""
-    for (top, left), (bottom, right) in ranges:
-        if top > header and left == right and left < len(records[0]):
-            for row in records[top + 1 : bottom + 1]:
-                row[left] = records[top][left]
+def _range(corners: Sequence[Sequence[int]]) -> Range:
+    (top, left), (bottom, right) = corners
+    return (top, left), (bottom, right)
 
 
-def _text(cell: Cell) -> str:
-    if isinstance(cell, str):
-        return cell
-    if isinstance(cell, bool):
-        return "TRUE" if cell else "FALSE"
-    if isinstance(cell, (int, float)):
-        # Excel keeps 15 digits: a longer whole number stays marked as a float, so that an identifier made of it is seen
-        return str(int(cell)) if cell == int(cell) and abs(cell) < 1e15 else repr(float(cell))
-    return cell.isoformat() if isinstance(cell, (date, time)) else str(cell)
-
-
-def _mark_cells(sheet: Sheet, marks: list[tuple[str, str, str]], context: Context) -> Findings:
+def _mark_cells(grid: Grid, marks: list[Mark], context: Context) -> Findings:
     """Put the error text back where the reader left a blank, so that the cell is reported and not taken as missing."""
-    if not marks:
-        return Findings.empty()
-    for rule, address, value in marks:
-        row, column = _position(address)
-        if row < len(sheet.records) and column < len(sheet.records[row]):
-            sheet.records[row][column] = value if rule == "CELL_ERROR" else ""
-    by_rule = {rule: [m for m in marks if m[0] == rule] for rule in ("CELL_ERROR", "UNCACHED_FORMULA")}
+    for mark in marks:
+        row, column = position(mark.address)
+        if mark.rule != "EXTERNAL_LINK" and column < len(grid.columns) and row < len(grid.columns[column]):
+            grid.columns[column][row] = mark.text if mark.rule == "CELL_ERROR" else ""
+    by_rule = {rule: [m for m in marks if m.rule == rule] for rule in dict.fromkeys(m.rule for m in marks)}
     return Findings.concat(
         context.finding(
             rule,
-            row=[_position(m[1])[0] + 1 for m in group],
-            observed=[m[2] for m in group],
-            cell=[m[1] for m in group],
+            row=[position(m.address)[0] + 1 for m in group],
+            observed=[m.text for m in group],
+            cell=[m.address for m in group],
         )
         for rule, group in by_rule.items()
-        if group
     )
-
-
-def _position(address: str) -> tuple[int, int]:
-    letters = address.rstrip("0123456789")
-    return int(address[len(letters) :]) - 1, _column_number(letters.encode()) - 1
-
-
-def _column_number(letters: bytes) -> int:
-    number = 0
-    for letter in letters:
-        number = number * 26 + letter - 64
-    return number
-
-
-def _preflight(path: Path, context: Context) -> dict[int, list[tuple[str, str, str]]]:
-    """Scan the zip without trusting it; give the error cells and uncached formulas of every sheet, in sheet order."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_members(archive, context)
-            members = _sheet_members(archive)
-            return {i: _scan_sheet(archive, member, context) for i, member in enumerate(members)}
-    except _BROKEN_ZIP as error:
-        raise context.refuse("FILE_BROKEN", observed=" ".join(str(error).split())[:200]) from error
-
-
-def _check_members(archive: zipfile.ZipFile, context: Context) -> None:
-    infos = archive.infolist()
-    names = [info.filename for info in infos]
-    if "xl/workbook.xml" not in names:
-        raise context.refuse("FILE_FORMAT", observed=", ".join(sorted(names)[:3]))
-    total = sum(info.file_size for info in infos)
-    packed = max(sum(info.compress_size for info in infos), 1)
-    hostile = [name for name in names if ".." in Path(name).parts or name.startswith(("/", "\\"))]
-    if hostile or len(names) > MAX_MEMBERS or len(set(names)) < len(names):
-        raise context.refuse("WORKBOOK_HOSTILE", observed=(hostile or [f"{len(names)} members"])[0])
-    if total > MAX_UNZIPPED or (total / packed > MAX_RATIO and total > 1 << 24):
-        raise context.refuse("WORKBOOK_HOSTILE", observed=f"{total} B unzipped, ratio {total / packed:.0f}")
-    for name in names:
-        if name.endswith((".xml", ".rels")):
-            with archive.open(name) as stream:
-                if b"<!" in stream.read(4096).replace(b"<!--", b""):
-                    raise context.refuse("WORKBOOK_HOSTILE", observed=f"{name}: <!DOCTYPE/ENTITY>")
-
-
-def _sheet_members(archive: zipfile.ZipFile) -> list[str]:
-    """List the sheet files in the order of the workbook, through its relationships."""
-    book = archive.read("xl/workbook.xml").decode("utf-8", "replace")
-    names = set(archive.namelist())
-    rels = "xl/_rels/workbook.xml.rels"
-    relations = archive.read(rels).decode("utf-8", "replace") if rels in names else ""
-    targets = {}
-    for tag in re.findall(r"<(?:\w+:)?Relationship\b[^>]*>", relations):
-        key, target = re.search(r'\bId="([^"]*)"', tag), re.search(r'\bTarget="([^"]*)"', tag)
-        if key and target:
-            targets[key[1]] = target[1]
-    order = re.findall(r'<(?:\w+:)?sheet\b[^>]*?\br:id="([^"]*)"', book)
-    members = [_member_of(targets.get(key, "")) for key in order]
-    return [member if member in names else "" for member in members]
-
-
-def _member_of(target: str) -> str:
-    return target.lstrip("/") if target.startswith("/") else f"xl/{target}"
-
-
-def _scan_sheet(archive: zipfile.ZipFile, member: str, context: Context) -> list[tuple[str, str, str]]:
-    if not member:
-        return []
-    rows = columns = count = 0
-    corner_row = corner_column = b""
-    marks: list[tuple[str, str, str]] = []
-    for block in _blocks(archive, member):
-        for match in _CELL.finditer(block):
-            count += 1
-            row, column = int(match[2]), _column_number(match[1])
-            if row > rows:
-                rows, corner_row = row, match[1] + match[2]
-            if column > columns:
-                columns, corner_column = column, match[1] + match[2]
-        marks += _marks_of(block)
-    if rows * columns > max(MAX_BOX_CELLS, 20 * count) or (rows * columns > 2_000_000 and rows * columns > 200 * count):
-        corner = (corner_column if columns > 1000 else corner_row).decode()
-        raise context.refuse("STRAY_CELL", observed=corner, row=rows, cells=count)
-    return marks
-
-
-def _marks_of(block: bytes) -> list[tuple[str, str, str]]:
-    errors = _ERROR.finditer(block) if b't="e"' in block else ()
-    formulas = _UNCACHED.finditer(block) if b"<f" in block else ()
-    return [("CELL_ERROR", m[1].decode(), m[2].decode("utf-8", "replace")) for m in errors] + [
-        ("UNCACHED_FORMULA", m[1].decode(), "=" + (m[2] or b"").decode("utf-8", "replace")) for m in formulas
-    ]
-
-
-def _blocks(archive: zipfile.ZipFile, member: str) -> Iterator[bytes]:
-    """Give the sheet in blocks that end between two rows."""
-    rest = b""
-    with archive.open(member) as stream:
-        while block := stream.read(_BLOCK):
-            rest += block
-            cut = rest.rfind(b"</row>") + 6
-            if cut >= 6:
-                yield rest[:cut]
-                rest = rest[cut:]
-    yield rest

@@ -96,6 +96,7 @@ class _Parts:
     quality: NDArray[np.str_]
     loadings: Loadings
     log_offset: Floats
+    path_variance: Floats
     own_variance: Floats
     sampled: NDArray[np.bool_]
     measured: MeasuredMonths
@@ -111,7 +112,7 @@ class _Parts:
     ) -> _Parts:
         column = np.searchsorted(energy.months, context.months)
         kwh = np.where(on_grid[:, None], energy.kwh[:, column], np.nan)
-        loadings, offset, variance = _paths(coefficient, posterior, context)
+        loadings, offset, path = _paths(coefficient, posterior, context)
         sampled = np.zeros(kwh.shape[0], dtype=bool)
         sampled[posterior.sample] = True
         v = posterior.variance
@@ -126,7 +127,7 @@ class _Parts:
         # A meter's own bias is part of what its pairs say of the well, and months differ by more than the drift knows.
         weight = _month_weight(np.nan_to_num(kwh))
         own = measured.meter_rel_u**2 + v["error"] * (weight**2).sum(axis=1)
-        variance += np.where(sampled, own, blank_variance(context, posterior))
+        path += np.where(sampled, 0.0, blank_variance(context, posterior))
         return cls(
             context.well_id,
             kwh,
@@ -135,7 +136,8 @@ class _Parts:
             energy.quality[:, column],
             loadings,
             offset,
-            variance,
+            path,
+            path + np.where(sampled, own, 0.0),
             sampled,
             measured,
         )
@@ -230,6 +232,7 @@ def quarter_volume(
         sampled=parts.sampled,
         converted_m3=converted,
         own_variance_m6=own * volume**2,
+        path_variance=parts.path_variance,
         common_energy_m3=(converted * parts.kwh_common_u).sum(axis=1),
         level_squared_m6=np.where(parts.sampled, 0.0, converted.sum(axis=1) ** 2),
     )
@@ -306,7 +309,7 @@ def _method(
 
 def _worst_quality(quality: NDArray[np.str_], none: NDArray[np.bool_]) -> NDArray[np.object_]:
     worst = np.full(none.size, "A", dtype=object)
-    for letter in ("E", "S", "N"):
+    for letter in ("E", "J", "S", "N"):
         worst[(quality == letter).any(axis=1)] = letter
     worst[none] = "N"
     return worst

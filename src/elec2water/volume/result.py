@@ -52,6 +52,7 @@ class WellVolumes:
     sampled: NDArray[np.bool_]
     converted_m3: Floats
     own_variance_m6: Floats
+    path_variance: Floats  # of ln κ, from the well's own level and drift
     common_energy_m3: Floats  # standard error from months nobody has read, common to all wells
     level_squared_m6: Floats
 

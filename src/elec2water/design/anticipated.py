@@ -1,0 +1,172 @@
+"""What is believed of every well's coefficient before it is measured: the anticipated mean and spread of κ.
+
+The spread is that of a well about what the sample will show of its kind: the well's own level and drift, its township,
+and, once slopes are estimated, their error. What all wells share (the level of the county, of an aquifer or a method)
+is left out, for the sample tells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from elec2water.coefficient.features import Static, learn_features, well_columns
+from elec2water.coefficient.fit import Coefficient, describe_wells
+from elec2water.coefficient.posterior import SD_PRIORS
+from elec2water.coefficient.shared import Layout
+from elec2water.energy import MonthlyEnergy
+from elec2water.errors import UsageError
+
+Floats: TypeAlias = NDArray[np.float64]
+
+PUBLISHED = "published priors"
+CONSTANT = "constant"
+_ANY_MONTH = np.array(["2000-01"], dtype="datetime64[M]")
+_MEASURED_IN = 2000.0
+_WEAR = (-0.02, 0.015)
+_LEFT_TO_THE_SAMPLE = ("intercept",)
+
+
+@dataclass(frozen=True)
+class Anticipated:
+    """Anticipated coefficient of every well.
+
+    Attributes
+    ----------
+    coefficient : (N,) array
+        Mean of κ [m³/kWh].
+    log_sd : (N,) array
+        Standard deviation of ln κ of the well about its kind.
+    source : str
+        Where it comes from: a release, the pairs at hand, the published priors, a constant.
+    """
+
+    coefficient: Floats
+    log_sd: Floats
+    source: str
+
+    @property
+    def cv(self) -> Floats:
+        """Coefficient of variation of each well's κ (N,)."""
+        return np.sqrt(np.expm1(self.log_sd**2))
+
+    def with_spread(self, log_sd: float) -> Anticipated:
+        """Give every well the same spread.
+
+        Raises
+        ------
+        UsageError
+            If it is not positive.
+        """
+        if not 0 < log_sd < np.inf:
+            raise UsageError(
+                f"design: anticipated_log_sd must be positive, not {log_sd}; 0.2 to 0.4 within strata is usual"
+            )
+        return Anticipated(self.coefficient, np.full(self.log_sd.size, float(log_sd)), self.source)
+
+
+def constant(n: int, *, log_sd: float = 0.35) -> Anticipated:
+    """All wells alike: sizes are then the energies.
+
+    Parameters
+    ----------
+    n : int
+        Number of wells.
+    log_sd : float
+        Standard deviation of ln κ within strata; 0.2–0.4 has been published.
+    """
+    return Anticipated(np.ones(n), np.full(n, log_sd), CONSTANT).with_spread(log_sd)
+
+
+def published(wells: pd.DataFrame, annual_kwh: Floats) -> Anticipated:
+    """Anticipate κ from the published priors alone: a county that has measured nothing yet.
+
+    The physics sets the level and ``data/priors.csv`` the slopes on depth, energy, area and the rest, with the source
+    of each. The spread of wells within aquifer × depth × method is published at 0.2–0.4, what slopes miss included.
+
+    Parameters
+    ----------
+    wells : DataFrame
+        The registry.
+    annual_kwh : (N,) array
+        Energy of the last year; NaN where not known.
+
+    Returns
+    -------
+    Anticipated
+    """
+    known = np.where(annual_kwh > 0, annual_kwh, np.nan)
+    columns = well_columns(wells, np.full(len(wells), "", dtype=object), annual_kwh=known, reference_year=_MEASURED_IN)
+    spec = learn_features(columns, weight=np.nan_to_num(known), reference_year=_MEASURED_IN, wear=_WEAR)
+    layout = spec.layout(_ANY_MONTH)
+    sd = {prior.name: prior.median for prior in SD_PRIORS}
+    prior = layout.prior(sd)
+    variance = {name: value**2 for name, value in sd.items()}
+    slopes = np.where(layout.is_pooled, np.diag(prior.covariance), 0.0)
+    return _anticipate(spec.static(columns), layout, prior.mean, slopes, variance, PUBLISHED)
+
+
+def learned(
+    coefficient: Coefficient,
+    wells: pd.DataFrame,
+    water_levels: pd.DataFrame | None,
+    energy: MonthlyEnergy,
+    *,
+    source: str,
+) -> Anticipated:
+    """Anticipate κ from a posterior: what the sample wells so far say of all wells.
+
+    What a sample well measured of itself is left aside: the next network is planned for wells as they come.
+
+    Parameters
+    ----------
+    coefficient : Coefficient
+    wells : DataFrame
+        The registry, N wells.
+    water_levels : DataFrame or None
+    energy : MonthlyEnergy
+    source : str
+        Name of the posterior, kept with the design.
+
+    Returns
+    -------
+    Anticipated
+    """
+    months = energy.months[-1:]
+    context = describe_wells(
+        wells, water_levels, energy, months, coefficient.windows, coefficient.spec, coefficient.options
+    )
+    posterior = coefficient.posterior
+    return _anticipate(
+        context.static,
+        posterior.layout,
+        posterior.mean,
+        np.diag(posterior.covariance),
+        posterior.variance,
+        source,
+    )
+
+
+def _anticipate(
+    static: Static, layout: Layout, mean: Floats, variance: Floats, sd2: Mapping[str, float], source: str
+) -> Anticipated:
+    """Add up what a well always has; effects new to the layout have their prior."""
+    q = static.dense.shape[1]
+    unknown = np.array([0.0 if r.name in _LEFT_TO_THE_SAMPLE else 1.0 for r in layout.static[:q]])
+    log_mean = static.dense @ mean[:q]
+    own = np.full(log_mean.size, sd2["level"] + sd2["drift"])
+    own += static.dense**2 @ (variance[:q] * unknown) + static.blank @ mean[:q] ** 2
+    for k, factor in enumerate(layout.factors):
+        start = layout.factor_start(factor.name)
+        code = static.codes[:, k]
+        effects = np.append(mean[start : start + len(factor.levels)], 0.0)
+        log_mean += effects[code]
+        if factor.name == "township":
+            spread = np.append(variance[start : start + len(factor.levels)], sd2["township"])
+            own += spread[code]
+    return Anticipated(np.exp(log_mean + 0.5 * own), np.sqrt(own), source)

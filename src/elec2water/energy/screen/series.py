@@ -1,0 +1,212 @@
+"""The months of meters as they were read, and what is known of each meter: what every rule looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from elec2water.calendar_ import Months
+from elec2water.energy.arrays import Bools, Floats, Ints, Texts, texts
+from elec2water.energy.cells import ENOUGH_DAYS, Cells
+from elec2water.energy.intervals import Intervals
+from elec2water.energy.links import Epochs
+from elec2water.energy.periods import Axis
+from elec2water.energy.registry import Registry
+from elec2water.energy.reporter import Reporter
+from elec2water.findings import Findings, findings_of
+from elec2water.rules import RuleSettings
+
+IDLE = ("standby", "sealed", "abandoned")
+OFF_GRID = ("diesel", "solar")
+MOST_LISTED = 1000
+"""Findings of one rule listed one by one, those with the most energy at stake; the others are counted in one more."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeterMonths:
+    """Energy of R meters in M consecutive months, before anything is shared between wells.
+
+    Attributes
+    ----------
+    months : numpy.ndarray, shape (M,)
+        ``datetime64[M]``.
+    kwh : numpy.ndarray, shape (R, M)
+        Energy [kWh]; NaN where fewer than 80 % of the days were read.
+    estimated : numpy.ndarray, shape (R, M)
+        True where any part was spread over months, scaled up or estimated.
+    capacity_kw, multiplier : numpy.ndarray, shape (R,)
+        Rated power of the wells on the meter and its multiplier, NaN where unknown.
+    well : numpy.ndarray, shape (R,)
+        Position of a well on the meter, -1 where there is none.
+    idle : numpy.ndarray, shape (R,)
+        True for meters of wells that are on standby, sealed or abandoned, or not driven by the grid.
+    intervals : Intervals
+        The readings behind them.
+    asked : slice
+        The months that findings are wanted for.
+    """
+
+    months: Months
+    kwh: Floats
+    estimated: Bools
+    capacity_kw: Floats
+    multiplier: Floats
+    well: Ints
+    idle: Bools
+    intervals: Intervals
+    asked: slice
+
+    def in_period(self) -> Bools:
+        """Tell which months findings are wanted for, shape (M,)."""
+        mask = np.zeros(len(self.months), dtype=bool)
+        mask[self.asked] = True
+        return mask
+
+    def rows(self, meter: Ints, month: Ints) -> Ints:
+        """Give the row of the file behind the greatest part of meter-months, -1 where there is none; shape (k,)."""
+        concerned = np.flatnonzero(np.isin(self.intervals.meter, meter))
+        some = self.intervals.take(concerned[np.argsort(self.intervals.meter[concerned], kind="stable")])
+        first = self.months[month].astype("datetime64[D]").astype(np.int64)
+        last = (self.months[month] + 1).astype("datetime64[D]").astype(np.int64)
+        begin, end = (np.searchsorted(some.meter, meter, side=side) for side in ("left", "right"))
+        found = np.full(len(meter), -1, dtype=np.int64)
+        for k, part in enumerate(map(slice, begin, end)):
+            shared = np.minimum(some.end[part], last[k]) - np.maximum(some.start[part], first[k])
+            if shared.size and shared.max() > 0:
+                found[k] = some.row[part][np.argmax(shared)]
+        return found
+
+
+def series_of_meters(
+    cells: Cells,
+    intervals: Intervals,
+    registry: Registry,
+    epochs: Epochs,
+    wells: pd.DataFrame,
+    axis: Axis,
+    asked: slice,
+) -> MeterMonths:
+    """Bring what the spells of meters read together by meter.
+
+    Parameters
+    ----------
+    cells : Cells
+        A row for each spell of `epochs`.
+    intervals : Intervals
+        The readings behind them.
+    registry, epochs, wells, axis : Registry, Epochs, DataFrame, Axis
+        Meters, wells and months.
+    asked : slice
+        The months that findings are wanted for.
+
+    Returns
+    -------
+    MeterMonths
+    """
+    n_meters = len(registry.meter_id)
+    kwh, days, estimated = cells.kwh, cells.days, cells.estimated
+    if len(epochs.meter) != n_meters:
+        first = epochs.first[:-1]
+        kwh, days = np.add.reduceat(kwh, first, axis=0), np.add.reduceat(days, first, axis=0)
+        estimated = np.logical_or.reduceat(estimated, first, axis=0)
+    if not np.array_equal(days, np.broadcast_to(axis.days, days.shape)):
+        part = np.minimum(days / axis.days, 1.0)
+        kwh = np.where(part >= ENOUGH_DAYS, kwh / np.where(part > 0, part, 1.0), np.nan)
+    links = registry.links
+    well = np.full(n_meters, -1, dtype=np.int64)
+    well[links.meter[::-1]] = links.well[::-1]
+    multiplier = np.full(n_meters, np.nan)
+    multiplier[links.meter] = links.multiplier
+    out_of_use = np.isin(texts(wells, "status"), IDLE) | np.isin(texts(wells, "power_source"), OFF_GRID)
+    return MeterMonths(
+        months=axis.months,
+        kwh=kwh,
+        estimated=estimated,
+        capacity_kw=links.capacity_kw,
+        multiplier=multiplier,
+        well=well,
+        idle=np.append(out_of_use, False)[well],
+        intervals=intervals,
+        asked=asked,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Suspects:
+    """Meters and spells of months that a rule names, all arrays of shape (k,).
+
+    Attributes
+    ----------
+    meter, first, last : numpy.ndarray
+        The meter, and the first and last month (columns) of the spell.
+    observed, limit : numpy.ndarray
+        What was seen, and from where on it is reported.
+    stake : numpy.ndarray
+        Energy at stake [kWh].
+    candidates : numpy.ndarray of str
+        Causes, likeliest first, ``|`` between them.
+    """
+
+    meter: Ints
+    first: Ints
+    last: Ints
+    observed: Floats
+    limit: Floats
+    stake: Floats
+    candidates: Texts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Desk:
+    """Where findings are written: who speaks, the names of the wells, and what the project chose."""
+
+    reporter: Reporter
+    well_id: Texts
+    settings: RuleSettings
+
+    def findings(self, rule: str, suspects: Suspects, series: MeterMonths) -> Findings:
+        """Make the findings of a rule, at most :data:`MOST_LISTED` one by one."""
+        order = np.lexsort((suspects.first, suspects.meter, -suspects.stake))
+        listed, rest = order[:MOST_LISTED], order[MOST_LISTED:]
+        if not len(listed):
+            return Findings.empty()
+        meter, first, last = suspects.meter[listed], suspects.first[listed], suspects.last[listed]
+        row = series.rows(meter, first).astype(np.float64)
+        well = series.well[meter]
+        found = findings_of(
+            rule,
+            table="readings",
+            file=self.reporter.file,
+            row=np.where(row >= 0, row, np.nan),
+            meter_id=self.reporter.meter_id[meter],
+            well_id=np.where(well >= 0, self.well_id[well], ""),
+            period=_spells(series.months[first], series.months[last]),
+            observed=suspects.observed[listed],
+            limit=suspects.limit[listed],
+            energy_kwh=np.round(suspects.stake[listed], 1),
+            candidates=suspects.candidates[listed],
+            lang=self.reporter.lang,
+        )
+        return found + self._rest(rule, suspects.stake[rest])
+
+    def _rest(self, rule: str, stake: Floats) -> Findings:
+        if not len(stake):
+            return Findings.empty()
+        return findings_of(
+            "MORE_OF_RULE",
+            table="readings",
+            file=self.reporter.file,
+            observed=len(stake),
+            limit=MOST_LISTED,
+            energy_kwh=round(float(stake.sum()), 1),
+            of=rule,
+            lang=self.reporter.lang,
+        )
+
+
+def _spells(first: Months, last: Months) -> Texts:
+    """Write spells of months, ``2026-03`` or ``2026-03/2026-05`` (both included)."""
+    begin, end = first.astype(str).astype(object), last.astype(str).astype(object)
+    return np.where(first == last, begin, begin + "/" + end)

@@ -1,0 +1,82 @@
+"""Months that are ten or a hundred times too high: digit slips, catch-up bills, another load."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from elec2water.energy.arrays import Floats, Ints, Texts
+from elec2water.energy.screen.series import Desk, MeterMonths, Suspects
+from elec2water.energy.screen.usual import Usual
+from elec2water.findings import Findings
+
+LEAST_MONTHS = 4
+"""Months in which a meter must have turned before one of them can be called unusual."""
+PRIOR_MONTHS = 6.0
+"""Weight of the class in how restless a meter is, as a number of months."""
+LEAST_GAP = float(np.log(2.0))
+"""A slip stands this far [ln] above all but one of the meter's other months; an honest maximum does not."""
+_TEN = float(np.log(10.0))
+
+
+def spikes(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
+    """Report months whose energy fits ten times what is usual far better than what is usual (``SPIKE``).
+
+    With ln E normal about the usual with standard deviation s, the odds of a tenfold slip against none are
+    ln 10 (e - ln 10 / 2) / s² at a residual e; reported where they exceed the threshold, in powers of ten.
+    Where the months of a class are erratic, s is large and much is needed; so it is for a meter that is more erratic
+    than its class. A slip also stands apart from the meter's other months.
+    """
+    needed = desk.settings.limit("SPIKE") * _TEN
+    sd = usual.upper_sd[usual.group] * _restlessness(usual)
+    least = 0.5 * _TEN + needed * sd**2 / _TEN
+    high = np.greater(usual.residual, least, where=np.isfinite(usual.residual), out=np.zeros(sd.shape, dtype=bool))
+    high &= series.in_period() & (usual.count >= LEAST_MONTHS)[:, None]
+    meter, month = np.nonzero(high)
+    residual = usual.residual[meter, month]
+    apart = residual - _third(usual.residual[meter]) > LEAST_GAP
+    meter, month, residual = meter[apart], month[apart], residual[apart]
+    energy = series.kwh[meter, month]
+    return desk.findings(
+        "SPIKE",
+        Suspects(
+            meter=meter,
+            first=month,
+            last=month,
+            observed=np.exp(residual).round(1),
+            limit=np.exp(least[meter, month]).round(1),
+            stake=energy - energy * np.exp(-residual),
+            candidates=_causes(series, meter, month, residual, desk),
+        ),
+        series,
+    )
+
+
+def _restlessness(usual: Usual) -> Floats:
+    """Tell how much more a meter's other months vary than its class's do, at least 1; shape (R, M)."""
+    sd = np.where(usual.residual > 0, usual.upper_sd[usual.group], usual.lower_sd[usual.group])
+    square = np.nan_to_num(usual.residual / sd) ** 2
+    others = square.sum(axis=1, keepdims=True) - square + PRIOR_MONTHS
+    return np.asarray(np.sqrt(np.maximum(others / (usual.count - 1 + PRIOR_MONTHS)[:, None], 1.0)))
+
+
+def _third(residual: Floats) -> Floats:
+    """Give the third greatest value of each row, so that two slips of a meter do not hide each other; -inf if none."""
+    filled = np.where(np.isfinite(residual), residual, -np.inf)
+    return np.asarray(np.partition(filled, -3, axis=1)[:, -3]) if residual.shape[1] > 2 else filled[:, 0]
+
+
+def _causes(series: MeterMonths, meter: Ints, month: Ints, residual: Floats, desk: Desk) -> Texts:
+    say = desk.reporter.choose
+    before = np.where(month > 0, series.kwh[meter, np.maximum(month - 1, 0)], 0.0)
+    waited = ~(before > 0)
+    causes = np.empty(len(meter), dtype=object)
+    for k in range(len(meter)):
+        words = [say(f"多录一位（×{10 ** max(1, round(residual[k] / _TEN))}）", "a digit too many")]
+        multiplier = series.multiplier[meter[k]]
+        if multiplier > 1 and abs(residual[k] - np.log(multiplier)) < _TEN / 2:
+            words.insert(0, say(f"倍率 {multiplier:g} 重复相乘", f"multiplier {multiplier:g} applied twice"))
+        if waited[k]:
+            words.insert(0, say("补抄或追补以前月份", "catch-up of months before"))
+        words.append(say("其他用电", "another load"))
+        causes[k] = "|".join(words)
+    return causes

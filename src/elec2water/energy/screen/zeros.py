@@ -1,0 +1,150 @@
+"""Meters that stand still in the season or fall silent, and meters that never stand still."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from elec2water.energy.arrays import Bools, Floats, Ints
+from elec2water.energy.screen.series import Desk, MeterMonths, Suspects
+from elec2water.energy.screen.usual import Usual
+from elec2water.findings import Findings
+
+_LEAST_ZEROS = 3
+_NEARLY_CERTAIN = 0.98
+_STANDS_STILL = 0.5
+_STEADY = 0.6
+_LEAST_WINTER = 4
+_MOST_READ = 0.5
+
+
+def long_zeros(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
+    """Report runs of zero months that the season does not explain (``LONG_ZERO``).
+
+    The evidence of a run is -Σ log10 of the part of the class that stood still in each of its months, raised by how
+    much more often than the class this meter stands still in its other months; winter weighs nothing. Reported where it
+    exceeds the threshold, for meters of wells in use.
+    """
+    zero, known = series.kwh == 0, np.isfinite(series.kwh)
+    weight = -np.log10(np.minimum(usual.zero_share, _NEARLY_CERTAIN))[usual.group]
+    run, length = np.zeros(len(zero)), np.zeros(len(zero), dtype=np.int64)
+    best, end, size = np.zeros(len(zero)), np.zeros(len(zero), dtype=np.int64), np.zeros(len(zero), dtype=np.int64)
+    for month in range(zero.shape[1]):
+        turned = known[:, month] & ~zero[:, month]
+        run = np.where(turned, 0.0, run + zero[:, month] * weight[:, month])
+        length = np.where(turned, 0, length + zero[:, month])
+        better = (run > best) & zero[:, month]
+        best, end, size = (np.where(better, new, old) for new, old in ((run, best), (month, end), (length, size)))
+    limit = desk.settings.limit("LONG_ZERO")
+    some = np.flatnonzero((best > limit) & (size >= _LEAST_ZEROS) & ~series.idle & (end >= series.asked.start))
+    first = _first_of_run(zero[some], known[some], end[some])
+    evidence = _against_own_habit(zero[some], usual.zero_share[usual.group[some]], first, end[some])
+    told = evidence > limit
+    meter, first = some[told], first[told]
+    cause = desk.reporter.choose(
+        "停用或报废未登记|电表故障或绕越|当季未灌|换表后未录入",
+        "out of use without a record|meter broken or bypassed|not irrigated this season|new meter not entered",
+    )
+    return desk.findings(
+        "LONG_ZERO",
+        Suspects(
+            meter=meter,
+            first=first,
+            last=end[meter],
+            observed=size[meter].astype(np.float64),
+            limit=np.full(len(meter), limit),
+            stake=_expected(series, usual, meter, first, end[meter]),
+            candidates=np.full(len(meter), cause, dtype=object),
+        ),
+        series,
+    )
+
+
+def silent_meters(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
+    """Report meters without a reading in the last months, while others were read (``METER_SILENT``)."""
+    known = np.isfinite(series.kwh)
+    stop = series.asked.stop
+    while stop > series.asked.start and known[:, stop - 1].mean() < _MOST_READ:
+        stop -= 1
+    least = int(desk.settings.limit("METER_SILENT"))
+    if stop < least:
+        return Findings.empty()
+    newest = np.where(known[:, :stop].any(axis=1), stop - 1 - np.argmax(known[:, :stop][:, ::-1], axis=1), -1)
+    meter = np.flatnonzero((stop - 1 - newest >= least) & (newest >= 0) & ~series.idle & (series.well >= 0))
+    first, last = newest[meter] + 1, np.full(len(meter), stop - 1)
+    cause = desk.reporter.choose(
+        "电网未导出|换表后用了新表号|停用", "left out of the export|exchanged: look under a new id|out of use"
+    )
+    return desk.findings(
+        "METER_SILENT",
+        Suspects(
+            meter=meter,
+            first=first,
+            last=last,
+            observed=(last - first + 1).astype(np.float64),
+            limit=np.full(len(meter), float(least)),
+            stake=_expected(series, usual, meter, first, last),
+            candidates=np.full(len(meter), cause, dtype=object),
+        ),
+        series,
+    )
+
+
+def base_loads(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
+    """Report meters with a steady load in the months in which half of the class stands still (``NON_PUMP_LOAD``)."""
+    winter = (usual.zero_share >= _STANDS_STILL)[usual.group]
+    seen = winter & np.isfinite(series.kwh)
+    count = seen.sum(axis=1)
+    turned = (seen & (series.kwh > 0)).sum(axis=1)
+    some = np.flatnonzero((count >= _LEAST_WINTER) & (turned >= 0.9 * count))
+    value = np.where(seen[some] & (series.kwh[some] > 0), series.kwh[some], np.nan)
+    middle = np.nanmedian(value, axis=1) if len(some) else np.zeros(0)
+    steady = np.nanmedian(np.abs(value - middle[:, None]), axis=1) <= _STEADY * middle if len(some) else middle > 0
+    months = np.maximum(np.isfinite(series.kwh[some]).sum(axis=1), 1)
+    share = middle * months / np.maximum(np.nansum(series.kwh[some], axis=1), 1e-9)
+    limit = desk.settings.limit("NON_PUMP_LOAD")
+    told = steady & (share > limit)
+    meter = some[told]
+    cause = desk.reporter.choose("住户或看井房用电|照明|其他用电", "household or hut|lamp|another load")
+    return desk.findings(
+        "NON_PUMP_LOAD",
+        Suspects(
+            meter=meter,
+            first=np.full(len(meter), series.asked.start),
+            last=np.full(len(meter), series.asked.stop - 1),
+            observed=np.round(middle[told], 1),
+            limit=np.round(share[told], 3),
+            stake=middle[told] * months[told],
+            candidates=np.full(len(meter), cause, dtype=object),
+        ),
+        series,
+    )
+
+
+def _first_of_run(zero: Bools, known: Bools, end: Ints) -> Ints:
+    """Give the first zero of the run that ends at `end`; unknown months do not break it."""
+    first, open_ = end.copy(), np.ones(len(end), dtype=bool)
+    for month in range(zero.shape[1] - 1, -1, -1):
+        open_ &= ~((month < end) & known[:, month] & ~zero[:, month])
+        first = np.where(open_ & (month < end) & zero[:, month], month, first)
+    return first
+
+
+def _against_own_habit(zero: Bools, share: Floats, first: Ints, end: Ints) -> Floats:
+    column = np.arange(zero.shape[1])
+    inside = (column >= first[:, None]) & (column <= end[:, None])
+    other_zeros = (zero & ~inside).sum(axis=1) + 1.0
+    expected = np.where(inside, 0.0, share).sum(axis=1) + 1.0
+    habit = np.maximum(other_zeros / expected, 1.0)[:, None]
+    weight = -np.log10(np.minimum(share * habit, _NEARLY_CERTAIN))
+    return np.asarray(np.where(inside & zero, weight, 0.0).sum(axis=1))
+
+
+def _expected(series: MeterMonths, usual: Usual, meter: Ints, first: Ints, last: Ints) -> Floats:
+    """Energy that would have been usual in a spell [kWh]."""
+    group = usual.group[meter]
+    level = np.where(np.isfinite(usual.level[meter]), usual.level[meter], usual.class_level[group])
+    size = np.where(series.capacity_kw[meter] > 0, series.capacity_kw[meter], 1.0)
+    usual_kwh = np.exp(level[:, None] + usual.effect[group]) * (1.0 - usual.zero_share[group]) * size[:, None]
+    column = np.arange(usual_kwh.shape[1])
+    inside = (column >= first[:, None]) & (column <= last[:, None])
+    return np.asarray(np.where(inside, usual_kwh, 0.0).sum(axis=1))

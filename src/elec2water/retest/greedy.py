@@ -1,0 +1,169 @@
+"""Choosing tests as a set: after each choice every other test is worth what it still adds, for what it then costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elec2water.retest.effects import Candidates
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+_BUNDLE = 8
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What tests cost: ``well`` (N,) each, ``visit`` once for every place ``place`` (N,) that is visited."""
+
+    well: Floats
+    visit: float
+    place: Ints
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Tests in the order in which they were chosen.
+
+    ``well`` (k,) places among the candidates, ``cut`` (k, D) what each takes from the variance of every total [m⁶],
+    ``cost`` (k,) what each adds to the cost, its visit included.
+    """
+
+    well: Ints
+    cut: Floats
+    cost: Floats
+
+
+class Search:
+    """All tests, conditioned on those chosen so far."""
+
+    def __init__(self, candidates: Candidates, weight: Floats, allowed: NDArray[np.bool_], repeats: int) -> None:
+        self.candidates, self.weight = candidates, weight
+        self.cross = candidates.total_covariances()
+        self.variance = candidates.signal_variances() + candidates.noise
+        self.rows: list[Floats] = []
+        self.times_left = np.where(allowed, repeats, 0)
+
+    @property
+    def gains(self) -> Floats:
+        """What each test would take from the weighted variances of the totals, (N,); minus one where not allowed."""
+        gain = self.weight @ self.cross**2 / self.variance
+        return np.where(self.times_left > 0, gain, -1.0)
+
+    def take(self, well: int) -> Floats:
+        """Condition on a test of one well; gives what it takes from the variance of every total, (D,)."""
+        root = np.sqrt(self.variance[well])
+        row = self.candidates.signal_covariances(well)
+        for earlier in self.rows:
+            row -= earlier * earlier[well]
+        row /= root
+        along = self.cross[:, well] / root
+        self.cross -= np.outer(along, row)
+        self.variance = np.maximum(self.variance - row**2, self.candidates.noise)
+        self.rows.append(row)
+        self.times_left[well] -= 1
+        return np.asarray(along**2)
+
+    def bundle(self, wells: Ints, price: Floats, visit: float, most: int) -> tuple[Ints, float]:
+        """Best first tests of one place, in greedy order, and what they take per cost of wells and visit."""
+        wells = wells[np.argsort(-self.gains[wells], kind="stable")[:_BUNDLE]]
+        H = np.stack([self.candidates.row(int(w)) for w in wells])
+        signal = H @ self.candidates.covariance @ H.T + np.diag(self.candidates.own[wells])
+        for earlier in self.rows:
+            signal -= np.outer(earlier[wells], earlier[wells])
+        cross, variance = self.cross[:, wells].copy(), self.variance[wells].copy()
+        order: list[int] = []
+        taken, spent, best, kept = 0.0, visit, -1.0, 0
+        for _ in range(min(most, wells.size)):
+            gain = self.weight @ cross**2 / variance / price[wells]
+            gain[order] = -1.0
+            k = int(np.argmax(gain))
+            taken += float(self.weight @ cross[:, k] ** 2 / variance[k])
+            spent += float(price[wells[k]])
+            order.append(k)
+            if taken / spent > best:
+                best, kept = taken / spent, len(order)
+            row = signal[k] / np.sqrt(variance[k])
+            cross -= np.outer(cross[:, k] / np.sqrt(variance[k]), row)
+            variance = np.maximum(variance - row**2, self.candidates.noise[wells])
+            signal -= np.outer(row, row)
+        return wells[order[:kept]], best
+
+
+def choose(
+    candidates: Candidates,
+    weight: Floats,
+    *,
+    n: int,
+    prices: Prices,
+    allowed: NDArray[np.bool_],
+    budget: float = np.inf,
+    repeats: int = 1,
+) -> Choice:
+    """Choose up to ``n`` tests within ``budget``, each step taking most variance for its cost.
+
+    Where a visit has a price of its own, a place not yet visited competes with its best few tests together, so that
+    the price of the visit is laid on all of them.
+
+    Parameters
+    ----------
+    candidates : Candidates
+    weight : (D,)
+        What a unit of variance of each total counts.
+    n : int
+        Most tests.
+    prices : Prices
+    allowed : (N,)
+        Wells that can be tested.
+    budget : float
+        Most that may be spent.
+    repeats : int
+        Most tests of one well.
+    """
+    search = Search(candidates, weight, allowed.copy(), repeats)
+    visited = np.zeros(int(prices.place.max(initial=-1)) + 1, dtype=bool)
+    wells: list[int] = []
+    cuts, costs = [], []
+    left = budget
+    while len(wells) < n:
+        some = _next(search, prices, visited, n - len(wells), left)
+        if not some.size:
+            break
+        for well in some.tolist():
+            place = prices.place[well]
+            cost = float(prices.well[well]) + (0.0 if visited[place] else prices.visit)
+            visited[place] = True
+            left -= cost
+            wells.append(well)
+            cuts.append(search.take(well))
+            costs.append(cost)
+    D = candidates.sums.shape[0]
+    return Choice(np.array(wells, dtype=np.intp), np.array(cuts).reshape(-1, D), np.array(costs))
+
+
+def _next(search: Search, prices: Prices, visited: NDArray[np.bool_], most: int, budget: float) -> Ints:
+    """Give the tests to take next, in order; none where nothing is left that helps and can be paid."""
+    gains = search.gains
+    extra = np.where(visited[prices.place], 0.0, prices.visit)
+    payable = (gains > 0.0) & (prices.well + extra <= budget)
+    if not payable.any():
+        return np.zeros(0, dtype=np.intp)
+    if prices.visit <= 0.0:
+        return np.array([np.argmax(np.where(payable, gains / prices.well, -1.0))], dtype=np.intp)
+    near = payable & visited[prices.place]
+    best, chosen = 0.0, np.zeros(0, dtype=np.intp)
+    if near.any():
+        ratio = np.where(near, gains / prices.well, -1.0)
+        best, chosen = float(ratio.max()), np.array([np.argmax(ratio)], dtype=np.intp)
+    for place in np.unique(prices.place[payable & ~near]):
+        here = np.flatnonzero(payable & (prices.place == place))
+        affordable = int((budget - prices.visit) / prices.well[here].min()) if np.isfinite(budget) else most
+        some, ratio_here = search.bundle(here, prices.well, prices.visit, max(1, min(most, affordable)))
+        while some.size > 1 and prices.visit + prices.well[some].sum() > budget:
+            some = some[:-1]
+        if ratio_here > best:
+            best, chosen = ratio_here, some
+    return chosen

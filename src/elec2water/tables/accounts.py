@@ -1,0 +1,88 @@
+"""Readings by account or by well: the meter that the table of meters knows for it, where there is but one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from elec2water.findings import Findings
+from elec2water.tables.context import Context
+from elec2water.tables.typed import TypedTable
+
+
+def by_meter(tables: Mapping[str, TypedTable], lang: str) -> tuple[dict[str, TypedTable], Findings]:
+    """Replace identifiers of readings that are accounts (户号) or wells by the meter they stand for.
+
+    Parameters
+    ----------
+    tables : mapping of str to TypedTable
+        What was read.
+    lang : str
+        Language of the findings.
+
+    Returns
+    -------
+    dict of str to TypedTable
+        The same tables; readings by meter as far as the table of meters tells.
+    Findings
+        An info with the count; a warning for each account that has several meters.
+    """
+    done = dict(tables)
+    if "readings" not in tables or "meters" not in tables:
+        return done, Findings.empty()
+    readings, meters = tables["readings"], tables["meters"]
+    context = Context("readings", ", ".join(readings.files), lang)
+    found = []
+    for column in ("account_no", "well_id"):
+        if column in meters:
+            readings, more = _by(readings, meters, column, context)
+            found.append(more)
+    done["readings"] = readings
+    return done, Findings.concat(found)
+
+
+def _by(readings: TypedTable, meters: TypedTable, column: str, context: Context) -> tuple[TypedTable, Findings]:
+    ids = readings.distinct("meter_id")
+    strange = np.flatnonzero(~np.asarray(pc.is_in(ids, value_set=meters.distinct("meter_id"))))
+    if len(strange) == 0:
+        return readings, Findings.empty()
+    place = np.asarray(pc.fill_null(pc.index_in(ids.take(pa.array(strange)), value_set=meters.distinct(column)), -1))
+    first, several = _meters_of(meters, column)
+    place = place.astype(np.int64)
+    one = (place >= 0) & ~several[place]
+    many = (place >= 0) & several[place]
+    found = [_several(readings, strange[many], column, context)]
+    if not one.any():
+        return readings, Findings.concat(found)
+    texts = ids.to_pylist()
+    names = meters.distinct("meter_id").to_pylist()
+    for at, of in zip(strange[one].tolist(), place[one].tolist(), strict=True):
+        texts[at] = names[first[of]]
+    values = pa.array(texts, pa.string()).dictionary_encode()
+    codes = np.append(np.asarray(values.indices).astype(np.int32), np.int32(-1))[readings.codes("meter_id")]
+    changed = pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), values.dictionary)
+    found.append(context.finding("ACCOUNT_AS_METER", observed=int(one.sum()), column=column))
+    return readings.with_columns(meter_id=changed), Findings.concat(found)
+
+
+def _meters_of(meters: TypedTable, column: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Give the first meter of every distinct value of a column, and whether there are several."""
+    code, meter = meters.codes(column), meters.codes("meter_id")
+    use = (code >= 0) & (meter >= 0)
+    first = np.full(len(meters.distinct(column)) + 1, -1, dtype=np.int64)
+    first[code[use][::-1]] = meter[use][::-1]
+    several = np.zeros(len(first), dtype=bool)
+    several[code[use][first[code[use]] != meter[use]]] = True
+    return first, several
+
+
+def _several(readings: TypedTable, at: npt.NDArray[np.int64], column: str, context: Context) -> Findings:
+    if len(at) == 0:
+        return Findings.empty()
+    rows = np.flatnonzero(np.isin(readings.codes("meter_id"), at))
+    _, first = np.unique(readings.codes("meter_id")[rows], return_index=True)
+    return context.finding("ACCOUNT_AMBIGUOUS", **readings.place(rows[first]), column=column)

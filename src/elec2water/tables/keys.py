@@ -1,0 +1,39 @@
+"""Keys of several columns as one number a row, and which of them occur more than once."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+
+def combine(*codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Give rows with the same codes the same number, others another (−1 counts as a code).
+
+    Examples
+    --------
+    >>> combine(np.array([0, 0, 1]), np.array([5, 5, 5])).tolist()
+    [13, 13, 20]
+    """
+    combined = codes[0] + 1
+    for code in codes[1:]:
+        width = int(code.max(initial=-1)) + 2
+        if int(combined.max(initial=0)) + 1 > (1 << 62) // width:
+            combined = pd.factorize(combined)[0].astype(np.int64)
+        combined = combined * width + (code + 1)
+    return combined
+
+
+def repeated(key: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Tell which values occur more than once; sorting is the fast way to see that none does, but for what is in order.
+
+    Examples
+    --------
+    >>> repeated(np.array([4, 7, 4])).tolist()
+    [True, False, True]
+    """
+    if len(key) < 2 or bool((key[1:] > key[:-1]).all()):
+        return np.zeros(len(key), dtype=bool)
+    ordered = np.sort(key)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    return np.isin(key, twice) if len(twice) else np.zeros(len(key), dtype=bool)

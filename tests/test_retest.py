@@ -1,0 +1,278 @@
+"""Which wells to test next: against refits with the test added, and against every set that could have been chosen."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import elec2water as e2w
+from elec2water.calendar_ import quarter_months
+from elec2water.cli import app
+from elec2water.coefficient import gaussian
+from elec2water.coefficient.posterior import SD_NAMES, Posterior
+from elec2water.demo import simulate_county, write_county
+from elec2water.keys import Keys
+from elec2water.pairs import TEST_REL_U
+from elec2water.retest import plan as planning
+from elec2water.retest.greedy import Prices, Search, choose
+
+QUARTER = "2026Q3"
+
+
+@pytest.fixture(scope="module")
+def county(tmp_path_factory):
+    """A county of 120 wells, 14 of them measured, fitted; its posterior at one node of the variances."""
+    made = simulate_county(120, 7)
+    sample = made.well_id[::9].tolist()
+    folder = tmp_path_factory.mktemp("next") / "county"
+    write_county(folder, made, sample=sample)
+    read = e2w.read_project(folder)
+    energy, _ = read.energy()
+    fitted = e2w.fit_coefficient(read.pairs, read.wells, read.water_levels, energy=energy)
+    old = fitted.posterior
+    sd = np.sqrt([[old.variance[name] for name in SD_NAMES]])
+    one = replace(
+        old, sd=sd, weight=np.ones(1), means=old.mean[None], covariances=_covariance(old, old.rows, sd[0])[None]
+    )
+    fitted = replace(fitted, posterior=one)
+    volume = e2w.estimate_volume(fitted, energy, quarter=QUARTER, wells=read.wells, water_levels=read.water_levels)
+    return folder, read, fitted, volume
+
+
+def _covariance(posterior: Posterior, rows, sd) -> np.ndarray:
+    variances = gaussian.WellVariances(*(sd[:3] ** 2).tolist(), memory=2.0)
+    blocks = gaussian.eliminate_wells(rows, gaussian.group_wells(rows), variances)
+    return gaussian.solve_shared(blocks, posterior.layout.prior(dict(zip(SD_NAMES, sd, strict=True)))).covariance()
+
+
+def _middle_year() -> float:
+    months = quarter_months(QUARTER)
+    first, last = (m.astype("datetime64[s]").astype(float) for m in (months[0], months[-1] + 1))
+    return 1970.0 + (first + last) / 2 / 86400.0 / 365.25
+
+
+def dense_variance(volume, candidates, tested: list[int]) -> float:
+    """Variance of the county total after tests of some wells, by one dense Gaussian over θ, paths, pairs and tests.
+
+    The unknowns are θ and every well's own path at the middle of the quarter; the pairs of the fit and the tests are
+    conditioned on together.
+    """
+    posterior = volume.posterior
+    rows, p = posterior.rows, posterior.layout.size
+    v = posterior.typical
+    n = volume.wells.well_id.size
+    when = _middle_year()
+    prior = posterior.layout.prior(dict(zip(SD_NAMES, posterior.sd[0], strict=True))).covariance
+    bare = replace(volume.loadings, sample=np.zeros(0, dtype=np.intp), gain=np.zeros((0, p)))
+    one = replace(candidates.loadings, sample=np.zeros(0, dtype=np.intp), gain=np.zeros((0, p)))
+    level = volume.wells.path_variance - v.drift
+    level[posterior.sample] = v.level * rows.level_scale
+    own = np.diag(level + v.drift)
+    places = posterior.sample[rows.well]
+    pumps = _pumps(volume)
+    lag = np.abs(rows.time - when)
+    lag[rows.pump != pumps[rows.well]] = np.inf
+    path = v.path(lag, level[places])
+    cross = np.zeros((n, rows.y.size))
+    cross[places, np.arange(rows.y.size)] = path
+    between = np.abs(rows.time[:, None] - rows.time)
+    between[rows.pump[:, None] != rows.pump] = np.inf
+    same = rows.well[:, None] == rows.well
+    pairs = np.where(same, v.path(between, level[places][:, None]), 0.0)
+    X = rows.matrix()
+    H = np.array([one.mean_rows(np.array([i]), np.ones((1, 1)))[0] for i in tested]).reshape(-1, p)
+    at = np.array(tested, dtype=int)
+    design = np.block([[X, cross.T * 0], [H, np.eye(n)[at]]])
+    joint = np.block([[prior, np.zeros((p, n))], [np.zeros((n, p)), own]])
+    signal = np.block(
+        [
+            [X @ prior @ X.T + pairs, X @ prior @ H.T + cross[at].T],
+            [H @ prior @ X.T + cross[at], design[len(X) :] @ joint @ design[len(X) :].T],
+        ]
+    )
+    noise = np.r_[v.error * rows.scale + rows.extra, np.full(len(tested), v.error + TEST_REL_U**2)]
+    to_state = np.block([[prior @ X.T, prior @ H.T], [cross, own[:, at]]])
+    after = joint - to_state @ np.linalg.solve(signal + np.diag(noise), to_state.T)
+    converted = volume.wells.converted_m3
+    gradient = np.r_[bare.domain_sums(converted, np.zeros(n, dtype=np.intp), 1)[0], converted.sum(axis=1)]
+    return float(gradient @ after @ gradient)
+
+
+def _pumps(volume):
+    """Pump of every sample well at the middle of the quarter: the last it is known to have had."""
+    rows = volume.posterior.rows
+    return rows.pump[np.searchsorted(rows.well, np.arange(rows.n_wells), side="right") - 1]
+
+
+def candidates_of(volume):
+    totals = planning._totals(volume, {"county": Keys.of(np.full(volume.wells.well_id.size, "x"))})
+    return planning._candidates(volume, totals, "test")
+
+
+def test_variances_now_and_after_tests_are_those_of_one_dense_gaussian(county):
+    _, _, _, volume = county
+    candidates = candidates_of(volume)
+    now = candidates.total_variances()
+    assert now[0] == pytest.approx(dense_variance(volume, candidates, []), rel=1e-8)
+    rng = np.random.default_rng(0)
+    able = np.flatnonzero(volume.wells.converted_m3.sum(axis=1) > 0)
+    sampled = np.flatnonzero(volume.wells.sampled & (volume.wells.converted_m3.sum(axis=1) > 0))
+    for tested in [rng.choice(able, 1), rng.choice(able, 4, replace=False), sampled[:2], np.repeat(able[3], 2)]:
+        search = Search(candidates, np.ones(2), np.ones(len(candidates.own), bool), 5)
+        cut = np.array([search.take(int(w)) for w in tested])
+        expected = dense_variance(volume, candidates, [int(w) for w in tested])
+        assert now[0] - cut[:, 0].sum() == pytest.approx(expected, rel=1e-8)
+
+
+def test_a_refit_with_the_pair_appended_knows_as_much(county):
+    """The posterior covariance of θ after a test of a well without pairs is that of a fit with one more row."""
+    _, _, _, volume = county
+    posterior = volume.posterior
+    candidates = candidates_of(volume)
+    well = int(np.flatnonzero(~volume.wells.sampled & (candidates.volume > 0))[0])
+    rows = posterior.rows
+    row = candidates.row(well)
+    a, b = rows.static.shape[1], rows.static.shape[1] + rows.moving.shape[1]
+    cell = int(volume.loadings.cells[well, 1]) - posterior.layout.cells_start
+    appended = replace(
+        rows,
+        well=np.append(rows.well, rows.n_wells),
+        y=np.append(rows.y, 0.0),
+        time=np.append(rows.time, _middle_year()),
+        pump=np.append(rows.pump, 0),
+        cell=np.append(rows.cell, cell),
+        static=np.vstack([rows.static, row[:a]]),
+        moving=np.vstack([rows.moving, row[a:b]]),
+        scale=np.append(rows.scale, 1.0),
+        extra=np.append(rows.extra, TEST_REL_U**2),
+        level_scale=np.append(
+            rows.level_scale, (candidates.own[well] - posterior.typical.drift) / posterior.typical.level
+        ),
+    )
+    refit = _covariance(posterior, appended, posterior.sd[0])
+    gain = candidates.covariance @ row
+    updated = candidates.covariance - np.outer(gain, gain) / (candidates.signal_variances() + candidates.noise)[well]
+    np.testing.assert_allclose(updated, refit, rtol=1e-8, atol=1e-8 * np.abs(refit).max())
+
+
+def test_greedy_comes_near_the_best_set(county):
+    """Every set of three among a dozen wells, against the greedy one: at least 1 - 1/e of the best cut, here 98 %."""
+    _, _, _, volume = county
+    candidates = candidates_of(volume)
+    able = np.flatnonzero(candidates.volume > 0)
+    some = able[np.argsort(-candidates.volume[able])[:40:3]][:12]
+    allowed = np.isin(np.arange(candidates.n_wells), some)
+    weight = np.array([1.0, 0.0])
+    free = Prices(np.ones(candidates.n_wells), 0.0, np.zeros(candidates.n_wells, dtype=np.intp))
+    greedy = choose(candidates, weight, n=3, prices=free, allowed=allowed).cut[:, 0].sum()
+    now = candidates.total_variances()[0]
+
+    def cut_of(wells):
+        search = Search(candidates, weight, allowed, 1)
+        return sum(search.take(int(w))[0] for w in wells)
+
+    best = max(cut_of(wells) for wells in itertools.combinations(some, 3))
+    assert (1 - 1 / np.e) * best <= greedy <= best * (1 + 1e-12) < now
+    assert greedy >= 0.98 * best
+
+
+def test_a_plan_reports_what_it_does(county):
+    _, read, fitted, volume = county
+    labels = {"county": np.full(120, "x", dtype=object), "township": read.wells["township"].to_numpy(dtype=object)}
+    plan = e2w.next_tests(fitted, volume, read.wells, n=6, domains=labels)
+    wells = plan.wells
+    assert wells["order"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert wells["well_id"].is_unique
+    assert (wells["variance_cut"] > 0).all()
+    np.testing.assert_allclose(wells["se_before_m3"].to_numpy()[1:], wells["se_after_m3"].to_numpy()[:-1])
+    totals = plan.totals
+    assert totals.loc[totals["domain"] == "county", "se_after_m3"].item() == pytest.approx(
+        wells["se_after_m3"].iloc[-1]
+    )
+    assert (totals["se_after_m3"] <= totals["se_before_m3"] * (1 + 1e-12)).all()
+    reported = volume.total(labels["township"])
+    np.testing.assert_allclose(totals.loc[totals["domain"] == "township", "se_before_m3"], reported.se_m3)
+    # Only the townships count: another set, and a lower sum of their variances than the county's choice gives.
+    local = e2w.next_tests(fitted, volume, read.wells, n=6, domains=labels, weights={"township": 1.0})
+    county_wide = e2w.next_tests(fitted, volume, read.wells, n=6, domains=labels, weights={"county": 1.0})
+    sums = [(p.totals.query("domain == 'township'")["se_after_m3"] ** 2).sum() for p in (local, county_wide)]
+    assert sums[0] < sums[1]
+    assert county_wide.wells["se_after_m3"].iloc[-1] <= local.wells["se_after_m3"].iloc[-1]
+
+
+def test_rows_in_another_order_choose_the_same_wells(county):
+    _, read, fitted, volume = county
+    energy, _ = read.energy()
+    shuffled = read.wells.sample(frac=1.0, random_state=3)
+    place = pd.Index(read.wells["well_id"]).get_indexer(pd.Index(shuffled["well_id"]))
+    moved = replace(
+        energy,
+        well_id=energy.well_id[place],
+        kwh=energy.kwh[place],
+        variance=energy.variance[place],
+        quality=energy.quality[place],
+    )
+    other = e2w.estimate_volume(fitted, moved, quarter=QUARTER, wells=shuffled, water_levels=read.water_levels)
+    a = e2w.next_tests(fitted, volume, read.wells, n=5).wells
+    b = e2w.next_tests(fitted, other, shuffled, n=5).wells
+    assert a["well_id"].tolist() == b["well_id"].tolist()
+
+
+def test_visits_that_cost_gather_tests_and_budgets_hold(county):
+    _, read, fitted, volume = county
+    spread = e2w.next_tests(fitted, volume, read.wells, n=6).wells
+    gathered = e2w.next_tests(fitted, volume, read.wells, n=6, costs=e2w.Costs(well=1.0, visit=8.0))
+    assert gathered.wells["township"].nunique() <= spread["township"].nunique()
+    assert gathered.cost == 6 + 8 * gathered.wells["township"].nunique()
+    tight = e2w.next_tests(fitted, volume, read.wells, n=50, costs=e2w.Costs(well=2.0, visit=3.0, budget=12.0))
+    assert 0 < tight.cost <= 12.0
+    price = np.ones(120)
+    dear = int(np.flatnonzero(read.wells["well_id"] == spread["well_id"].iloc[0])[0])
+    price[dear] = 1e6
+    assert (
+        spread["well_id"].iloc[0]
+        not in e2w.next_tests(fitted, volume, read.wells, n=6, costs=e2w.Costs(well=price)).wells["well_id"].tolist()
+    )
+
+
+def test_wells_that_cannot_be_tested_are_not_chosen(county):
+    _, read, fitted, volume = county
+    first = e2w.next_tests(fitted, volume, read.wells, n=3).wells["well_id"].tolist()
+    sealed = read.wells.assign(status=np.where(read.wells["well_id"].isin(first), "sealed", "in_use"))
+    assert not set(first) & set(e2w.next_tests(fitted, volume, sealed, n=3).wells["well_id"])
+    diesel = read.wells.assign(power_source=np.where(read.wells["well_id"].isin(first), "diesel", "grid"))
+    assert not set(first) & set(e2w.next_tests(fitted, volume, diesel, n=3).wells["well_id"])
+
+
+def test_what_cannot_be_planned_is_refused(county):
+    _, read, fitted, volume = county
+    with pytest.raises(e2w.UsageError, match="expected at least 1, found 0"):
+        e2w.next_tests(fitted, volume, read.wells, n=0)
+    with pytest.raises(e2w.UsageError, match="positive price"):
+        e2w.next_tests(fitted, volume, read.wells, costs=e2w.Costs(well=0.0))
+    with pytest.raises(e2w.UsageError, match=r"kinds of totals that are weighed \(county\), found \['village'\]"):
+        e2w.next_tests(fitted, volume, read.wells, weights={"village": 1.0})
+    with pytest.raises(e2w.UsageError, match="expected the 120 wells"):
+        e2w.next_tests(fitted, volume, read.wells.head(10))
+    with pytest.raises(e2w.UsageError, match="'test' or 'meter'"):
+        e2w.next_tests(fitted, volume, read.wells, kind="guess")
+
+
+def test_the_command_writes_the_plan(county):
+    folder, _, _, _ = county
+    done = CliRunner().invoke(app, ["next", str(folder), "--n", "4", "--json"])
+    assert done.exit_code == 0, done.output
+    figures = json.loads(done.stdout)
+    assert len(figures["wells"]) == 4
+    written = pd.read_csv(folder / "design" / "next.csv", dtype={"well_id": "str"})
+    assert written["well_id"].tolist() == [row["well_id"] for row in figures["wells"]]
+    assert (folder / "design" / "next_totals.csv").is_file()
+    again = (folder / "design" / "next.csv").read_bytes()
+    CliRunner().invoke(app, ["next", str(folder), "--n", "4"])
+    assert (folder / "design" / "next.csv").read_bytes() == again

@@ -1,0 +1,216 @@
+"""What the rules on electricity see: one planted fault each against its closed form, then the seeded faults."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from elec2water.energy import read_energy
+from elec2water.energy.screen import Desk, screen
+from elec2water.energy.screen.usual import fit_usual, median
+from elec2water.rules import RuleSettings
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+MONTHS = np.arange(np.datetime64("2025-01"), np.datetime64("2026-07"))
+SEASON = np.array([0.0, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 2.0, 1.0, 0.5, 0.2, 0.0])[MONTHS.astype(int) % 12]
+
+
+def county(n=60, seed=4):
+    rng = np.random.default_rng(seed)
+    kwh = rng.lognormal(5.0, 0.4, n)[:, None] * SEASON * rng.lognormal(0.0, 0.3, (n, len(MONTHS)))
+    return np.round(kwh, 2)
+
+
+def tables(kwh, multiplier=1.0):
+    ids = pd.array([f"m{k:03d}" for k in range(len(kwh))], dtype="str")
+    well, month = np.nonzero(np.isfinite(kwh))
+    readings = pd.DataFrame(
+        {
+            "meter_id": ids.take(well),
+            "start": MONTHS[month].astype("datetime64[s]"),
+            "end": (MONTHS[month] + 1).astype("datetime64[s]"),
+            "energy_kwh": kwh[well, month],
+        },
+        index=np.arange(2, len(well) + 2),
+    )
+    wells = pd.DataFrame({"well_id": ids, "pump_power_kw": 15.0})
+    meters = pd.DataFrame({"meter_id": ids, "well_id": ids, "multiplier": multiplier})
+    return wells, meters, readings
+
+
+def findings(kwh, multiplier=1.0, settings=None, wells=None, lang="en"):
+    made, meters, readings = tables(kwh, multiplier)
+    wells = made if wells is None else wells
+    read = read_energy(wells, meters, readings, first=MONTHS[0], last=MONTHS[-1], lang=lang)
+    desk = Desk(read.reporter, wells["well_id"].to_numpy(dtype=object), settings or RuleSettings())
+    return screen(read.meters, np.zeros(len(kwh), dtype=np.int64), desk)
+
+
+def test_a_clean_county_gives_no_cause_to_speak():
+    assert findings(county(), multiplier=20.0).count == 0
+
+
+def test_a_slip_is_named_with_its_month_its_row_and_its_energy():
+    kwh = county()
+    kwh[7, 5] *= 10
+    found = findings(kwh).frame
+    assert found[["rule", "meter_id", "well_id", "period"]].to_numpy().tolist() == [
+        ["SPIKE", "m007", "m007", "2025-06"]
+    ]
+    row = np.flatnonzero(np.isfinite(kwh).ravel()).tolist().index(7 * len(MONTHS) + 5) + 2
+    assert found["row"][0] == row
+    assert found["energy_kwh"][0] == pytest.approx(0.9 * kwh[7, 5], rel=0.1)
+    assert "digit" in found["candidates"][0]
+
+
+def test_a_month_after_a_gap_is_a_catch_up_before_it_is_a_slip():
+    kwh = county()
+    kwh[7, 5] *= 10
+    kwh[7, 4] = np.nan
+    assert findings(kwh).frame["candidates"][0].startswith("catch-up")
+
+
+@pytest.mark.parametrize(("first", "last"), [(6, 9), (14, 18), (2, 8)])
+def test_a_lost_multiplier_is_named_with_its_spell(first, last):
+    kwh = county()
+    kwh[9, first:last] /= 20.0
+    found = findings(kwh, multiplier=20.0).frame
+    assert found["rule"].tolist() == ["MULTIPLIER_SUSPECT"]
+    assert (found["meter_id"][0], found["limit"][0]) == ("m009", "0.05")
+    assert "20 lost" in found["candidates"][0]
+    assert found["energy_kwh"][0] == pytest.approx(19 * kwh[9, first:last].sum(), abs=0.1)
+    assert findings(kwh, multiplier=1.0).of(rule="MULTIPLIER_SUSPECT").count == 0, "nothing to lose"
+
+
+def test_another_unit_of_one_meter_and_of_a_whole_month():
+    kwh = county()
+    kwh[3] /= 1e4
+    found = findings(kwh).frame
+    assert found[["rule", "meter_id"]].to_numpy().tolist() == [["UNIT_SUSPECT", "m003"]]
+    assert "万kWh" in found["candidates"][0]
+    kwh = county()
+    kwh[:, 5] /= 1e4
+    assert findings(kwh).of(rule="UNIT_SUSPECT_MONTH").frame["period"].tolist() == ["2025-06"]
+
+
+def test_zeros_count_in_the_season_only():
+    kwh = county()
+    kwh[5, 3:9] = 0.0
+    found = findings(kwh).frame
+    assert found[["rule", "meter_id", "period"]].to_numpy().tolist() == [["LONG_ZERO", "m005", "2025-04/2025-09"]]
+    standby = tables(kwh)[0].assign(
+        status=pd.array(["standby" if k == 5 else "in_use" for k in range(60)], dtype="str")
+    )
+    assert findings(kwh, wells=standby).count == 0
+
+
+def test_a_meter_that_falls_silent_is_not_zero():
+    kwh = county()
+    kwh[8, -3:] = np.nan
+    found = findings(kwh).frame
+    assert found[["rule", "meter_id", "period"]].to_numpy().tolist() == [["METER_SILENT", "m008", "2026-04/2026-06"]]
+    assert found["energy_kwh"][0] == pytest.approx(kwh[8, 3:6].sum(), rel=0.5)
+
+
+def test_a_lamp_that_burns_in_winter():
+    kwh = county()
+    kwh[2] += np.round(60.0 + np.random.default_rng(1).normal(0.0, 3.0, len(MONTHS)), 2)
+    found = findings(kwh).frame
+    assert found[["rule", "meter_id", "severity"]].to_numpy().tolist() == [["NON_PUMP_LOAD", "m002", "info"]]
+    assert float(found["observed"][0]) == pytest.approx(60.0, abs=3.0)
+
+
+def test_flat_lines_and_copied_blocks():
+    kwh = county()
+    kwh[11, 3:8] = 321.0
+    assert findings(kwh).frame[["rule", "meter_id", "period"]].to_numpy().tolist() == [
+        ["FLAT_LINE", "m011", "2025-04/2025-08"]
+    ]
+    kwh = county()
+    kwh[13, 3:9] = kwh[12, 3:9]
+    found = findings(kwh).of(rule="SERIES_COPIED").frame
+    assert sorted(found["meter_id"]) == ["m012", "m013"]
+    assert "m012" in found.loc[found["meter_id"] == "m013", "candidates"].item()
+    kwh = county()
+    kwh[14, 14:18] = kwh[14, 2:6]
+    found = findings(kwh).of(rule="SERIES_COPIED").frame
+    assert set(found["meter_id"]) == {"m014"}
+
+
+def test_whole_numbers_repeat_by_chance_and_are_not_called_copies():
+    kwh = np.minimum(np.round(county(400) / 20.0), 9.0)
+    assert findings(kwh).of(rule="SERIES_COPIED").count == 0
+
+
+def test_a_project_can_silence_a_rule_or_move_its_threshold():
+    kwh = county()
+    kwh[7, 5] *= 10
+    assert findings(kwh, settings=RuleSettings(frozenset({"SPIKE"}))).count == 0
+    assert findings(kwh, settings=RuleSettings(threshold={"SPIKE": 300.0})).count == 0
+    assert findings(kwh, lang="zh").frame["candidates"][0].startswith("多录一位")
+
+
+def test_the_order_of_rows_does_not_matter():
+    kwh = county()
+    kwh[7, 5] *= 10
+    kwh[5, 3:9] = 0.0
+    kwh[13, 3:9] = kwh[12, 3:9]
+    wells, meters, readings = tables(kwh)
+    order = np.random.default_rng(1).permutation(len(readings))
+    reports = []
+    for rows in (readings, readings.iloc[order]):
+        read = read_energy(wells, meters, rows, first=MONTHS[0], last=MONTHS[-1], lang="en")
+        desk = Desk(read.reporter, wells["well_id"].to_numpy(dtype=object), RuleSettings())
+        reports.append(screen(read.meters, np.zeros(60, dtype=np.int64), desk))
+    assert reports[0].count >= 4
+    assert reports[0].equals(reports[1])
+
+
+def test_what_is_usual_does_not_feel_one_month_in_ten():
+    kwh = county(200)
+    spoilt = kwh.copy()
+    spoilt[np.arange(200), np.arange(200) % 9 + 3] *= 10.0
+    ids = np.array([f"m{k}" for k in range(200)], dtype=object)
+    group, size = np.zeros(200, dtype=np.int64), np.ones(200)
+    clean, faulty = (fit_usual(values, group, size, ids) for values in (kwh, spoilt))
+    assert np.abs(clean.level - faulty.level).mean() < 0.15
+    np.testing.assert_allclose(np.diff(clean.effect[0, 3:9]), np.diff(np.log(SEASON[3:9])), atol=0.15)
+
+
+def test_median_passes_over_what_is_unknown():
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(7, 9))
+    values[rng.random(values.shape) < 0.4] = np.nan
+    values[2] = np.nan
+    expected = [
+        np.sort(v[np.isfinite(v)])[(np.isfinite(v).sum() - 1) // 2] if np.isfinite(v).any() else np.nan for v in values
+    ]
+    np.testing.assert_array_equal(median(values, axis=1), expected)
+
+
+@pytest.fixture(scope="module")
+def study():
+    sys.path.insert(0, str(BENCHMARKS))
+    spec = importlib.util.spec_from_file_location("fault_study", BENCHMARKS / "fault_study.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["fault_study"] = module
+    spec.loader.exec_module(module)
+    yield module
+    sys.path.remove(str(BENCHMARKS))
+    del sys.modules["fault_study"]
+
+
+@pytest.mark.parametrize("generator", ["demo", "lognormal"])
+def test_seeded_faults_are_found_and_clean_counties_left_alone(study, generator):
+    named = ("×10 slip", "multiplier lost, three", "exchanged", "rollover, digits known", "shifted", "twice, alike")
+    kept = {fault: study.FAULTS[fault] for fault in study.FAULTS if any(name in fault for name in named)}
+    assert len(kept) == len(named)
+    study.FAULTS = kept
+    result = study.study(generator, 500, [11])
+    found, planted = np.sum(list(result["recall"].values()), axis=0)
+    assert found >= 0.85 * planted
+    false = sum(count for rule, count in result["alarms"].items() if rule not in study.STATED)
+    assert false < 5e-3 * result["well_quarters"]
