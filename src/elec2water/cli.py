@@ -282,7 +282,9 @@ def _run_text(done: project.Run) -> str:
     )
     state = "written" if done.release.created else "unchanged: the same inputs gave this release before"
     rest = f"\n… and {hidden} more in totals.csv" if hidden > 0 else ""
-    return f"{table.to_string(index=False)}{rest}\n\n{_findings_text(done.findings)}\n{done.release.folder} ({state})"
+    news = f"\n\n{done.summary['news']}" if done.summary["news"] else ""
+    lines = f"{table.to_string(index=False)}{rest}{news}"
+    return f"{lines}\n\n{_findings_text(done.findings)}\n{done.release.folder} ({state})"
 
 
 def _rules_text(records: list[dict[str, object]]) -> str:
