@@ -141,7 +141,8 @@ def limited(call: Callable[[pd.DataFrame], float], data: pd.DataFrame, seconds: 
 
 
 def in_r(job: str, data: pd.DataFrame, seconds: float) -> float | str:
-    if shutil.which("Rscript") is None:
+    rscript = shutil.which("Rscript")
+    if rscript is None:
         return "no R"
     with tempfile.TemporaryDirectory() as folder:
         data.sort_values("stratum").to_csv(f"{folder}/frame.csv", index=False)
@@ -149,7 +150,7 @@ def in_r(job: str, data: pd.DataFrame, seconds: float) -> float | str:
         (Path(folder) / "job.R").write_text(R_SCRIPT)
         try:
             done = subprocess.run(
-                ["Rscript", f"{folder}/job.R", folder, job], capture_output=True, text=True, timeout=seconds
+                [rscript, f"{folder}/job.R", folder, job], check=False, capture_output=True, text=True, timeout=seconds
             )
         except subprocess.TimeoutExpired:
             return f"not in {seconds:g} s"

@@ -1,4 +1,4 @@
-"""Are the stated inclusion probabilities true, and are samples better spread and balanced than systematic ones?
+"""Whether the stated inclusion probabilities are true, and samples better spread and balanced than systematic ones.
 
     python benchmarks/selection_study.py [--draws 20000]
 
