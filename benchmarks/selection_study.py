@@ -82,7 +82,7 @@ def probabilities(draws: int) -> dict[str, dict[str, float]]:
 
 
 def quality(counties: int, draws: int) -> list[dict[str, float | str]]:
-    """Spread, balance, and the error of Horvitz–Thompson totals of volume, over counties; all relative to systematic."""
+    """Spread, balance, and the error of Horvitz–Thompson totals of volume, over counties."""
     rows = []
     for method in METHODS:
         v, e, t, ratio = [], [], [], []
