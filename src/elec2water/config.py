@@ -94,6 +94,7 @@ class ModelConfig(_Section):
     wear_mean_per_year: float = Field(default=-0.02, gt=-1.0, lt=1.0)
     wear_sd_per_year: Fraction = 0.015
     student_df: float = Field(default=4.0, gt=2.0)
+    refit: Literal["auto", "never", "always"] = "auto"
 
 
 class EstimateConfig(_Section):
