@@ -13,7 +13,8 @@
 #
 # A county has sample wells that were drawn some time ago. It can pay for more, wells have been sealed since, and some
 # should make room for others every year. The wells it has are kept, and every well of the county still has a known
-# probability, so that the weights stay right. `elec2water design FOLDER --n 80 --extend` and `--rotate 0.25` do the same.
+# probability, so that the weights stay right. `elec2water design FOLDER --n 80 --extend`, or `--rotate 0.25`, does
+# the same.
 
 # %% tags=["parameters"]
 FOLDER = ""
@@ -61,7 +62,10 @@ if not FOLDER:
 extended = plan_sample(county, n=len(before.primary) + MORE, extend=True, seed=SEED)
 kept = extended.primary["well_id"].isin(before.primary["well_id"])
 print(f"{len(before.primary)} before; {kept.sum()} kept, {(~kept).sum()} new: {len(extended.primary)} now")
-print(f"expected CV of the county's volume: {before.expected_cv:.1%} before, {extended.expected_cv:.1%} now")
+afresh = plan_sample(county, n=len(before.primary), seed=SEED)  # the same anticipation: what the pairs at hand say
+print(
+    f"expected CV of the county's volume: {afresh.expected_cv:.1%} as large as before, {extended.expected_cv:.1%} now"
+)
 extended.findings.of(rule="DESIGN_SAMPLED_NOW_OUT").frame[["well_id", "observed", "message"]]
 
 # %%
@@ -79,9 +83,9 @@ print(f"{stay.sum()} of {len(before.primary)} stay, {(~stay).sum()} are new")
 rotated
 
 # %% [markdown]
-# **Why the weights are right.** With π¹ the probability of a well under the old design and π under the new one, a well of
-# the network stays with r = 1 − ρ and another enters with (π − π¹ r)/(1 − π¹); over both draws the probability is π,
-# whatever design drew the old network. Here for every well of the frame, without any simulation:
+# **Why the weights are right.** With π¹ the probability of a well under the old design and π under the new one, a well
+# of the network stays with r = 1 − ρ and another enters with (π − π¹ r)/(1 − π¹); over both draws the probability is
+# π, whatever design drew the old network. Here for every well of the frame, without any simulation:
 
 # %%
 old = (

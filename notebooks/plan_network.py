@@ -46,8 +46,8 @@ energy, _ = county.energy()
 annual = energy.annual_kwh(energy.months[-1])
 
 # %% [markdown]
-# **The design.** The frame, strata cut where the anticipated variance of κ·E says, the allocation, the draw. With no pair
-# measured, the coefficients are anticipated from published priors.
+# **The design.** The frame, strata cut where the anticipated variance of κ·E says, the allocation, the draw. With no
+# pair measured, the coefficients are anticipated from published priors.
 
 # %%
 design, files = e2w.design(folder, n=N, seed=SEED)
@@ -100,8 +100,8 @@ print(f"Voronoi: this sample {voronoi_balance(p, places, rows):.3f}, random ones
 pd.DataFrame({"energy by the weights / energy of the frame": given_back.round(3)})
 
 # %% [markdown]
-# **What goes to the field**: `field_sheet.xlsx` (list, protocol, a form for each well), `map.png`, `map.gpkg` for a GIS,
-# and `report.html`, one page to print and sign.
+# **What goes to the field**: `field_sheet.xlsx` (list, protocol, a form for each well), `map.png`, `map.gpkg` for a
+# GIS, and `report.html`, one page to print and sign.
 
 # %%
 [path.name for path in files]

@@ -81,6 +81,14 @@ def test_chosen_wells_speak_for_themselves():
     assert rotated.probability[:3] == pytest.approx(0.6)
 
 
+def test_a_stratum_full_of_chosen_wells_still_speaks_for_the_others():
+    """Three wells chosen by hand, two asked for: the other seven keep half of what they would have without them."""
+    network = np.arange(10) < 3
+    p = sizes_above(np.ones(10), np.zeros(10, dtype=np.int64), np.array([2]), floors(network, np.full(10, np.nan)))
+    assert p[:3].tolist() == [1.0, 1.0, 1.0]
+    assert p[3:] == pytest.approx(0.1)
+
+
 def test_a_certain_well_does_not_rotate_and_large_ones_rotate_less():
     codes, network = np.zeros(4, dtype=np.int64), np.array([True, True, True, False])
     previous = np.array([1.0, 0.9, 0.2, 0.2])
@@ -113,14 +121,15 @@ def test_sizes_above_floors_sum_to_the_sample(seed):
     codes = np.sort(np.concatenate([np.arange(3), rng.integers(0, 3, 27)]))
     size, floor = rng.lognormal(0, 1, 30), np.where(rng.random(30) < 0.3, rng.random(30), 0.0)
     n = np.array([rng.integers(1, (codes == h).sum() + 1) for h in range(3)])
-    p = sizes_above(size, codes, n, floor)
+    p, without = sizes_above(size, codes, n, floor), sizes_above(size, codes, n, np.zeros(30))
     for h in range(3):
         inside = codes == h
-        assert p[inside].sum() == pytest.approx(max(n[h], floor[inside].sum()))
-        free = inside & (p > floor) & (p < 1)
-        if free.sum() > 1 and floor[inside].sum() < n[h]:
+        least = np.maximum(floor, 0.5 * without)[inside]
+        assert p[inside].sum() == pytest.approx(max(n[h], least.sum()))
+        assert (p[inside] >= least - 1e-12).all()
+        free = inside & (p > np.maximum(floor, 0.5 * without) + 1e-12) & (p < 1)
+        if free.sum() > 1:
             assert np.ptp(p[free] / size[free]) < 1e-9 * (p[free] / size[free]).max()
-    without = sizes_above(size, codes, n, np.zeros(30))
     for h in range(3):
         assert without[codes == h] == pytest.approx(inclusion_probabilities(size[codes == h], n[h]), abs=1e-9)
 
