@@ -70,7 +70,7 @@ def test_swapped_longitude_and_latitude_are_left_out(tmp_path):
         WELLS.replace("depth_m\n", "depth_m,经度,纬度\n").replace("45", "45,36.1,114.2").replace("80", "80,114.2,36.1")
     )
     tables, findings = read(tmp_path, wells__csv=text)
-    assert rows_of(findings, "OUT_OF_RANGE", "warning") == [2, 2]
+    assert rows_of(findings, "POSITION_SWAPPED", "warning") == [2]
     assert tables.wells["longitude"].fillna(-1).tolist() == [-1, 114.2]
 
 
@@ -166,6 +166,7 @@ def test_strangers_are_named_both_ways_with_the_energy_at_stake(tmp_path):
     assert len(tables.meters) == 4
     found = findings.frame[["rule", "row", "well_id", "meter_id", "observed"]].to_numpy().tolist()
     assert sorted(found, key=str) == [
+        ["ID_LENGTH", 4, "15", "M3", "15"],
         ["LINK_WITHOUT_READINGS", 3, "0013", "M2", ""],
         ["ORPHAN_METER", 4, "15", "M3", "20"],
         ["ORPHAN_PAIR", 3, "9", "", ""],

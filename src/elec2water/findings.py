@@ -213,7 +213,7 @@ def findings_of(
         for record in zip(*(written[name] for name in names), strict=True)
     ]
     data: dict[str, Iterable[object]] = {name: columns[name] for name in COLUMNS if name in columns}
-    data |= {"rule": [rule] * size, "severity": [entry.severity] * size, "message": messages}
+    data |= {"rule": [rule.partition("@")[0]] * size, "severity": [entry.severity] * size, "message": messages}
     return Findings(pd.DataFrame({name: pd.Series(data[name], dtype=object) for name in COLUMNS}))
 
 

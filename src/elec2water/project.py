@@ -32,6 +32,7 @@ from elec2water.demo import County as SyntheticCounty
 from elec2water.demo import simulate_county, write_county
 from elec2water.design import Design, design_sample, write_design
 from elec2water.errors import UsageError
+from elec2water.fieldwork.outputs import design_files
 from elec2water.findings import Findings
 from elec2water.ledger import approve_release, open_ledger, record_release
 from elec2water.planning import plan_sample
@@ -144,8 +145,17 @@ def design(
     county = accepted(read_project(folder), needs_pairs=False)
     with threadpool_limits(limits=1, user_api="blas"):
         drawn = plan_sample(county, n=n, target_cv=target_cv, budget=budget, seed=seed, progress=tell)
-    tell("writing the design")
-    return drawn, write_design(drawn, Path(folder) / "design")
+    tell("writing the field sheet, the map and the report")
+    energy, _ = county.energy()
+    sheets = design_files(
+        drawn,
+        county.wells,
+        county=county.config.project.name,
+        meters=county.tables.meters,
+        annual_kwh=energy.annual_kwh(energy.months[-1]),
+        lang=county.config.project.language,
+    )
+    return drawn, write_design(drawn, Path(folder) / "design", sheets)
 
 
 def run(folder: str | Path, *, quarter: str, as_of: str | None = None, progress: Progress | None = None) -> Run:

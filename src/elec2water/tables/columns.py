@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +56,7 @@ def type_columns(raw: RawTable, headings: tuple[Heading | None, ...], context: C
             checks.append(checked)
         else:
             done[heading.column] = _further(cells)
+    checks = _swapped(checks)
     done |= _defaults(known, set(done), len(raw.rows))
     table = TypedTable(context.table, done, raw.rows, np.zeros(len(raw.rows), np.int16), (context.file,))
     return table, Findings.concat(item for check in checks for item in _reported(check, table, context))
@@ -68,6 +69,7 @@ class _Checked:
     values: Any
     wrong: Mapping[str, npt.NDArray[np.bool_]]
     normalised: int
+    other: npt.NDArray[np.float64] | None = None
 
 
 def _checked(column: schema.Column, heading: Heading, cells: pa.Array) -> _Checked:
@@ -101,6 +103,26 @@ def _checked(column: schema.Column, heading: Heading, cells: pa.Array) -> _Check
     return _Checked(column, cells, values, wrong, parsed.normalised)
 
 
+def _swapped(checks: list[_Checked]) -> list[_Checked]:
+    """Tell positions whose halves are each other's from those that are merely wrong."""
+    by_name = {check.column.column: i for i, check in enumerate(checks)}
+    if not {"longitude", "latitude"} <= by_name.keys():
+        return checks
+    east, north = (checks[by_name[name]] for name in ("longitude", "latitude"))
+    both = east.wrong["OUT_OF_RANGE"] & north.wrong["OUT_OF_RANGE"]
+    if not both.any():
+        return checks
+    as_east, as_north = (parse.parse_numbers(check.cells, "deg").values for check in (north, east))
+    fits = both & ~_beyond(east.column, as_east) & ~_beyond(north.column, as_north)
+    changed = list(checks)
+    for check, other in ((east, as_east), (north, as_north)):
+        wrong = {**check.wrong, "OUT_OF_RANGE": check.wrong["OUT_OF_RANGE"] & ~fits}
+        if check is east:
+            wrong["POSITION_SWAPPED"] = fits
+        changed[by_name[check.column.column]] = replace(check, wrong=wrong, other=other)
+    return changed
+
+
 def _parsed_text(column: schema.Column, cells: pa.Array) -> parse.Parsed:
     words = column.column if column.type in ("category", "choice") and schema.words(column.column) else ""
     null_kind = {"id": "" if column.required else "null_id", "text": ""}.get(column.type, "null")
@@ -116,8 +138,10 @@ def _with_default(column: schema.Column, parsed: parse.Parsed) -> pa.DictionaryA
 
 
 def _outside(column: schema.Column, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
-    if not column.lower and not column.upper:
-        return None
+    return _beyond(column, values) if column.lower or column.upper else None
+
+
+def _beyond(column: schema.Column, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     if values.dtype.kind == "M":
         low, high = np.datetime64(column.lower, "s"), np.datetime64(column.upper, "s")
         return np.asarray((values < low) | (values > high))
@@ -155,7 +179,7 @@ def _reported(check: _Checked, table: TypedTable, context: Context) -> list[Find
             where = table.place(at)
             found.append(
                 context.finding(
-                    rule, **where, observed=_raw(check.cells, at), limit=_limit(check.column, rule), column=name
+                    rule, **where, observed=_raw(check.cells, at), limit=_limits(check, rule, at), column=name
                 )
             )
     if check.column.required and check.column.type != "id":
@@ -180,6 +204,10 @@ def _blanks(check: _Checked, table: TypedTable, context: Context) -> Findings:
 def _raw(cells: pa.Array, at: npt.NDArray[np.int64]) -> list[str]:
     taken = cells.take(pa.array(at)).to_pylist()
     return ["" if cell is None else f"{cell:.15g}" if isinstance(cell, float) else str(cell)[:80] for cell in taken]
+
+
+def _limits(check: _Checked, rule: str, at: npt.NDArray[np.int64]) -> object:
+    return check.other[at] if rule == "POSITION_SWAPPED" and check.other is not None else _limit(check.column, rule)
 
 
 def _limit(column: schema.Column, rule: str) -> str:

@@ -17,12 +17,16 @@ MAX_LISTED = 1000
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Table, file and language of the findings to come; last day of a billing month, 0 for calendar months."""
+    """Table, file and language of the findings to come; what the project says of its months and place.
+
+    `read_day` is the last day of a billing month (0 for calendar months), `county_code` the division of the county.
+    """
 
     table: str
     file: str
     lang: str = "zh"
     read_day: int = 0
+    county_code: str = ""
 
     def finding(self, rule: str, **values: object) -> Findings:
         """Make findings of one rule here; arrays longer than :data:`MAX_LISTED` end in a count of the rest."""

@@ -23,10 +23,13 @@ _DMS = r"^(?P<d>[0-9]{1,3})[°度](?P<m>[0-9]{1,2})[′'分](?P<s>[0-9]{1,2}(?:\
 _PRECISION_LOST = r"^[0-9](\.[0-9]+)?[eE]\+[0-9]+$|^[0-9]{15,}\.0$"
 _DATE = (
     r"^(?P<y>[12][0-9]{3})[-/.年](?P<m>[0-9]{1,2})[-/.月](?P<d>[0-9]{1,2})日?"
-    r"(?:[T\s]*(?P<H>[0-9]{1,2})[:时](?P<M>[0-9]{1,2})分?(?::?(?P<S>[0-9]{1,2})(?:\.[0-9]+)?秒?)?)?Z?$"
+    r"(?:[T\s]*(?P<H>[0-9]{1,2})[:时](?P<M>[0-9]{1,2})分?(?::?(?P<S>[0-9]{1,2})(?:\.[0-9]+)?秒?)?)?(?P<Z>Z|[+-][0-9]{2}:?[0-9]{2})?$"
 )
 _COMPACT = r"^(?P<y>(?:19|20)[0-9]{2})(?P<m>[0-9]{2})(?P<d>[0-9]{2})$"
-_MONTH = r"^(?P<y>(?:19|20)[0-9]{2})[-/.年]?(?P<m>[0-9]{1,2})月?$"
+_MONTH = r"^(?P<y>(?:19|20)[0-9]{2})[-/.年]?(?P<m>[0-9]{1,2})(?:月份?|\.0+)?$"
+_DAY_FIRST = r"^(?P<d>1[3-9]|2[0-9]|3[01])[-/.](?P<m>[0-9]{1,2})[-/.](?P<y>(?:19|20)[0-9]{2})$"
+_DAY_SECOND = r"^(?P<m>[0-9]{1,2})[-/.](?P<d>1[3-9]|2[0-9]|3[01])[-/.](?P<y>(?:19|20)[0-9]{2})$"
+_SHANGHAI = 8 * 3600
 _SERIAL = r"^[2-7][0-9]{4}(\.[0-9]+)?$"
 _AMBIGUOUS = r"^[0-9]{1,2}[-/.年][0-9]{1,2}[-/.月][0-9]{1,2}日?([T\s].*)?$|^[0-9]{1,2}[-/.][0-9]{1,2}[-/.][12][0-9]{3}$"
 
@@ -196,7 +199,7 @@ def parse_numbers(column: pa.Array, unit: str = "") -> Parsed:
     if _is_numeric(column.type):
         values = np.asarray(pc.cast(column, pa.float64(), safe=False).fill_null(np.nan))
         infinite = np.isinf(values)
-        return Parsed(np.where(infinite, np.nan, values), {"NOT_A_NUMBER": infinite})
+        return Parsed(np.where(infinite, np.nan, values) + 0.0, {"NOT_A_NUMBER": infinite})
     coded = encode(column)
     clean = tidy(coded.values)
     plain = pc.match_substring_regex(clean, _NUMBER)
@@ -262,7 +265,7 @@ def parse_dates(column: pa.Array, *, months: bool = False) -> Parsed:
     clean = tidy(coded.values)
     blank = _mask(pc.or_(pc.equal(clean, ""), _is_word(clean, "null")))
     values = _dates_of(clean, _DATE)
-    for pattern in (_COMPACT, *((_MONTH,) if months else ())):
+    for pattern in (_COMPACT, _DAY_FIRST, _DAY_SECOND, *((_MONTH,) if months else ())):
         values = np.where(np.isnat(values), _dates_of(clean, pattern), values)
     serial = _serials(clean)
     values = np.where(np.isnat(values), serial, values)
@@ -293,6 +296,8 @@ def _first_of_month(values: npt.NDArray[np.datetime64], *, months: bool) -> npt.
 def _dates_of(text: pa.Array, pattern: str) -> npt.NDArray[np.datetime64]:
     parts = pc.extract_regex(text, pattern)
     names = [parts.type.field(i).name for i in range(parts.type.num_fields)]
+    shift = _to_shanghai(pc.struct_field(parts, "Z")) if "Z" in names else np.int64(0)
+    names = [name for name in names if name != "Z"]
     field = {name: _integers(pc.struct_field(parts, name)) for name in names}
     missing = _mask(pc.is_null(parts))
     year, month = field["y"], field["m"]
@@ -303,7 +308,21 @@ def _dates_of(text: pa.Array, pattern: str) -> npt.NDArray[np.datetime64]:
     valid = ~missing & (month >= 1) & (month <= 12) & (day >= 1) & (date.astype("datetime64[M]") == first)
     valid &= (hour < 24) & (minute < 60) & (second < 60)
     stamp = date.astype("datetime64[s]") + (hour * 3600 + minute * 60 + second)
-    return np.where(valid, stamp, np.datetime64("NaT", "s"))
+    return np.where(valid, stamp + shift, np.datetime64("NaT", "s"))
+
+
+def _to_shanghai(zone: pa.Array) -> npt.NDArray[np.int64]:
+    """Seconds to add to a time of a stated zone (Z, +00:00) to give the time in Shanghai; 0 where none is stated."""
+    said = {text: _offset(text) for text in pc.unique(zone).to_pylist() if text}
+    return np.array([_SHANGHAI - said[text] if text else 0 for text in zone.to_pylist()], dtype=np.int64)
+
+
+def _offset(zone: str) -> int:
+    if zone == "Z":
+        return 0
+    digits = zone[1:].replace(":", "")
+    seconds = int(digits[:2]) * 3600 + int(digits[2:]) * 60
+    return -seconds if zone[0] == "-" else seconds
 
 
 def _integers(text: pa.Array) -> npt.NDArray[np.int64]:

@@ -92,7 +92,9 @@ def read_tables(folder: str | Path, config: Config) -> tuple[Tables, Findings]:
 
 
 def _read_table(name: str, root: Path, config: Config) -> tuple[TypedTable | None, Findings]:
-    context = Context(name, f"inputs/{name}", config.project.language, config.energy.read_day)
+    context = Context(
+        name, f"inputs/{name}", config.project.language, config.energy.read_day, config.project.county_code
+    )
     try:
         sources, found = sources_of(name, root, getattr(config.inputs, name), context, required=name in REQUIRED)
     except DataRefusedError as refused:

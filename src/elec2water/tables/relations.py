@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from elec2water.findings import Findings
 from elec2water.tables.context import Context
+from elec2water.tables.places import permits_and_pumps
 
 if TYPE_CHECKING:
     from elec2water.tables.typed import TypedTable
@@ -38,6 +39,7 @@ def relate(tables: Mapping[str, TypedTable], lang: str = "zh") -> Findings:
     found = [_unknown(tables, contexts, "pairs", "well_id", "ORPHAN_PAIR")]
     found.append(_unknown(tables, contexts, "water_levels", "well_id", "ORPHAN_LEVEL"))
     if "permits" in tables:
+        found.append(permits_and_pumps(tables["wells"], tables["permits"], contexts["permits"]))
         found.append(_unknown_permits(tables, contexts["wells"]))
     found += _links(tables, contexts)
     return Findings.concat(found)
@@ -82,12 +84,22 @@ def _unknown(
     if len(missing) == 0:
         return Findings.empty()
     values = table.distinct(column).take(pa.array(missing))
-    return contexts[name].finding(rule, **table.place(first[missing]), candidate=_hints(values, registry))
+    hints = _hints(values, registry)
+    where = table.place(first[missing])
+    return contexts[name].finding(rule, **where, candidate=hints) + _lost_zeros(contexts[name], where, values, hints)
 
 
 def _hints(values: pa.Array, registry: pa.Array) -> list[str]:
     shown = _candidates(values[:2000], registry)
     return [hint or "—" for hint in shown] + ["—"] * (len(values) - len(shown))
+
+
+def _lost_zeros(context: Context, where: Mapping[str, object], values: pa.Array, hints: list[str]) -> Findings:
+    """Say of unknown identifiers that they are a known one without its leading zeros (or with more of them)."""
+    texts = values.to_pylist()
+    at = [i for i, hint in enumerate(hints) if hint != "—" and len(hint) != len(texts[i])]
+    some = {name: np.asarray(cells, dtype=object)[at] for name, cells in where.items()}
+    return context.finding("ID_LENGTH", **some, observed=[texts[i] for i in at], limit=[hints[i] for i in at])
 
 
 def _amount(kwh: npt.NDArray[np.float64]) -> list[str]:
@@ -130,12 +142,14 @@ def _links(tables: Mapping[str, TypedTable], contexts: Mapping[str, Context]) ->
     energy = _energy_by_meter(readings)
     first = _first_rows(readings, "meter_id")
     at = np.flatnonzero((first >= 0) & (places < 0))
-    hints = _hints(read_meters.take(pa.array(at)), meters)
+    strange = read_meters.take(pa.array(at))
+    hints = _hints(strange, meters)
     where = readings.place(first[at])
     found = [
+        _lost_zeros(contexts["readings"], where, strange, hints),
         contexts["readings"].finding(
             "ORPHAN_READING", **where, observed=energy[at], kwh=_amount(energy[at]), candidate=hints
-        )
+        ),
     ]
     back = _reversed(places, len(meters))
     meter_energy = np.append(energy, np.nan)[back]
@@ -176,11 +190,13 @@ def _link_findings(
 ) -> list[Findings]:
     at = np.flatnonzero(np.append(registry, 0)[links.codes("well_id")] < 0)
     kwh = np.append(meter_energy, np.nan)[links.codes("meter_id")[at]]
-    hints = _hints(links.columns["well_id"].take(pa.array(at)).cast(pa.string()), known_wells)
+    strange = links.columns["well_id"].take(pa.array(at)).cast(pa.string())
+    hints = _hints(strange, known_wells)
     first = _first_rows(links, "meter_id")
     silent = np.flatnonzero((first >= 0) & (back < 0))
     return [
         context.finding("ORPHAN_METER", **links.place(at), observed=kwh, kwh=_amount(kwh), candidate=hints),
+        _lost_zeros(context, links.place(at), strange, hints),
         context.finding("LINK_WITHOUT_READINGS", **links.place(first[silent])),
     ]
 

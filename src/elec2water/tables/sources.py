@@ -104,9 +104,9 @@ def _named(folder: Path, table: str) -> list[Path]:
 def _stem_of_table(path: Path) -> str:
     """Give the name without a suffix that tables have, else nothing."""
     name = path.name.lower()
-    if path.is_dir() and not path.is_symlink():
-        return name
-    return next((name.removesuffix(suffix) for suffix in sorted(SUFFIXES, key=len)[::-1] if name.endswith(suffix)), "")
+    longest_first = sorted(SUFFIXES, key=len, reverse=True)
+    bare = next((name.removesuffix(suffix) for suffix in longest_first if name.endswith(suffix)), "")
+    return bare or (name if path.is_dir() and not path.is_symlink() else "")
 
 
 def _listed(root: Path, text: str, context: Context, found: list[Findings]) -> list[Source]:

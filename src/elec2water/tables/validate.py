@@ -15,6 +15,7 @@ from elec2water import schema
 from elec2water.findings import Findings
 from elec2water.tables.electricity import settle
 from elec2water.tables.keys import combine, repeated
+from elec2water.tables.places import far_positions, permit_numbers, same_wells
 from elec2water.tables.typed import TypedTable
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 Mask = npt.NDArray[np.bool_]
 Checked = tuple[TypedTable, Findings]
 
+_FILLED_UP = "^[0-9]{15}0+$"
+_FILLED_SHARE = 0.2
+_LONG_AGO = np.timedelta64(6 * 365, "D")
 COEFFICIENT_BOUNDS = (0.05, 60.0)
 """m³/kWh: 367.1·η/H at η = 0.1 under 730 m of head, and at η = 0.8 under 5 m."""
 
@@ -45,7 +49,7 @@ def validate(table: TypedTable, context: Context) -> Checked:
         One for each record (or for a whole column that is blank).
     """
     table, found = _drop_copies(table, context)
-    found += _blank_ids(table, context)
+    found += _blank_ids(table, context) + _rounded_ids(table, context)
     for check in _CHECKS[table.table]:
         table, more = check(table, context)
         found += more
@@ -148,6 +152,39 @@ def _depth_order(table: TypedTable, context: Context) -> Checked:
 def _link_order(table: TypedTable, context: Context) -> Checked:
     start, end = table.dates("valid_from"), table.dates("valid_to")
     return _mark(table, context, "PERIOD_ORDER", end < start, observed=end, limit=start)
+
+
+def _rounded_ids(table: TypedTable, context: Context) -> Findings:
+    """Refuse long identifiers that end in zeros together: a spreadsheet keeps fifteen digits and fills up."""
+    parts = []
+    for column in schema.columns(table.table):
+        if column.type != "id" or column.column not in table:
+            continue
+        values = table.distinct(column.column)
+        long = np.asarray(pc.match_substring_regex(values, "^[0-9]{16,}$").fill_null(fill_value=False)).astype(bool)
+        zeros = np.asarray(pc.match_substring_regex(values, _FILLED_UP).fill_null(fill_value=False)).astype(bool)
+        if zeros.sum() >= 2 and zeros.sum() > _FILLED_SHARE * long.sum():
+            at = np.flatnonzero(np.append(zeros, np.zeros(1, dtype=bool))[table.codes(column.column)])
+            found = context.finding("ID_PRECISION_LOST", **table.place(at), observed=table.text(column.column, at))
+            parts.append(found)
+    return Findings.concat(parts)
+
+
+def _lone_dates(table: TypedTable, context: Context) -> Checked:
+    """Leave out dates years behind all others: 2062 for 2026."""
+    parts = []
+    for name in ("read_on", "start", "end", "month"):
+        days = table.dates(name)
+        known = days[~np.isnat(days)]
+        if len(known) < 2 or known.max() - known.min() < _LONG_AGO:
+            continue
+        usual = np.sort(known)[int(0.98 * (len(known) - 1))]
+        late = days > max(usual, np.sort(known)[len(known) // 2]) + _LONG_AGO // 3
+        if late.any():
+            at = np.flatnonzero(late)
+            parts.append(context.finding("DATE_IN_FUTURE", **table.place(at), column=name, observed=days[at]))
+            table = table.with_columns(**{name: np.where(late, np.datetime64("NaT", "s"), days)})
+    return table, Findings.concat(parts)
 
 
 def _monthly_form(table: TypedTable, context: Context) -> Checked:
@@ -276,11 +313,11 @@ def _correction_checks(table: TypedTable, context: Context) -> Checked:
 
 
 _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
-    "wells": (_unique_ids("DUPLICATE_INTAKE"), _half_position, _depth_order),
+    "wells": (_unique_ids("DUPLICATE_INTAKE"), _half_position, far_positions, same_wells, permit_numbers, _depth_order),
     "meters": (_link_order,),
-    "readings": (_monthly_form, settle, _reading_forms),
+    "readings": (_lone_dates, _monthly_form, settle, _reading_forms),
     "pairs": (_pair_checks, _pair_overlaps),
     "water_levels": (),
-    "permits": (_unique_ids("DUPLICATE_PERMIT"), _link_order, _plan_above_permit),
+    "permits": (_unique_ids("DUPLICATE_PERMIT"), permit_numbers, _link_order, _plan_above_permit),
     "corrections": (_correction_checks,),
 }
