@@ -118,11 +118,15 @@ def design(
     ] = None,
     seed: Seed = 2026,
     *,
+    extend: Annotated[bool, typer.Option("--extend", help="Keep the wells that are measured already")] = False,
+    rotate: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of them that rotates out")] = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Draw the sample of wells to measure."""
     with _refusals(folder, as_json=as_json), _progress() as tell:
-        drawn, written = project.design(folder, n=n, target_cv=target_cv, budget=budget, seed=seed, progress=tell)
+        drawn, written = project.design(
+            folder, n=n, target_cv=target_cv, budget=budget, extend=extend, rotate=rotate, seed=seed, progress=tell
+        )
     figures = {
         "n_primary": len(drawn.primary),
         "n_reserve": len(drawn.reserves),
@@ -278,7 +282,9 @@ def _run_text(done: project.Run) -> str:
     )
     state = "written" if done.release.created else "unchanged: the same inputs gave this release before"
     rest = f"\n… and {hidden} more in totals.csv" if hidden > 0 else ""
-    return f"{table.to_string(index=False)}{rest}\n\n{_findings_text(done.findings)}\n{done.release.folder} ({state})"
+    news = f"\n\n{done.summary['news']}" if done.summary["news"] else ""
+    lines = f"{table.to_string(index=False)}{rest}{news}"
+    return f"{lines}\n\n{_findings_text(done.findings)}\n{done.release.folder} ({state})"
 
 
 def _rules_text(records: list[dict[str, object]]) -> str:

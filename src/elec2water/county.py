@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -151,11 +152,18 @@ def domain_labels(county: County) -> dict[str, Keys]:
     return labels
 
 
-def accepted(county: County, *, needs_pairs: bool = True) -> County:
-    """Refuse a county with errors, every reason at once."""
+def accepted(county: County, *, needs_pairs: bool = True, known_pairs: bool = False) -> County:
+    """Refuse a county with errors, every reason at once.
+
+    With ``known_pairs`` an earlier release has pairs: that there is no new one refuses nothing.
+    """
     lang = county.config.project.language
     found = county.findings
-    if not needs_pairs:
+    if known_pairs:
+        missing = found.frame["rule"].eq("MISSING_FILE") & found.frame["table"].eq("pairs")
+        found = Findings(found.frame.loc[~missing])
+        county = County(county.folder, county.config, county.tables, found)
+    elif not needs_pairs:
         found = Findings(found.frame.loc[~((found.frame["table"] == "pairs") & (found.frame["severity"] == "error"))])
     elif not found.errors.count and measurements(county.pairs, _ids(county)).well.size == 0:
         found += findings_of("NO_USABLE_PAIR", table="pairs", observed=len(county.pairs), lang=lang)
@@ -216,6 +224,13 @@ def _neighbours(wells: pd.DataFrame) -> NDArray[np.object_]:
 
 def _ids(county: County) -> NDArray[np.object_]:
     return county.wells["well_id"].to_numpy(dtype=object)
+
+
+def with_limits(county: County, breaks: Mapping[str, tuple[float, ...]]) -> County:
+    """Cut the classes of wells where an earlier fit cut them, so that a class stays what it was."""
+    config = county.config
+    strata = config.strata.model_copy(update={"breaks": dict(breaks) or dict(config.strata.breaks)})
+    return County(county.folder, config.model_copy(update={"strata": strata}), county.tables, county.findings)
 
 
 def until(county: County, as_of: str | None) -> County:

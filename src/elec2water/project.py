@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from elec2water import outputs, schema
 from elec2water.calendar_ import quarter_months, quarter_of
+from elec2water.chain import Start, earlier_releases, start_of
 from elec2water.coefficient import FitOptions
 from elec2water.config import load_config
 from elec2water.county import (
@@ -35,6 +36,7 @@ from elec2water.errors import UsageError
 from elec2water.fieldwork.outputs import design_files
 from elec2water.findings import Findings
 from elec2water.ledger import approve_release, open_ledger, record_release
+from elec2water.news import news_sentence, read_news
 from elec2water.planning import plan_sample
 from elec2water.quarter import Progress, estimate_quarter
 from elec2water.release import (
@@ -68,6 +70,7 @@ class Run:
     totals: pd.DataFrame
     findings: Findings
     summary: Mapping[str, object]
+    news: pd.DataFrame
 
     def __repr__(self) -> str:
         return f"Run({self.summary['quarter']} {self.release.release}, {self.release.folder})"
@@ -118,6 +121,8 @@ def design(
     n: int | None = None,
     target_cv: float | None = None,
     budget: float | None = None,
+    extend: bool = False,
+    rotate: float = 0.0,
     seed: int = 2026,
     progress: Progress | None = None,
 ) -> tuple[Design, list[Path]]:
@@ -129,6 +134,8 @@ def design(
         Project folder of the contract; ``[design]`` of its configuration says the rest.
     n, target_cv, budget : int or float, optional
         At most one: the number of wells, the CV of the county's total to reach, or the money there is.
+    extend, rotate : bool, float
+        Keep the wells that are measured already, or all but a share of them.
     seed : int
     progress : callable, optional
         Told in words what is being done.
@@ -144,7 +151,9 @@ def design(
     tell("reading the tables")
     county = accepted(read_project(folder), needs_pairs=False)
     with threadpool_limits(limits=1, user_api="blas"):
-        drawn = plan_sample(county, n=n, target_cv=target_cv, budget=budget, seed=seed, progress=tell)
+        drawn = plan_sample(
+            county, n=n, target_cv=target_cv, budget=budget, extend=extend, rotate=rotate, seed=seed, progress=tell
+        )
     tell("writing the field sheet, the map and the report")
     energy, _ = county.energy()
     sheets = design_files(
@@ -185,23 +194,25 @@ def run(folder: str | Path, *, quarter: str, as_of: str | None = None, progress:
     with project_lock(root) as lock:
         tell("reading the tables")
         county = until(read_project(root), as_of)
-        county = accepted(county)
         ledger = open_ledger(root / "ledger.sqlite")
-        manifest = _manifest(county, as_of)
+        earlier = earlier_releases(root, ledger, quarter)
+        county = accepted(county, known_pairs=bool(earlier))
+        start = start_of(earlier[-1] if earlier else None, county)
+        manifest = _manifest(county, as_of, start)
         done = find_release(root, quarter, manifest)
         if done is not None:
             record_release(ledger, done)
             return _finished(done)
         # One thread of BLAS: sums in another order would be other bytes, and small matrices are no faster with two.
         with threadpool_limits(limits=1, user_api="blas"):
-            quarter_run = estimate_quarter(county, quarter, months, tell)
+            quarter_run = estimate_quarter(county, quarter, months, tell, start, earlier)
         tell("writing the release")
         info = publish_release(root, quarter, outputs.release_files(quarter_run), manifest=manifest, lock=lock)
         record_release(ledger, info)
     return _finished(info)
 
 
-def _manifest(county: County, as_of: str | None) -> dict[str, object]:
+def _manifest(county: County, as_of: str | None, start: Start) -> dict[str, object]:
     root = county.folder
     inputs = {
         path.relative_to(root).as_posix(): sha256_of(path)
@@ -221,7 +232,7 @@ def _manifest(county: County, as_of: str | None) -> dict[str, object]:
         "corrections": _decisions(county),
         "package_version": metadata.version("elec2water"),
         "seed": 0,
-        "coefficient_version": "fit",
+        "coefficient_version": start.version,
     }
 
 
@@ -236,7 +247,11 @@ def _decisions(county: County) -> list[dict[str, str]]:
 def _finished(info: ReleaseInfo) -> Run:
     totals = outputs.read_totals(info.folder)
     findings = outputs.read_findings(info.folder)
-    return Run(info, totals, findings, outputs.summary(info, totals, findings))
+    news = read_news(info.folder)
+    configuration = info.manifest["configuration"]
+    project = configuration.get("project", {}) if isinstance(configuration, Mapping) else {}
+    said = news_sentence(news, project.get("language", "zh"))
+    return Run(info, totals, findings, {**outputs.summary(info, totals, findings), "news": said}, news)
 
 
 def demo(folder: str | Path, *, wells: int = 500, seed: int = 2026, progress: Progress | None = None) -> Path:

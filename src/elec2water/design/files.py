@@ -26,7 +26,7 @@ from elec2water.design.result import (
 from elec2water.errors import UsageError
 from elec2water.findings import Findings
 
-_TEXT = ("well_id", "stratum", "role", "reason", "domain", "key", "mark", "merged_into")
+_TEXT = ("well_id", "stratum", "role", "reason", "domain", "key", "mark", "merged_into", "stands_for", "network")
 _WHOLE = ("order", "n_wells", "n_sample", "n_certain", "n_neyman", "n_proportional", "n")
 _TABLES = {
     "allocation": ALLOCATION_COLUMNS[:4],

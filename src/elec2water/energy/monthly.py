@@ -93,6 +93,35 @@ class MonthlyEnergy:
         """Sum of everything known [kWh]; unknown well-months are left out, not counted as zero."""
         return float(np.nansum(self.kwh))
 
+    def carried(self, last: np.datetime64) -> MonthlyEnergy:
+        """Expect of the months up to ``last`` what the same months used the year before, as imputed energy.
+
+        Parameters
+        ----------
+        last : datetime64[M]
+            Last month wanted; up to twelve months that are known are repeated.
+
+        Raises
+        ------
+        UsageError
+            Less than a year is known.
+        """
+        ahead = int((last.astype("datetime64[M]") - self.months[-1]).astype(np.int64)) if len(self.months) else 1
+        if ahead <= 0:
+            return self
+        if len(self.months) < MONTHS_PER_YEAR:
+            raise UsageError(f"energy: expected a year of months to carry on from, found {self!r}")
+        place = len(self.months) - MONTHS_PER_YEAR + np.arange(ahead) % MONTHS_PER_YEAR
+        quality = self.quality[:, place]
+        return MonthlyEnergy(
+            self.well_id,
+            np.append(self.months, self.months[-1] + 1 + np.arange(ahead)),
+            np.hstack([self.kwh, self.kwh[:, place]]),
+            np.hstack([self.variance, self.variance[:, place]]),
+            np.hstack([self.quality, np.where(quality == "N", "N", "S").astype(quality.dtype)]),
+            np.append(self.common, self.common[place]),
+        )
+
     def window(self, first: np.datetime64, last: np.datetime64) -> MonthlyEnergy:
         """Give the months from `first` to `last`, both included.
 

@@ -67,9 +67,22 @@ def estimate_volume(
     context = describe_wells(
         wells, water_levels, energy, months, coefficient.windows, coefficient.spec, coefficient.options
     )
+    return volume_in(coefficient, context, energy, quarter=quarter, on_grid=on_grid(wells), confidence=confidence)
+
+
+def volume_in(
+    coefficient: Coefficient,
+    context: WellContext,
+    energy: MonthlyEnergy,
+    *,
+    quarter: str,
+    on_grid: NDArray[np.bool_],
+    confidence: float,
+) -> Volume:
+    """Give the volumes of wells as they stand in a context, whose months are those of the quarter."""
     coefficient = coefficient.equipped(context)
-    posterior = coefficient.posterior.covering(months)
-    parts = _Parts.of(coefficient, posterior, context, energy, wells)
+    posterior = coefficient.posterior.covering(context.months)
+    parts = _Parts.of(coefficient, posterior, context, energy, on_grid)
     return quarter_volume(parts, posterior, coefficient, quarter=quarter, confidence=confidence)
 
 
@@ -98,10 +111,10 @@ class _Parts:
         posterior: Posterior,
         context: WellContext,
         energy: MonthlyEnergy,
-        wells: pd.DataFrame,
+        on_grid: NDArray[np.bool_],
     ) -> _Parts:
         column = np.searchsorted(energy.months, context.months)
-        kwh = np.where(on_grid(wells)[:, None], energy.kwh[:, column], np.nan)
+        kwh = np.where(on_grid[:, None], energy.kwh[:, column], np.nan)
         loadings, offset, path = _paths(coefficient, posterior, context)
         sampled = np.zeros(kwh.shape[0], dtype=bool)
         sampled[posterior.sample] = True

@@ -1,0 +1,74 @@
+"""An existing network that the next design keeps, in whole or but for a share that rotates out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from elec2water.design.result import Design
+from elec2water.errors import UsageError
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Wells that are measured already.
+
+    Attributes
+    ----------
+    well_id : tuple of str
+        The wells of the network.
+    probability : pandas.Series
+        Inclusion probability under the design they were drawn by, by ``well_id``, of every well of its frame; a well of
+        the network that is not in it was chosen, not drawn, and speaks for itself alone.
+    rotate : float
+        Share that rotates out.
+    """
+
+    well_id: tuple[str, ...]
+    probability: pd.Series
+    rotate: float = 0.0
+
+    @classmethod
+    def of(cls, design: Design, *, rotate: float = 0.0) -> Network:
+        """Take the primary wells of an earlier design, with the probabilities of its whole frame.
+
+        Without its frame (a sample list written by hand) its wells count as chosen, not drawn.
+        """
+        known = design.frame.set_index("well_id")["inclusion_probability"].astype(np.float64)
+        return cls(tuple(design.primary["well_id"]), known, rotate)
+
+    @classmethod
+    def chosen(cls, well_id: Sequence[str], *, rotate: float = 0.0) -> Network:
+        """Take wells that were chosen by hand: nobody knows their probabilities."""
+        return cls(tuple(well_id), pd.Series(dtype=np.float64), rotate)
+
+    def among(self, well_id: pd.Series) -> tuple[Flags, Floats]:
+        """Find the network among the wells of a frame.
+
+        Parameters
+        ----------
+        well_id : Series, length N
+
+        Returns
+        -------
+        in_network : (N,) array of bool
+        previous : (N,) array
+            Probability under the old design: NaN where nobody knows, zero for wells that were not in its frame.
+
+        Raises
+        ------
+        UsageError
+            If `rotate` is not a fraction.
+        """
+        if not 0.0 <= self.rotate <= 1.0:
+            raise UsageError(f"design: the share that rotates must lie between 0 and 1, found {self.rotate}")
+        inside = np.asarray(well_id.isin(self.well_id).to_numpy(), dtype=bool)
+        previous = self.probability.reindex(well_id.to_numpy(dtype=object)).to_numpy(dtype=np.float64)
+        return inside, np.where(inside, previous, np.nan_to_num(previous))
