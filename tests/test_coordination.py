@@ -1,6 +1,7 @@
 """Networks that go on: kept, extended and rotated with the probabilities that are stated."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +9,7 @@ from scipy import stats
 
 from elec2water.design.coordination import coordinate, floors, sizes_above
 from elec2water.design.draw import draw
+from elec2water.design.network import Drawn, Network
 from elec2water.design.random_draw import random_pps
 from elec2water.design.selection import inclusion_probabilities
 from elec2water.errors import UsageError
@@ -142,3 +144,18 @@ def test_wrong_arguments_are_named():
         coordinate(np.full(3, 0.5), codes, network, np.zeros(3))
     with pytest.raises(UsageError, match="shape"):
         floors(network, np.zeros(2))
+
+
+def test_a_network_raises_minima_and_says_what_it_takes():
+    ids = pd.Series([f"{i:02d}" for i in range(10)], dtype="str")
+    codes = np.repeat([0, 1], 5)
+    chosen = Network.chosen(["00", "01", "02", "gone"])
+    assert chosen.minimum(ids, codes, np.array([2, 2])).tolist() == [4, 2]
+    drawn = Network(("00", "05"), pd.Series(0.7, index=ids))
+    assert drawn.minimum(ids, codes, np.array([2, 2])).tolist() == [4, 4]
+    assert Network(("00",), pd.Series(0.7, index=ids), 0.5).minimum(ids, codes, np.array([1, 1])).tolist() == [2, 2]
+    probability = np.where(codes == 0, 0.8, 0.4)
+    found = chosen.findings(ids, codes, ("浅层", "深层"), Drawn(probability, 7), np.array([3, 2]), "zh")
+    assert found.of(rule="DESIGN_NETWORK_UNKNOWN_PROBABILITY").frame["well_id"].tolist() == ["00", "01", "02"]
+    assert found.of(rule="DESIGN_NETWORK_LARGER").frame["observed"].tolist() == ["浅层"]
+    assert "7 眼（要求 5 眼）" in found.of(rule="DESIGN_NETWORK_SIZE").frame["message"].iloc[0]
