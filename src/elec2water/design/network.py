@@ -107,7 +107,8 @@ class Network:
         taken = np.bincount(codes, floors(inside, previous, rotate=self.rotate), minimum.size)
         chosen = np.bincount(codes, inside & np.isnan(previous), minimum.size) > 0
         needed = np.ceil(taken - _ROUNDING).astype(np.int64) + chosen
-        return np.minimum(np.maximum(minimum, needed), np.bincount(codes, minlength=minimum.size))
+        raised: Integers = np.minimum(np.maximum(minimum, needed), np.bincount(codes, minlength=minimum.size))
+        return raised
 
     def findings(
         self, well_id: pd.Series, codes: Integers, names: Sequence[str], drawn: Drawn, n: Integers, lang: str
