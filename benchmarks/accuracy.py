@@ -58,7 +58,7 @@ def study(case: Case) -> dict[str, float | str | int]:
     columns = county.months_of(QUARTER)
     last_pair = columns[-1] if case.when == "same" else columns[0] - 1
     energy, strata = electricity(county)
-    ids, probability = sample(county, energy, strata, columns[0], case)
+    ids, probability = sample(county, energy, columns[0], case)
     pairs = measure_pairs(
         county,
         ids,
@@ -96,12 +96,10 @@ def electricity(county: County):
     return impute(read, strata.codes, power_kw=power), strata
 
 
-def sample(county: County, energy: MonthlyEnergy, strata, first_column: int, case: Case):
+def sample(county: County, energy: MonthlyEnergy, first_column: int, case: Case):
     """Sample wells by the design on the energy of the year before the quarter, with their inclusion probabilities."""
     before = energy.annual_kwh(county.months[first_column - 1])
-    drawn = design_sample(
-        county.wells, before, strata, n=case.n, seed=case.seed, min_per_stratum=1, thin_strata="collapse"
-    ).primary
+    drawn = design_sample(county.wells, before, n=case.n, seed=case.seed).primary
     return drawn["well_id"].tolist(), drawn.set_index("well_id")["inclusion_probability"]
 
 
