@@ -46,7 +46,7 @@ def judge(results, counties):
     assert results["cv"].mean() == pytest.approx(rmse["model"], rel=0.6)
 
 
-def test_four_kinds_of_county(accuracy):
+def test_every_kind_of_county(accuracy):
     judge(accuracy.run_study(cases(accuracy, 4), 1), 4)
 
 
