@@ -34,6 +34,8 @@ _TABLES = {
     "excluded": EXCLUDED_COLUMNS,
     "sample": SAMPLE_COLUMNS,
 }
+READ_BACK = ("design.json", "allocation.csv", "coverage.csv", "excluded.csv", "frame.csv", "sample.csv")
+"""What of ``design/`` estimates may depend on; the rest is for people."""
 _FURTHER = {"frame": FRAME_COLUMNS, "precision": PRECISION_COLUMNS, "curve": CURVE_COLUMNS, "merges": MERGES_COLUMNS}
 
 
