@@ -33,6 +33,7 @@ from elec2water.demo import County as SyntheticCounty
 from elec2water.demo import simulate_county, write_county
 from elec2water.design import Design, design_sample, write_design
 from elec2water.design.files import READ_BACK
+from elec2water.energy.history import coverage, meter_months
 from elec2water.errors import UsageError
 from elec2water.fieldwork.outputs import design_files
 from elec2water.findings import Findings
@@ -114,6 +115,39 @@ def rule_table(folder: str | Path | None = None, *, lang: str | None = None) -> 
         return RuleSettings().table(lang or "zh")
     config = load_config(existing_folder(folder))
     return config.rules.settings.table(lang or config.project.language)
+
+
+def check_figures(county: County, *, largest: int = 12) -> list[Path]:
+    """Draw what :func:`check` saw into ``check/``: the calendar of what was read, and the meters with most at stake.
+
+    Parameters
+    ----------
+    county : County
+        What :func:`check` gave.
+    largest : int
+        At most so many meters, those whose warnings have the most energy at stake.
+
+    Returns
+    -------
+    list of Path
+    """
+    plots = import_module("elec2water.plot_energy")
+    lang, reading = county.config.project.language, county.reading()
+    township = county.wells["township"].astype("str").fillna("").to_numpy(dtype=object)
+    target = county.folder / "check"
+    heading = schema.column("wells", "township").heading_zh if lang == "zh" else "township"
+    drawn = [
+        (target / "coverage.png", plots.coverage_calendar(coverage(reading.energy, township), group=heading, lang=lang))
+    ]
+    warned = county.findings.warnings.frame
+    meters = warned[warned["meter_id"].ne("") & warned["energy_kwh"].gt(0)]["meter_id"].drop_duplicates()
+    names = reading.reporter.meter_id
+    for rank, meter in enumerate(meters[meters.isin(names)].head(largest), start=1):
+        months = meter_months(reading.meters, names, meter, county.findings)
+        drawn.append((target / f"meter_{rank:02d}.png", plots.meter_series(months, meter=meter, lang=lang)))
+    for path, axes in drawn:
+        write_whole(path, plots.png_bytes(axes))
+    return [path for path, _ in drawn]
 
 
 def design(
