@@ -3,8 +3,8 @@
     python benchmarks/bench_update.py [--wells 20000] [--months 36]
 
 The posterior is fitted from the pairs (variances searched and integrated, robust weights, joint covariance at every
-node), and again with the variances held, as an update of a loaded coefficient does it. Sizes of a half and a quarter are
-timed beside it. Writes benchmarks/results/bench_update.json.
+node), and again with the variances held, as an update of a loaded coefficient does it. Sizes of a half and a quarter
+are timed beside it. Writes benchmarks/results/bench_update.json.
 """
 
 from __future__ import annotations
