@@ -6,6 +6,7 @@ import itertools
 import json
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -204,6 +205,17 @@ def test_a_plan_reports_what_it_does(county):
     sums = [(p.totals.query("domain == 'township'")["se_after_m3"] ** 2).sum() for p in (local, county_wide)]
     assert sums[0] < sums[1]
     assert county_wide.wells["se_after_m3"].iloc[-1] <= local.wells["se_after_m3"].iloc[-1]
+
+
+def test_the_figure_shows_every_test(county):
+    _, read, fitted, volume = county
+    plan = e2w.next_tests(fitted, volume, read.wells, n=6, costs=e2w.Costs(well=300.0, visit=800.0))
+    ax = plan.plot()
+    line = ax.lines[0]
+    np.testing.assert_allclose(line.get_xdata()[1:], plan.wells["cost"].cumsum())
+    np.testing.assert_allclose(line.get_ydata()[1:] * 1e4, plan.wells["se_after_m3"])
+    assert ax.get_xlabel() == "累计费用"
+    plt.close(ax.figure)
 
 
 def test_rows_in_another_order_choose_the_same_wells(county):
