@@ -41,6 +41,7 @@ KERNELS = {
     "recursion.sweep",
     "retest.effects",
     "retest.greedy",
+    "telemetry.variances",
     "survey.calibration",
     "survey.estimators",
     "survey.linearised",

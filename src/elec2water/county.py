@@ -97,9 +97,8 @@ class County:
         found = reading.findings + screen(reading.meters, self.strata.codes, desk)
         found = without_accepted(found, reading.corrections)
         power = self.wells["pump_power_kw"].to_numpy(dtype=np.float64, na_value=np.nan)
-        return impute(reading.energy, self.strata.codes, power_kw=power), not_said_before(found, self.findings).under(
-            settings
-        )
+        filled = impute(reading.energy, self.strata.codes, power_kw=power, neighbours=_neighbours(self.wells))
+        return filled, not_said_before(found, self.findings).under(settings)
 
 
 def read_project(folder: str | Path) -> County:
@@ -212,6 +211,15 @@ def not_said_before(found: Findings, said: Findings) -> Findings:
     ):
         again |= frame["rule"].eq(rule) & frame[name].isin(said.of(rule=earlier).frame[name])
     return Findings(frame.loc[~again]) if again.any() else found
+
+
+def _neighbours(wells: pd.DataFrame) -> NDArray[np.object_]:
+    """Village of each well, its township where none is named."""
+    township = wells["township"].astype("str")
+    if "village" not in wells.columns:
+        return township.to_numpy(dtype=object)
+    whole = township.fillna("") + "/" + wells["village"].astype("str")
+    return whole.where(wells["village"].notna(), township).to_numpy(dtype=object)
 
 
 def _ids(county: County) -> NDArray[np.object_]:

@@ -32,6 +32,7 @@ from elec2water.county import (
 from elec2water.demo import County as SyntheticCounty
 from elec2water.demo import simulate_county, write_county
 from elec2water.design import Design, design_sample, write_design
+from elec2water.design.files import READ_BACK
 from elec2water.errors import UsageError
 from elec2water.fieldwork.outputs import design_files
 from elec2water.findings import Findings
@@ -216,8 +217,7 @@ def _manifest(county: County, as_of: str | None, start: Start) -> dict[str, obje
     root = county.folder
     inputs = {
         path.relative_to(root).as_posix(): sha256_of(path)
-        for folder in ("inputs", "design")
-        for path in sorted((root / folder).glob("**/*"))
+        for path in [*sorted((root / "inputs").glob("**/*")), *(root / "design" / name for name in READ_BACK)]
         if path.is_file()
     }
     for paths in county.config.inputs.model_dump().values():

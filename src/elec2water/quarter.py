@@ -17,6 +17,7 @@ from elec2water.coefficient.update import seen_today
 from elec2water.county import County, domain_labels, fit_options, with_limits
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import DataRefusedError
+from elec2water.expiry import ExpiryRule, expiry_findings
 from elec2water.findings import Findings, findings_of
 from elec2water.keys import Keys
 from elec2water.news import Stages, release_news
@@ -77,6 +78,14 @@ def estimate_quarter(
         + pair_energy_findings(coefficient, energy, county.wells["well_id"].to_numpy(dtype=object), lang=lang)
         + pairs_off_grid(county.pairs, county.wells, lang=lang)
         + model_findings(coefficient, volume, county.wells, lang=lang)
+        + expiry_findings(
+            coefficient,
+            volume,
+            county.wells,
+            county.water_levels,
+            rule=ExpiryRule(**county.config.expiry.model_dump()),
+            lang=lang,
+        )
         + survey.findings
         + gap_findings(totals, survey, lang=lang)
         + chain_findings

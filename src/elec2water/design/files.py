@@ -35,6 +35,8 @@ _TABLES = {
     "sample": SAMPLE_COLUMNS[:6],
 }
 _OPTIONAL = {"allocation": ALLOCATION_COLUMNS[4:], "sample": SAMPLE_COLUMNS[6:]}
+READ_BACK = ("design.json", "allocation.csv", "coverage.csv", "excluded.csv", "frame.csv", "sample.csv")
+"""What of ``design/`` estimates may depend on; the rest is for people."""
 _FURTHER = {"frame": FRAME_COLUMNS, "precision": PRECISION_COLUMNS, "curve": CURVE_COLUMNS, "merges": MERGES_COLUMNS}
 
 

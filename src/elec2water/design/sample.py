@@ -19,7 +19,7 @@ from elec2water.design.domains import Domain, stratum_probabilities
 from elec2water.design.draw import Method
 from elec2water.design.drawing import Draw, draw_sample
 from elec2water.design.frame import Coverage, coverage_findings, coverage_of, require_wells
-from elec2water.design.network import Network
+from elec2water.design.network import Drawn, Network
 from elec2water.design.plan import Budget, Plan, planned
 from elec2water.design.precision import precision_curve, precision_table
 from elec2water.design.result import MERGES_COLUMNS, Design, empty_table
@@ -172,10 +172,13 @@ def design_sample(
         frame, joining, min_wells, _most_strata(n, 2 * min_per_stratum if joining == "coefficient" else 1)
     )
     frame, minimum = _with_take_all(frame, take_all_kwh, min_per_stratum)
+    if network is not None:
+        minimum = network.minimum(frame.wells["well_id"], frame.codes, minimum)
     population = _population(frame, _response(refusal_rate, dead_meter_rate))
     domains = _domains(frame, dict(targets or {}), target_cv)
     plan = planned(population, domains, minimum, n=n, target_cv=target_cv, rule=allocation, several=bool(targets))
     what = _draw_of(frame, plan, network)
+    n_wanted = plan.chosen.n_sample
     sample, drawn, place_notes = draw_sample(what, seed=seed, reserve_ratio=reserve_ratio, method=method, lang=lang)
     plan = plan.with_probability(what.probability, np.bincount(frame.codes[drawn], minlength=len(frame.names)))
     findings = [
@@ -184,6 +187,7 @@ def design_sample(
         _merge_findings(merges, lang),
         _plan_findings(plan, frame, minimum, target_cv, lang),
         place_notes,
+        _network_findings(frame, network, Drawn(what.probability, drawn.size), n_wanted, lang),
     ]
     policy = {
         "lonely": lonely,
@@ -350,6 +354,12 @@ def _draw_of(frame: _Frame, plan: Plan, network: Network | None) -> Draw:
         pools=pools,
         network=kept,
     )
+
+
+def _network_findings(frame: _Frame, network: Network | None, drawn: Drawn, n: Integers, lang: str) -> Findings:
+    if network is None:
+        return Findings.empty()
+    return network.findings(frame.wells["well_id"], frame.codes, frame.names, drawn, n, lang)
 
 
 def _domains(frame: _Frame, targets: dict[str, float], target_cv: float | None) -> list[Domain]:
