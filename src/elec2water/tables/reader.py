@@ -117,6 +117,36 @@ def _read_table(name: str, root: Path, config: Config) -> tuple[TypedTable | Non
     return checked, found + findings
 
 
+def read_one(path: Path, context: Context, config: Config) -> tuple[TypedTable, Findings]:
+    """Read and check one file by itself.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, or an archive of files.
+    context : Context
+        The table it is, and how findings call it.
+    config : Config
+        The project's own headings.
+
+    Returns
+    -------
+    TypedTable
+        Its records.
+    Findings
+        What was noticed.
+
+    Raises
+    ------
+    DataRefusedError
+        If it cannot be read.
+    """
+    with unpacked(Source(path, None, context.file), context) as inside:
+        read = [_read_source(one, context, config) for one in inside]
+    checked, found = validate(concat([table for table, _ in read]), context)
+    return checked, Findings.concat([*(more for _, more in read), found])
+
+
 def _together(files: tuple[str, ...]) -> str:
     names = list(dict.fromkeys(files))
     return ", ".join(names) if len(names) <= 3 else f"{names[0]} … {names[-1]} ({len(names)})"
