@@ -186,7 +186,7 @@ def test_merging_pairs_knows_new_corrected_repeated_and_withdrawn():
     assert merged.corrected.sum() == 1
     assert merged.pairs.volume_m3[merged.corrected].tolist() == [34]
     assert sorted(merged.pairs.volume_m3[merged.new]) == [11, 16]
-    assert merged.withdrawn.tolist() == [1]
+    assert not merged.withdrawn.size
     whole = merge_pairs(first, given, whole=True)
     assert sorted(whole.pairs.volume_m3) == [11, 16, 20, 30, 34]  # May is older than the table: it stands
-    assert set(whole.withdrawn) == {1, 3}
+    assert whole.withdrawn.tolist() == [3]

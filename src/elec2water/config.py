@@ -94,6 +94,7 @@ class ModelConfig(_Section):
     wear_mean_per_year: float = Field(default=-0.02, gt=-1.0, lt=1.0)
     wear_sd_per_year: Fraction = 0.015
     student_df: float = Field(default=4.0, gt=2.0)
+    refit: Literal["auto", "never", "always"] = "auto"
 
 
 class EstimateConfig(_Section):
@@ -176,6 +177,14 @@ class EnergyConfig(_Section):
     read_day: int = Field(default=0, ge=0, le=28)
 
 
+class ExpiryConfig(_Section):
+    """``[expiry]``: when a measurement is old, by what has changed since (``posterior``) or the calendar (``age``)."""
+
+    by: Literal["posterior", "age"] = "posterior"
+    warn_years: float = Field(default=1.0, gt=0.0)
+    flag_years: float = Field(default=4.0, gt=0.0)
+
+
 class NextConfig(_Section):
     """``[next]``: which wells to test next, and what a test costs (any currency)."""
 
@@ -196,6 +205,7 @@ class Config(_Section):
     estimate: EstimateConfig = EstimateConfig()
     design: DesignConfig = DesignConfig()
     next: NextConfig = NextConfig()
+    expiry: ExpiryConfig = ExpiryConfig()
     energy: EnergyConfig = EnergyConfig()
     rules: RulesConfig = RulesConfig()
 

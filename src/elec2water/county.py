@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from elec2water.coefficient import FitOptions
 from elec2water.config import CONFIG_NAME, Config, load_config
-from elec2water.energy import MonthlyEnergy, impute, read_energy
+from elec2water.energy import EnergyReading, MonthlyEnergy, impute, read_energy
 from elec2water.energy.corrections import without_accepted
 from elec2water.energy.screen import Desk, screen
 from elec2water.errors import DataRefusedError, UsageError
@@ -76,28 +77,37 @@ class County:
         last : datetime64[M], optional
             Last month; the last month with a reading by default.
         """
+        settings = self.config.rules.settings
+        reading = self.reading(last)
+        desk = Desk(reading.reporter, _ids(self), settings)
+        found = reading.findings + screen(reading.meters, self.strata.codes, desk)
+        found = without_accepted(found, reading.corrections)
+        power = self.wells["pump_power_kw"].to_numpy(dtype=np.float64, na_value=np.nan)
+        filled = impute(reading.energy, self.strata.codes, power_kw=power, neighbours=_neighbours(self.wells))
+        return filled, not_said_before(found, self.findings).under(settings)
+
+    def reading(self, last: np.datetime64 | None = None) -> EnergyReading:
+        """Electricity of wells and of meters as it was read, up to ``last``; nothing is imputed.
+
+        Parameters
+        ----------
+        last : datetime64[M], optional
+            Last month; the last month with a reading by default.
+        """
         first, read_until = _reading_span(self.tables.readings)
         end = read_until if last is None else last
         # A month that nobody has read follows the year before.
         needed = _first_needed(self.tables.pairs, end) - (_YEAR if end > read_until else 0)
         begin = min(max(first, needed), end)
-        settings = self.config.rules.settings
-        reading = read_energy(
+        return read_energy(
             self.wells,
             self.tables.meters,
             self.tables.readings,
             first=begin,
             last=end,
             corrections=self.tables.corrections,
-            settings=settings,
+            settings=self.config.rules.settings,
             lang=self.config.project.language,
-        )
-        desk = Desk(reading.reporter, _ids(self), settings)
-        found = reading.findings + screen(reading.meters, self.strata.codes, desk)
-        found = without_accepted(found, reading.corrections)
-        power = self.wells["pump_power_kw"].to_numpy(dtype=np.float64, na_value=np.nan)
-        return impute(reading.energy, self.strata.codes, power_kw=power), not_said_before(found, self.findings).under(
-            settings
         )
 
 
@@ -152,11 +162,18 @@ def domain_labels(county: County) -> dict[str, Keys]:
     return labels
 
 
-def accepted(county: County, *, needs_pairs: bool = True) -> County:
-    """Refuse a county with errors, every reason at once."""
+def accepted(county: County, *, needs_pairs: bool = True, known_pairs: bool = False) -> County:
+    """Refuse a county with errors, every reason at once.
+
+    With ``known_pairs`` an earlier release has pairs: that there is no new one refuses nothing.
+    """
     lang = county.config.project.language
     found = county.findings
-    if not needs_pairs:
+    if known_pairs:
+        missing = found.frame["rule"].eq("MISSING_FILE") & found.frame["table"].eq("pairs")
+        found = Findings(found.frame.loc[~missing])
+        county = County(county.folder, county.config, county.tables, found)
+    elif not needs_pairs:
         found = Findings(found.frame.loc[~((found.frame["table"] == "pairs") & (found.frame["severity"] == "error"))])
     elif not found.errors.count and measurements(county.pairs, _ids(county)).well.size == 0:
         found += findings_of("NO_USABLE_PAIR", table="pairs", observed=len(county.pairs), lang=lang)
@@ -206,8 +223,24 @@ def not_said_before(found: Findings, said: Findings) -> Findings:
     return Findings(frame.loc[~again]) if again.any() else found
 
 
+def _neighbours(wells: pd.DataFrame) -> NDArray[np.object_]:
+    """Village of each well, its township where none is named."""
+    township = wells["township"].astype("str")
+    if "village" not in wells.columns:
+        return township.to_numpy(dtype=object)
+    whole = township.fillna("") + "/" + wells["village"].astype("str")
+    return whole.where(wells["village"].notna(), township).to_numpy(dtype=object)
+
+
 def _ids(county: County) -> NDArray[np.object_]:
     return county.wells["well_id"].to_numpy(dtype=object)
+
+
+def with_limits(county: County, breaks: Mapping[str, tuple[float, ...]]) -> County:
+    """Cut the classes of wells where an earlier fit cut them, so that a class stays what it was."""
+    config = county.config
+    strata = config.strata.model_copy(update={"breaks": dict(breaks) or dict(config.strata.breaks)})
+    return County(county.folder, config.model_copy(update={"strata": strata}), county.tables, county.findings)
 
 
 def until(county: County, as_of: str | None) -> County:

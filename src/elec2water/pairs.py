@@ -121,7 +121,7 @@ class MergedPairs:
     corrected : (R,)
         True where it stands in the place of one known before.
     withdrawn : (K,)
-        Places of those known before that are corrected or no longer there.
+        Places of those known before that are no longer there, nor corrected.
     """
 
     pairs: Measurements
@@ -133,6 +133,11 @@ class MergedPairs:
     def new(self) -> NDArray[np.bool_]:
         """(R,) True where no pair of that well and time was known before."""
         return np.asarray((self.origin < 0) & ~self.corrected)
+
+    def known_before(self) -> MergedPairs:
+        """Give the pairs of before as they are corrected, without those that are new."""
+        kept = ~self.new
+        return MergedPairs(self.pairs.take(kept), self.origin[kept], self.corrected[kept], self.withdrawn)
 
 
 def merge_pairs(known: Measurements, given: Measurements, *, whole: bool = False) -> MergedPairs:
@@ -166,7 +171,7 @@ def merge_pairs(known: Measurements, given: Measurements, *, whole: bool = False
     order = np.lexsort((joined.row, joined.start, joined.well))
     origin = np.concatenate([place[kept], match]).astype(np.intp)[order]
     corrected = np.concatenate([np.zeros(n_kept, dtype=bool), corrects >= 0])[order]
-    gone = np.setdiff1d(place, origin[origin >= 0]).astype(np.intp)
+    gone = np.setdiff1d(place, np.concatenate([origin, corrects])).astype(np.intp)
     return MergedPairs(joined.take(order), origin, corrected, gone)
 
 
@@ -216,6 +221,22 @@ def _overlapping(given: Measurements, known: Measurements) -> tuple[NDArray[np.i
     shared = ~np.isnat(start) & (2 * (end - start) > shorter)
     some = pd.DataFrame({"i": i[shared], "j": j[shared]}).drop_duplicates("i").drop_duplicates("j")
     return some["i"].to_numpy(dtype=np.intp), some["j"].to_numpy(dtype=np.intp)
+
+
+def pairs_frame(measured: Measurements, well_id: NDArray[np.object_]) -> pd.DataFrame:
+    """Write measurements as a table ``pairs`` of the contract; ``well_id`` (N,) are the ids of their places."""
+    return pd.DataFrame(
+        {
+            "well_id": pd.Series(well_id[measured.well], dtype="str"),
+            "start": measured.start,
+            "end": measured.end,
+            "energy_kwh": measured.energy_kwh,
+            "volume_m3": measured.volume_m3,
+            "volume_rel_u": measured.meter_rel_u,
+            "kind": pd.Series(np.where(measured.test, "test", "meter"), dtype="str"),
+        },
+        index=measured.row,
+    )
 
 
 def short_test_rel_u(measured: Measurements) -> Floats:

@@ -15,14 +15,14 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from elec2water import outputs, schema
-from elec2water.calendar_ import quarter_months, quarter_of
+from elec2water.calendar_ import quarter_months
+from elec2water.chain import Start, earlier_releases, start_of
 from elec2water.coefficient import FitOptions
 from elec2water.config import load_config
 from elec2water.county import (
     County,
     accepted,
     check_column_names,
-    domain_labels,
     existing_folder,
     fit_options,
     read_project,
@@ -31,9 +31,12 @@ from elec2water.county import (
 from elec2water.demo import County as SyntheticCounty
 from elec2water.demo import simulate_county, write_county
 from elec2water.design import Design, design_sample, write_design
-from elec2water.errors import UsageError
+from elec2water.design.files import READ_BACK
+from elec2water.energy.history import coverage, meter_months
+from elec2water.fieldwork.outputs import design_files
 from elec2water.findings import Findings
 from elec2water.ledger import approve_release, open_ledger, record_release
+from elec2water.news import news_sentence, read_news
 from elec2water.planning import plan_sample
 from elec2water.quarter import Progress, estimate_quarter
 from elec2water.release import (
@@ -45,7 +48,8 @@ from elec2water.release import (
     sha256_of,
     write_whole,
 )
-from elec2water.retest import Costs, RetestPlan, next_tests, plan_files
+from elec2water.retest import RetestPlan
+from elec2water.retesting import Wish, plan_tests
 from elec2water.rules import RuleSettings
 from elec2water.strata import classify
 from elec2water.validation import Validation, validate_coefficient
@@ -67,6 +71,7 @@ class Run:
     totals: pd.DataFrame
     findings: Findings
     summary: Mapping[str, object]
+    news: pd.DataFrame
 
     def __repr__(self) -> str:
         return f"Run({self.summary['quarter']} {self.release.release}, {self.release.folder})"
@@ -111,12 +116,47 @@ def rule_table(folder: str | Path | None = None, *, lang: str | None = None) -> 
     return config.rules.settings.table(lang or config.project.language)
 
 
+def check_figures(county: County, *, largest: int = 12) -> list[Path]:
+    """Draw what :func:`check` saw into ``check/``: the calendar of what was read, and the meters with most at stake.
+
+    Parameters
+    ----------
+    county : County
+        What :func:`check` gave.
+    largest : int
+        At most so many meters, those whose warnings have the most energy at stake.
+
+    Returns
+    -------
+    list of Path
+    """
+    plots = import_module("elec2water.plot_energy")
+    lang, reading = county.config.project.language, county.reading()
+    township = county.wells["township"].astype("str").fillna("").to_numpy(dtype=object)
+    target = county.folder / "check"
+    heading = schema.column("wells", "township").heading_zh if lang == "zh" else "township"
+    drawn = [
+        (target / "coverage.png", plots.coverage_calendar(coverage(reading.energy, township), group=heading, lang=lang))
+    ]
+    warned = county.findings.warnings.frame
+    meters = warned[warned["meter_id"].ne("") & warned["energy_kwh"].gt(0)]["meter_id"].drop_duplicates()
+    names = reading.reporter.meter_id
+    for rank, meter in enumerate(meters[meters.isin(names)].head(largest), start=1):
+        months = meter_months(reading.meters, names, meter, county.findings)
+        drawn.append((target / f"meter_{rank:02d}.png", plots.meter_series(months, meter=meter, lang=lang)))
+    for path, axes in drawn:
+        write_whole(path, plots.png_bytes(axes))
+    return [path for path, _ in drawn]
+
+
 def design(
     folder: str | Path,
     *,
     n: int | None = None,
     target_cv: float | None = None,
     budget: float | None = None,
+    extend: bool = False,
+    rotate: float = 0.0,
     seed: int = 2026,
     progress: Progress | None = None,
 ) -> tuple[Design, list[Path]]:
@@ -128,6 +168,8 @@ def design(
         Project folder of the contract; ``[design]`` of its configuration says the rest.
     n, target_cv, budget : int or float, optional
         At most one: the number of wells, the CV of the county's total to reach, or the money there is.
+    extend, rotate : bool, float
+        Keep the wells that are measured already, or all but a share of them.
     seed : int
     progress : callable, optional
         Told in words what is being done.
@@ -143,9 +185,20 @@ def design(
     tell("reading the tables")
     county = accepted(read_project(folder), needs_pairs=False)
     with threadpool_limits(limits=1, user_api="blas"):
-        drawn = plan_sample(county, n=n, target_cv=target_cv, budget=budget, seed=seed, progress=tell)
-    tell("writing the design")
-    return drawn, write_design(drawn, Path(folder) / "design")
+        drawn = plan_sample(
+            county, n=n, target_cv=target_cv, budget=budget, extend=extend, rotate=rotate, seed=seed, progress=tell
+        )
+    tell("writing the field sheet, the map and the report")
+    energy, _ = county.energy()
+    sheets = design_files(
+        drawn,
+        county.wells,
+        county=county.config.project.name,
+        meters=county.tables.meters,
+        annual_kwh=energy.annual_kwh(energy.months[-1]),
+        lang=county.config.project.language,
+    )
+    return drawn, write_design(drawn, Path(folder) / "design", sheets)
 
 
 def run(folder: str | Path, *, quarter: str, as_of: str | None = None, progress: Progress | None = None) -> Run:
@@ -175,28 +228,29 @@ def run(folder: str | Path, *, quarter: str, as_of: str | None = None, progress:
     with project_lock(root) as lock:
         tell("reading the tables")
         county = until(read_project(root), as_of)
-        county = accepted(county)
         ledger = open_ledger(root / "ledger.sqlite")
-        manifest = _manifest(county, as_of)
+        earlier = earlier_releases(root, ledger, quarter)
+        county = accepted(county, known_pairs=bool(earlier))
+        start = start_of(earlier[-1] if earlier else None, county)
+        manifest = _manifest(county, as_of, start)
         done = find_release(root, quarter, manifest)
         if done is not None:
             record_release(ledger, done)
             return _finished(done)
         # One thread of BLAS: sums in another order would be other bytes, and small matrices are no faster with two.
         with threadpool_limits(limits=1, user_api="blas"):
-            quarter_run = estimate_quarter(county, quarter, months, tell)
+            quarter_run = estimate_quarter(county, quarter, months, tell, start, earlier)
         tell("writing the release")
         info = publish_release(root, quarter, outputs.release_files(quarter_run), manifest=manifest, lock=lock)
         record_release(ledger, info)
     return _finished(info)
 
 
-def _manifest(county: County, as_of: str | None) -> dict[str, object]:
+def _manifest(county: County, as_of: str | None, start: Start) -> dict[str, object]:
     root = county.folder
     inputs = {
         path.relative_to(root).as_posix(): sha256_of(path)
-        for folder in ("inputs", "design")
-        for path in sorted((root / folder).glob("**/*"))
+        for path in [*sorted((root / "inputs").glob("**/*")), *(root / "design" / name for name in READ_BACK)]
         if path.is_file()
     }
     for paths in county.config.inputs.model_dump().values():
@@ -211,7 +265,7 @@ def _manifest(county: County, as_of: str | None) -> dict[str, object]:
         "corrections": _decisions(county),
         "package_version": metadata.version("elec2water"),
         "seed": 0,
-        "coefficient_version": "fit",
+        "coefficient_version": start.version,
     }
 
 
@@ -226,7 +280,11 @@ def _decisions(county: County) -> list[dict[str, str]]:
 def _finished(info: ReleaseInfo) -> Run:
     totals = outputs.read_totals(info.folder)
     findings = outputs.read_findings(info.folder)
-    return Run(info, totals, findings, outputs.summary(info, totals, findings))
+    news = read_news(info.folder)
+    configuration = info.manifest["configuration"]
+    project = configuration.get("project", {}) if isinstance(configuration, Mapping) else {}
+    said = news_sentence(news, project.get("language", "zh"))
+    return Run(info, totals, findings, {**outputs.summary(info, totals, findings), "news": said}, news)
 
 
 def demo(folder: str | Path, *, wells: int = 500, seed: int = 2026, progress: Progress | None = None) -> Path:
@@ -284,14 +342,15 @@ def next_wells(
     kind: str = "test",
     progress: Progress | None = None,
 ) -> tuple[RetestPlan, list[Path]]:
-    """Choose the wells to test next, and write ``next.csv`` and ``next_totals.csv`` to ``design/``.
+    """Choose the wells to test next, and write ``next.csv``, ``next_totals.csv`` and the field sheet to ``design/``.
 
     Parameters
     ----------
     n : int, optional
         Tests; ``[next] n`` by default.
     quarter : str, optional
-        Quarter whose totals the tests are to sharpen; by default that of the last four read with most electricity.
+        Quarter whose totals the tests are to sharpen, also one that is still to come; by default that of the last four
+        read with most electricity.
     budget : float, optional
         Most that may be spent, in the currency of ``[next] cost_per_test`` and ``cost_per_visit``.
     kind : {"test", "meter"}
@@ -306,39 +365,13 @@ def next_wells(
     """
     tell = progress or (lambda _: None)
     tell("reading the tables")
-    county = accepted(read_project(folder))
-    chosen = quarter or _busiest_quarter(county)
-    with threadpool_limits(limits=1, user_api="blas"):
-        done = estimate_quarter(county, chosen, quarter_months(chosen), tell)
-        tell("choosing the wells")
-        options = county.config.next
-        plan = next_tests(
-            done.coefficient,
-            done.volume,
-            county.wells,
-            n=options.n if n is None else n,
-            costs=Costs(options.cost_per_test, options.cost_per_visit, np.inf if budget is None else budget),
-            domains=domain_labels(county),
-            weights=options.weights or None,
-            kind=kind,
-        )
-    target = county.folder / "design"
-    files = plan_files(plan)
-    for name, data in files.items():
-        write_whole(target / name, data)
-    return plan, [target / name for name in files]
-
-
-def _busiest_quarter(county: County) -> str:
-    """Give the quarter of the last four wholly read that used most electricity."""
-    energy, _ = county.energy()
-    quarters = quarter_of(energy.months.astype("datetime64[D]"))
-    names, months = np.unique(quarters[energy.months <= county.last_month], return_counts=True)
-    whole = names[months == 3][-4:]
-    if not whole.size:
-        raise UsageError("readings: expected a quarter with all its months read, found none; give --quarter")
-    used = [float(np.nansum(energy.kwh[:, quarters == name])) for name in whole]
-    return str(whole[int(np.argmax(used))])
+    root = existing_folder(folder)
+    with project_lock(root), threadpool_limits(limits=1, user_api="blas"):
+        county = accepted(read_project(root))
+        plan, files = plan_tests(county, Wish(n, quarter, budget, kind), tell)
+        for name, data in files.items():
+            write_whole(root / "design" / name, data)
+    return plan, [root / "design" / name for name in files]
 
 
 def approve(folder: str | Path, *, quarter: str, release: str, by: str, at: dt.datetime) -> None:

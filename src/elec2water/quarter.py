@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water import outputs
 from elec2water.calendar_ import quarter_months
+from elec2water.chain import FIRST, Start
 from elec2water.coefficient import Coefficient, fit_coefficient
-from elec2water.county import County, domain_labels, fit_options
+from elec2water.coefficient.update import seen_today
+from elec2water.county import County, domain_labels, fit_options, with_limits
 from elec2water.design import read_sample
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import DataRefusedError
+from elec2water.expiry import ExpiryRule, expiry_findings
 from elec2water.findings import Findings, findings_of
 from elec2water.keys import Keys
+from elec2water.news import Stages, release_news
+from elec2water.pairs import pairs_frame
+from elec2water.release import ReleaseInfo
 from elec2water.review import model_findings, pair_energy_findings, pairs_off_grid, sample_findings
+from elec2water.revisions import record_findings, revised_quarters, revision_findings
 from elec2water.survey import DesignEstimate, adjust_for_refusal, design_totals, gap_findings
 from elec2water.volume import Volume, estimate_volume
 
@@ -27,37 +36,40 @@ _YEAR = np.timedelta64(12, "M")
 
 
 def estimate_quarter(
-    county: County, quarter: str, months: NDArray[np.datetime64], tell: Progress
+    county: County,
+    quarter: str,
+    months: NDArray[np.datetime64],
+    tell: Progress,
+    start: Start = FIRST,
+    earlier: Sequence[ReleaseInfo] = (),
 ) -> outputs.QuarterRun:
-    """Fit the coefficient and estimate a quarter of a county that was accepted; nothing is written."""
+    """Fit or update the coefficient and estimate a quarter of a county that was accepted; nothing is written.
+
+    Parameters
+    ----------
+    start : Start
+        The release before, whose coefficient is updated; by default the coefficient is fitted.
+    earlier : sequence of ReleaseInfo
+        The releases that count of earlier quarters, compared with what is known now.
+    """
     tell("electricity per well and month")
     energy, energy_findings = county.energy(months[-1])
-    silent = _unread_months(energy, months, quarter, county.config.project.language)
+    lang = county.config.project.language
+    silent = _unread_months(energy, months, quarter, lang)
     if silent.errors.count:
         raise DataRefusedError(county.findings + energy_findings + silent)
-    coefficient = fit_coefficient(
-        county.pairs,
-        county.wells,
-        county.water_levels,
-        energy=energy,
-        until=months[-1],
-        options=fit_options(county.config),
-        progress=tell,
-    )
+    stages = coefficient_stages(county, energy, months[-1], start, tell)
+    coefficient = stages.final
+    if start.coefficient is not None and not start.reason:
+        county = with_limits(county, dict(coefficient.spec.strata_breaks))
     tell("volumes of every well and domain")
-    volume = estimate_volume(
-        coefficient,
-        energy,
-        quarter=quarter,
-        wells=county.wells,
-        water_levels=county.water_levels,
-        confidence=county.config.estimate.confidence,
-    )
+    volume = _volume(county, energy, coefficient, quarter)
     domains = domain_labels(county)
     totals = outputs.totals_frame(volume, domains)
     tell("the design-based answer beside it")
     survey = survey_totals(county, coefficient, volume, domains)
-    lang = county.config.project.language
+    told = _Told(county, energy, stages, volume, domains, start, earlier)
+    news, revisions, chain_findings = told.since_last(tell)
     findings = (
         county.findings
         + energy_findings
@@ -66,12 +78,113 @@ def estimate_quarter(
         + pair_energy_findings(coefficient, energy, county.wells["well_id"].to_numpy(dtype=object), lang=lang)
         + pairs_off_grid(county.pairs, county.wells, lang=lang)
         + model_findings(coefficient, volume, county.wells, lang=lang)
+        + expiry_findings(
+            coefficient,
+            volume,
+            county.wells,
+            county.water_levels,
+            rule=ExpiryRule(**county.config.expiry.model_dump()),
+            lang=lang,
+        )
         + survey.findings
         + gap_findings(totals, survey, lang=lang)
+        + chain_findings
     )
     return outputs.QuarterRun(
-        county.config, county.wells, county.strata, energy, coefficient, volume, totals, survey, findings
+        county.config,
+        county.wells,
+        county.strata,
+        energy,
+        coefficient,
+        volume,
+        totals,
+        survey,
+        findings,
+        news,
+        revisions,
     )
+
+
+def _volume(county: County, energy: MonthlyEnergy, coefficient: Coefficient, quarter: str) -> Volume:
+    return estimate_volume(
+        coefficient,
+        energy,
+        quarter=quarter,
+        wells=county.wells,
+        water_levels=county.water_levels,
+        confidence=county.config.estimate.confidence,
+    )
+
+
+def coefficient_stages(
+    county: County, energy: MonthlyEnergy, last: np.datetime64, start: Start, tell: Progress
+) -> Stages:
+    """Fit the coefficient of a first quarter; of a later one update that of the release before, or fit it anew."""
+    tables = county.wells, county.water_levels
+    before = start.coefficient
+    if before is None:
+        fitted = fit_coefficient(
+            county.pairs, *tables, energy=energy, until=last, options=fit_options(county.config), progress=tell
+        )
+        return Stages(fitted, fitted, fitted, fitted)
+    updated = before.update(
+        county.pairs, *tables, energy=energy, until=last, whole=True, with_news=False, progress=tell
+    )
+    same, corrected = seen_today(before, county.pairs, *tables, energy=energy)
+    if not start.reason:
+        return Stages(same, corrected, updated, updated)
+    kept = bool((updated.measured.row == 0).any())
+    well_id = county.wells["well_id"].to_numpy(dtype=object)
+    fitted = fit_coefficient(
+        pairs_frame(updated.measured, well_id) if kept else county.pairs,
+        *tables,
+        energy=energy,
+        until=last,
+        options=fit_options(county.config),
+        pumps=updated.equipment,
+        progress=tell,
+    )
+    return Stages(same, corrected, updated, replace(fitted, record=updated.record))
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A quarter as it is known now, to be set against the releases before."""
+
+    county: County
+    energy: MonthlyEnergy
+    stages: Stages
+    volume: Volume
+    domains: Mapping[str, Keys]
+    start: Start
+    earlier: Sequence[ReleaseInfo]
+
+    def since_last(self, tell: Progress) -> tuple[pd.DataFrame | None, pd.DataFrame | None, Findings]:
+        """Give the news, the past quarters as they look now, and what is to be said of both."""
+        if self.start.release is None:
+            return None, None, Findings.empty()
+        tell("what moved since the release before")
+        lang, final = self.county.config.project.language, self.stages.final
+        revisions = revised_quarters(self.county, self.energy, final, self.earlier, self.domains)
+        found = record_findings(final, lang=lang) + revision_findings(revisions, lang=lang)
+        if self.start.reason:
+            found += findings_of("VARIANCES_REFITTED", table="pairs", observed=self.start.reason, lang=lang)
+        return self._news(self.start.release), revisions, found
+
+    def _news(self, last: ReleaseInfo) -> pd.DataFrame | None:
+        months = quarter_months(last.quarter)
+        if self.start.coefficient is None or not np.isin(months, self.energy.months).all():
+            return None
+        labels = {"stratum": Keys.of(self.county.strata.labels), **self.domains}
+        return release_news(
+            self.county,
+            self.energy,
+            self.stages,
+            self.volume,
+            last_quarter=last.quarter,
+            published=outputs.read_totals(last.folder),
+            labels=labels,
+        )
 
 
 def survey_totals(

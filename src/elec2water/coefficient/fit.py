@@ -18,6 +18,7 @@ from elec2water.coefficient.classes import class_table
 from elec2water.coefficient.equipment import NEVER, Equipment
 from elec2water.coefficient.features import FeatureSpec, Static
 from elec2water.coefficient.gaussian import Rows
+from elec2water.coefficient.news import UpdateRecord
 from elec2water.coefficient.posterior import Posterior, fit_posterior
 from elec2water.coefficient.shared import Layout
 from elec2water.energy import MonthlyEnergy
@@ -109,6 +110,17 @@ class Coefficient:
     measured: Measurements
     equipment: Equipment = field(default_factory=Equipment.none)
     outlook: Outlook = field(default_factory=Outlook)
+    record: UpdateRecord = field(default_factory=UpdateRecord)
+
+    @property
+    def news(self) -> pd.DataFrame:
+        """What the last update moved in every class, adding up exactly; empty after a fit."""
+        return self.record.news
+
+    @property
+    def changes(self) -> pd.DataFrame:
+        """Wells whose readings broke with their past."""
+        return self.record.changes
 
     def placed(self, well_id: NDArray[np.object_]) -> Coefficient:
         """Find the sample wells in a registry (N,) that lists them in another order, or no longer lists some of them.
@@ -178,6 +190,7 @@ class Coefficient:
         energy: MonthlyEnergy | None = None,
         until: np.datetime64 | None = None,
         whole: bool = False,
+        with_news: bool = True,
         progress: Callable[[str], None] | None = None,
     ) -> Coefficient:
         """Give the coefficient after new and corrected pairs, levels and pumps, as a new object; variances stay.
@@ -185,7 +198,7 @@ class Coefficient:
         As :func:`elec2water.coefficient.update.update_coefficient` says.
         """
         function = import_module("elec2water.coefficient.update").update_coefficient
-        options = {"energy": energy, "until": until, "whole": whole, "progress": progress}
+        options = {"energy": energy, "until": until, "whole": whole, "with_news": with_news, "progress": progress}
         updated: Coefficient = function(self, pairs, wells, water_levels, **options)
         return updated
 
@@ -206,6 +219,7 @@ def fit_coefficient(
     energy: MonthlyEnergy | None = None,
     until: np.datetime64 | None = None,
     options: FitOptions | None = None,
+    pumps: Equipment | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Coefficient:
     """Fit the conversion coefficient of every well of a registry.
@@ -219,6 +233,8 @@ def fit_coefficient(
     until : datetime64[M], optional
         Last month for which coefficients are wanted; the last month of pairs by default.
     options : FitOptions, optional
+    pumps : Equipment, optional
+        Changes of pumps that the registry does not tell, of an earlier coefficient.
     progress : callable, optional
         Told in words what is being done.
 
@@ -244,6 +260,7 @@ def fit_coefficient(
     layout = spec.layout(months)
     sample_id = well_id[np.unique(measured.well)]
     equipment = Equipment.of(sample_id, context.pump_installed[np.unique(measured.well)])
+    equipment = equipment if pumps is None else equipment.adding(pumps.of_wells(sample_id))
     sample, rows = measured_rows(measured, context, spec, layout, equipment)
     posterior = fit_posterior(rows, layout, sample, student_df=options.student_df, progress=progress)
     return Coefficient(posterior, spec, options, windows, sample_id, measured, equipment)
@@ -266,10 +283,18 @@ def describe_wells(
     options: FitOptions,
 ) -> WellContext:
     """See the wells of a registry over ``months`` with the features learned in a fit."""
+    windows = within_reach(windows, energy)
     # The limits of the fit, not those that another registry would suggest: a class keeps its name and its effect.
     options = replace(options, strata_breaks=dict(spec.strata_breaks) or options.strata_breaks)
     columns, moving = _columns(wells, water_levels, energy, months, windows, options, spec.reference_year)
     return _context(wells, columns, moving, months, spec)
+
+
+def within_reach(windows: Windows, energy: MonthlyEnergy | None) -> Windows:
+    """Take the first whole year of electricity where readings no longer go back to the year of the fit."""
+    if energy is None or energy.months.size == 0 or energy.months[0] <= windows.energy_end - 11:
+        return windows
+    return replace(windows, energy_end=min(energy.months[0] + 11, energy.months[-1]))
 
 
 def measured_rows(

@@ -26,6 +26,7 @@ from elec2water.coefficient.fit import (
     pair_moments,
 )
 from elec2water.coefficient.gaussian import Rows
+from elec2water.coefficient.news import UpdateRecord, class_news
 from elec2water.coefficient.posterior import Posterior, posterior_at
 from elec2water.coefficient.shared import Layout
 from elec2water.energy import MonthlyEnergy
@@ -38,14 +39,24 @@ Months = NDArray[np.datetime64]
 _YEAR = 12
 
 
+_NEVER = np.datetime64("9999-01", "M")
+
+
 @dataclass(frozen=True)
 class Given:
-    """What an update is made from: the pairs that stand now, and the registry if it was given."""
+    """What an update is made from: the pairs that stand now, and the registry if it was given.
+
+    Water levels and electricity are given from a month on; what was known of the months before stands.
+    """
 
     merged: MergedPairs
     context: WellContext | None
-    levels: bool
-    energy: bool
+    levels_from: np.datetime64
+    energy_from: np.datetime64
+
+    def since(self, merged: MergedPairs) -> Given:
+        """Give the same with other pairs."""
+        return replace(self, merged=merged)
 
 
 def update_coefficient(
@@ -57,6 +68,7 @@ def update_coefficient(
     energy: MonthlyEnergy | None = None,
     until: np.datetime64 | None = None,
     whole: bool = False,
+    with_news: bool = True,
     progress: Callable[[str], None] | None = None,
 ) -> Coefficient:
     """Bring a coefficient up to date; the one given is left as it is.
@@ -75,6 +87,8 @@ def update_coefficient(
         Month to which the coefficient is carried; the last month of pairs, or the last before, by default.
     whole : bool
         ``pairs`` is the whole table, see :func:`elec2water.pairs.merge_pairs`.
+    with_news : bool
+        Work out ``news``, which costs two more posteriors.
     progress : callable, optional
         Told in words what is being done.
 
@@ -93,8 +107,54 @@ def update_coefficient(
         context = describe_wells(
             wells, water_levels, energy, months, coefficient.windows, coefficient.spec, coefficient.options
         )
-    known_levels = water_levels is not None and not water_levels.empty
-    return absorb(coefficient, Given(merged, context, known_levels, energy is not None), well_id, months, progress)
+    told = Given(merged, context, _first_level(water_levels), _NEVER if energy is None else energy.months[0])
+    updated = absorb(coefficient, told, well_id, months, progress)
+    return replace(updated, record=_record(coefficient, told, updated, with_news=with_news))
+
+
+def seen_today(
+    coefficient: Coefficient,
+    pairs: pd.DataFrame,
+    wells: pd.DataFrame,
+    water_levels: pd.DataFrame | None = None,
+    *,
+    energy: MonthlyEnergy | None = None,
+) -> tuple[Coefficient, Coefficient]:
+    """Give a coefficient as registry, levels and electricity of today make it, without any new pair.
+
+    First with its own pairs as they were, then as the whole table has them now.
+    """
+    coefficient, well_id, grid = _located(coefficient, pairs, wells)
+    table = measurements(pairs, well_id)
+    merged = merge_pairs(coefficient.measured, table.take(np.flatnonzero(grid[table.well])), whole=True)
+    months = coefficient.posterior.layout.months
+    context = describe_wells(
+        wells, water_levels, energy, months, coefficient.windows, coefficient.spec, coefficient.options
+    )
+    given = Given(merged, context, _first_level(water_levels), _NEVER if energy is None else energy.months[0])
+    return _without_new(coefficient, given)
+
+
+def _without_new(coefficient: Coefficient, given: Given) -> tuple[Coefficient, Coefficient]:
+    """Read the old pairs again in the light of today, as they were and as they are corrected."""
+    merged = given.merged
+    nothing = coefficient.measured.take(np.zeros(0, dtype=np.intp))
+    same = _at_known_months(coefficient, given.since(merge_pairs(coefficient.measured, nothing)))
+    kept = merged.known_before()
+    if not (merged.corrected.any() or merged.withdrawn.size) or not kept.pairs.well.size:
+        return same, same
+    return same, _at_known_months(coefficient, given.since(kept))
+
+
+def _at_known_months(coefficient: Coefficient, given: Given) -> Coefficient:
+    layout, place = coefficient.posterior.layout, np.unique(given.merged.pairs.well)
+    known = pd.Index(coefficient.posterior.sample).get_indexer(pd.Index(place))
+    sample, rows = updated_rows(coefficient, given, layout, coefficient.equipment)
+    posterior = _at_nodes(coefficient, rows, layout, sample)
+    level = coefficient.outlook.level
+    outlook = replace(coefficient.outlook, level=level[known] if level.size else level)
+    sample_id = coefficient.sample_id[known]
+    return replace(coefficient, posterior=posterior, sample_id=sample_id, measured=given.merged.pairs, outlook=outlook)
 
 
 def absorb(
@@ -106,22 +166,13 @@ def absorb(
 ) -> Coefficient:
     """Give the coefficient whose pairs are those of ``given``, at the variances of ``coefficient``."""
     layout = replace(coefficient.posterior.layout, months=months)
-    old = coefficient.posterior
-    sample_id = well_id[np.unique(given.merged.pairs.well)]
+    place = np.unique(given.merged.pairs.well)
+    sample_id = well_id[place]
     equipment = coefficient.equipment
     if given.context is not None:
-        place = np.unique(given.merged.pairs.well)
         equipment = equipment.of_wells(sample_id).adding(Equipment.of(sample_id, given.context.pump_installed[place]))
     sample, rows = updated_rows(coefficient, given, layout, equipment)
-    posterior = posterior_at(
-        rows,
-        layout,
-        sample,
-        psi=np.log(old.sd),
-        weight=old.weight,
-        student_df=coefficient.options.student_df,
-        progress=progress,
-    )
+    posterior = _at_nodes(coefficient, rows, layout, sample, progress)
     return replace(
         coefficient,
         posterior=posterior,
@@ -130,6 +181,38 @@ def absorb(
         equipment=equipment,
         outlook=_outlook(coefficient, given, months, posterior),
     )
+
+
+def _at_nodes(
+    coefficient: Coefficient,
+    rows: Rows,
+    layout: Layout,
+    sample: NDArray[np.intp],
+    progress: Callable[[str], None] | None = None,
+) -> Posterior:
+    return posterior_at(
+        rows,
+        layout,
+        sample,
+        psi=np.log(coefficient.posterior.sd),
+        weight=coefficient.posterior.weight,
+        student_df=coefficient.options.student_df,
+        progress=progress,
+    )
+
+
+def _record(before: Coefficient, given: Given, after: Coefficient, *, with_news: bool) -> UpdateRecord:
+    """Say what came in and what it moved."""
+    merged = given.merged
+    record = UpdateRecord(
+        new=merged.pairs.take(merged.new),
+        corrected=merged.pairs.take(merged.corrected),
+        withdrawn=before.measured.take(merged.withdrawn),
+    )
+    if not with_news:
+        return record
+    same, corrected = _without_new(before, given)
+    return replace(record, news=class_news(before, same.posterior, corrected.posterior, after))
 
 
 def updated_rows(
@@ -181,7 +264,7 @@ def _rows_of_known_wells(
     middle = pair_moments(measured, layout)
     year = features.decimal_year(middle)
     pumps = equipment.history(coefficient.sample_id[sample])
-    month = np.searchsorted(layout.months, month_of(middle))
+    month = np.clip(np.searchsorted(layout.months, month_of(middle)), 0, layout.months.size - 1)
     worn_since = spec.worn_since(pumps.since(position, middle))
     return sample, Rows(
         well=np.asarray(position, dtype=np.intp),
@@ -200,23 +283,35 @@ def _rows_of_known_wells(
 
 def _as_known(coefficient: Coefficient, given: Given, sample: NDArray[np.intp], rows: Rows) -> Rows:
     """Keep levels, energy and attributes of pairs known before where nothing newer was given."""
-    old, names = coefficient.posterior.plain_rows, coefficient.posterior.layout.moving_names
-    level, anomaly = names.index("level"), names.index("energy_anomaly")
-    had_levels = bool(old.moving[:, level].any())
-    had_energy = bool(old.moving[:, anomaly].any()) or any(f.name == "log_energy" for f in coefficient.spec.numeric)
+    old, layout = coefficient.posterior.plain_rows, coefficient.posterior.layout
+    level, anomaly = (layout.moving_names.index(name) for name in ("level", "energy_anomaly"))
     here = np.flatnonzero(given.merged.origin >= 0)
     origin = given.merged.origin[here]
+    month = layout.months[old.cell[origin] % layout.months.size]
+    unleveled, unmetered = month < given.levels_from, month < given.energy_from
     moving, scale, static = rows.moving.copy(), rows.scale.copy(), rows.static
-    if not given.levels:
-        moving[here, level] = old.moving[origin, level]
-    if not given.energy:
-        moving[here, anomaly] = old.moving[origin, anomaly]
-        scale[here] = old.scale[origin]
-    if (had_levels and not given.levels) or (had_energy and not given.energy):
+    moving[here[unleveled], level] = old.moving[origin[unleveled], level]
+    moving[here[unmetered], anomaly] = old.moving[origin[unmetered], anomaly]
+    scale[here[unmetered]] = old.scale[origin[unmetered]]
+    had_levels = bool(old.moving[:, level].any())
+    had_energy = any(f.name == "log_energy" for f in coefficient.spec.numeric)
+    windows = coefficient.windows
+    if (had_levels and given.levels_from > windows.level[0]) or (
+        had_energy and given.energy_from > windows.energy_end - (_YEAR - 1)
+    ):
         static = static.copy()
         place = pd.Index(coefficient.posterior.sample).get_indexer(pd.Index(sample))
         static[place >= 0] = old.static[place[place >= 0]]
     return replace(rows, moving=moving, scale=scale, static=static)
+
+
+def _first_level(water_levels: pd.DataFrame | None) -> np.datetime64:
+    """Give the first month of a table of water levels; never, where there is none."""
+    if water_levels is None:
+        return _NEVER
+    dates = [water_levels[c].to_numpy(dtype="datetime64[M]") for c in ("month", "date") if c in water_levels.columns]
+    known = np.concatenate([d[~np.isnat(d)] for d in dates]) if dates else np.zeros(0, "datetime64[M]")
+    return known.min() if known.size else _NEVER
 
 
 def _outlook(coefficient: Coefficient, given: Given, months: Months, posterior: Posterior) -> Outlook:
@@ -226,7 +321,7 @@ def _outlook(coefficient: Coefficient, given: Given, months: Months, posterior: 
     before = pd.Index(coefficient.posterior.sample).get_indexer(pd.Index(posterior.sample))
     if coefficient.outlook.level.size:
         level[before >= 0] = coefficient.outlook.level[before[before >= 0]]
-    if given.context is not None and given.levels:
+    if given.context is not None and given.levels_from < _NEVER:
         recent = given.context.level[posterior.sample, -_YEAR:]
         known = np.isfinite(recent)
         mean = np.where(known, recent, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)

@@ -8,6 +8,7 @@ from elec2water.design.anticipated import Anticipated, constant, learned, publis
 from elec2water.design.cuts import design_strata, optimal_breaks
 from elec2water.design.files import read_design, read_sample, write_design
 from elec2water.design.multidomain import Bounds, cv_bounds, smallest_sample
+from elec2water.design.network import Network
 from elec2water.design.plan import Budget
 from elec2water.design.result import Design
 from elec2water.design.sample import design_sample
@@ -19,6 +20,7 @@ __all__ = [
     "Bounds",
     "Budget",
     "Design",
+    "Network",
     "allocate",
     "constant",
     "cv_bounds",

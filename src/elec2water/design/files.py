@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from elec2water.design.frame import COVERAGE_COLUMNS, EXCLUDED_COLUMNS
 from elec2water.design.result import (
     ALLOCATION_COLUMNS,
     CURVE_COLUMNS,
+    FRAME_COLUMNS,
     MERGES_COLUMNS,
     PRECISION_COLUMNS,
     SAMPLE_COLUMNS,
@@ -24,7 +26,7 @@ from elec2water.design.result import (
 from elec2water.errors import UsageError
 from elec2water.findings import Findings
 
-_TEXT = ("well_id", "stratum", "role", "reason", "domain", "key", "mark", "merged_into")
+_TEXT = ("well_id", "stratum", "role", "reason", "domain", "key", "mark", "merged_into", "stands_for", "network")
 _WHOLE = ("order", "n_wells", "n_sample", "n_certain", "n_neyman", "n_proportional", "n")
 _TABLES = {
     "allocation": ALLOCATION_COLUMNS[:4],
@@ -32,11 +34,15 @@ _TABLES = {
     "excluded": EXCLUDED_COLUMNS,
     "sample": SAMPLE_COLUMNS,
 }
-_FURTHER = {"precision": PRECISION_COLUMNS, "curve": CURVE_COLUMNS, "merges": MERGES_COLUMNS}
+READ_BACK = ("design.json", "allocation.csv", "coverage.csv", "excluded.csv", "frame.csv", "sample.csv")
+"""What of ``design/`` estimates may depend on; the rest is for people."""
+_FURTHER = {"frame": FRAME_COLUMNS, "precision": PRECISION_COLUMNS, "curve": CURVE_COLUMNS, "merges": MERGES_COLUMNS}
 
 
-def write_design(design: Design, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write a design: ``sample.csv``, ``allocation.csv``, ``coverage.csv``, ``excluded.csv`` and ``design.json``.
+def write_design(
+    design: Design, folder: str | os.PathLike[str], sheets: Mapping[str, bytes] | None = None
+) -> list[Path]:
+    """Write a design: ``sample.csv``, ``allocation.csv``, ``frame.csv`` and its other tables, and ``design.json``.
 
     Every file is complete under a temporary name before any gets its own, and ``sample.csv`` comes last: a run that is
     cut short leaves the old design or the new one. The same design gives the same bytes.
@@ -46,6 +52,8 @@ def write_design(design: Design, folder: str | os.PathLike[str]) -> list[Path]:
     design : Design
     folder : path
         Made if need be.
+    sheets : mapping of str to bytes, optional
+        Further files by name: the field sheet, the map, the report.
 
     Returns
     -------
@@ -61,6 +69,7 @@ def write_design(design: Design, folder: str | os.PathLike[str]) -> list[Path]:
                 Path(temporary) / "design.json", json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8"
             )
         ]
+        staged += [_write_whole(Path(temporary) / name, content) for name, content in (sheets or {}).items()]
         for name in (*_FURTHER, *_TABLES):
             text = _csv(getattr(design, name))
             staged.append(_write_text(Path(temporary) / f"{name}.csv", text, "utf-8-sig"))
@@ -136,8 +145,12 @@ def _csv(frame: pd.DataFrame) -> str:
 
 
 def _write_text(path: Path, text: str, encoding: str) -> Path:
-    with path.open("w", encoding=encoding, newline="") as file:
-        file.write(text)
+    return _write_whole(path, text.encode(encoding))
+
+
+def _write_whole(path: Path, content: bytes) -> Path:
+    with path.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     return path

@@ -1,6 +1,6 @@
 """What was pumped: volumes of every well and domain, with their joint error."""
 
-from elec2water.volume.estimate import estimate_volume
+from elec2water.volume.estimate import estimate_volume, volume_in
 from elec2water.volume.result import StratumCoefficients, Totals, Volume, WellVolumes
 
-__all__ = ["StratumCoefficients", "Totals", "Volume", "WellVolumes", "estimate_volume"]
+__all__ = ["StratumCoefficients", "Totals", "Volume", "WellVolumes", "estimate_volume", "volume_in"]

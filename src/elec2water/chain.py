@@ -1,0 +1,125 @@
+"""The chain of releases: from which earlier release a quarter starts, and whether the variances are sought anew."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from elec2water.coefficient import Coefficient, FitOptions
+from elec2water.coefficient.state import from_dataset
+from elec2water.county import County, fit_options
+from elec2water.errors import ReleaseError, UsageError
+from elec2water.ledger import Ledger, list_releases
+from elec2water.pairs import Measurements, measurements, merge_pairs
+from elec2water.release import ReleaseInfo, list_release_folders, read_release
+
+COEFFICIENTS = "coefficients.nc"
+ENOUGH = 2.0
+"""Times the sample wells or pairs of the last search for the variances at which they are sought anew."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a quarter starts from.
+
+    ``release`` is the one before it and ``coefficient`` its own, None for the first of a chain. ``reason`` tells in a
+    word why the variances are sought: ``first``, ``registry``, ``configuration``, ``doubled`` or ``asked``; blank where
+    they stand.
+    """
+
+    release: ReleaseInfo | None
+    coefficient: Coefficient | None
+    reason: str
+
+    @property
+    def version(self) -> str:
+        """Text for ``coefficient_version`` of the manifest."""
+        if self.release is None:
+            return "fit"
+        how = f"refit ({self.reason})" if self.reason else "update"
+        return f"{how} of {self.release.quarter} {self.release.release} {self.release.digest[:16]}"
+
+
+FIRST = Start(None, None, "first")
+"""A quarter without a release before it."""
+
+
+def earlier_releases(root: Path, ledger: Ledger, quarter: str) -> list[ReleaseInfo]:
+    """List the release that counts of every earlier quarter, oldest first: the approved one, else the latest.
+
+    Raises
+    ------
+    ReleaseError
+        A release has no readable manifest.
+    """
+    listed = list_releases(ledger)
+    approved = set(listed.loc[listed["state"] == "approved", ["quarter", "release"]].itertuples(index=False, name=None))
+    chosen: dict[str, Path] = {}
+    for folder in list_release_folders(root):
+        name = folder.parent.name
+        if name < quarter and not (name in chosen and (name, chosen[name].name) in approved):
+            chosen[name] = folder
+    return [read_release(folder) for _, folder in sorted(chosen.items())]
+
+
+def load_coefficient(release: ReleaseInfo) -> Coefficient:
+    """Read the coefficient of a release, whichever version wrote it, after comparing its files with the manifest.
+
+    Raises
+    ------
+    ReleaseError
+        The release is damaged, or its coefficient cannot be read.
+    """
+    read_release(release.folder, verify=True)
+    path = release.folder / COEFFICIENTS
+    try:
+        return from_dataset(xr.open_dataset(io.BytesIO(path.read_bytes()), engine="h5netcdf").load())
+    except (OSError, KeyError, ValueError, UsageError) as error:
+        raise ReleaseError(f"{path}: the coefficient cannot be read ({error}). Restore the release from a copy.") from (
+            error
+        )
+
+
+def start_of(release: ReleaseInfo | None, county: County) -> Start:
+    """Load the coefficient that a quarter starts from, and say whether its variances are to be sought anew.
+
+    Parameters
+    ----------
+    release : ReleaseInfo, optional
+        The release before.
+    county : County
+        As it was read; ``[model] refit`` of its configuration decides.
+    """
+    if release is None:
+        return FIRST
+    coefficient = load_coefficient(release)
+    well_id = county.wells["well_id"].to_numpy(dtype=object)
+    if not np.isin(coefficient.sample_id.astype(str), well_id.astype(str)).any():
+        return Start(release, None, "registry")
+    if not same_options(coefficient.options, fit_options(county.config)):
+        return Start(release, coefficient, "configuration")
+    refit = county.config.model.refit
+    if refit == "always":
+        return Start(release, coefficient, "asked")
+    placed = coefficient.placed(well_id)
+    merged = merge_pairs(placed.measured, measurements(county.pairs, well_id), whole=True)
+    return Start(release, coefficient, "doubled" if refit == "auto" and has_doubled(placed, merged.pairs) else "")
+
+
+def same_options(one: FitOptions, other: FitOptions) -> bool:
+    """Tell whether two fits are asked the same."""
+    breaks = [{name: tuple(limits) for name, limits in o.strata_breaks.items()} for o in (one, other)]
+    plain = [{k: v for k, v in vars(o).items() if k != "strata_breaks"} for o in (one, other)]
+    return breaks[0] == breaks[1] and plain[0] == plain[1]
+
+
+def has_doubled(coefficient: Coefficient, pairs: Measurements) -> bool:
+    """Tell whether there are twice the sample wells or twice the pairs from which the variances were learned."""
+    end = (coefficient.windows.level[-1] + 1).astype("datetime64[s]")
+    known = coefficient.measured.take(~(coefficient.measured.middle >= end))
+    wells = np.unique(pairs.well).size, max(np.unique(known.well).size, 1)
+    return bool(wells[0] >= ENOUGH * wells[1] or pairs.well.size >= ENOUGH * max(known.well.size, 1))

@@ -1,0 +1,83 @@
+"""The words and the layout of the field sheet, which are data: ``data/field_sheet.csv``, in Chinese and English.
+
+Its rows are words, the columns of the list, the steps of the protocol, and the form from top to bottom: parts, the
+boxes of a part (with the column of the visits that fills them in beforehand) and the lines of a grid.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from elec2water.errors import UsageError
+
+LANGUAGES = ("zh", "en")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the list of wells: the column of the visits, its width and heading."""
+
+    name: str
+    width: float
+    heading: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the form: boxes (label, column of the visits) so many across, or the lines of a grid."""
+
+    heading: str
+    across: int
+    height: float
+    boxes: tuple[tuple[str, str], ...]
+    lines: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class SheetWords:
+    """The field sheet in one language."""
+
+    words: Mapping[str, str]
+    columns: tuple[Column, ...]
+    protocol: tuple[str, ...]
+    form: tuple[Part, ...]
+
+
+@cache
+def sheet_words(lang: str) -> SheetWords:
+    """Read the words and the layout in one language.
+
+    Parameters
+    ----------
+    lang : {"zh", "en"}
+
+    Raises
+    ------
+    UsageError
+        If the language is not known.
+    """
+    if lang not in LANGUAGES:
+        raise UsageError(f"field sheet: lang must be one of {list(LANGUAGES)}, not {lang!r}")
+    text = (resources.files("elec2water") / "data" / "field_sheet.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
+    return SheetWords(
+        words={row["key"]: row[lang] for row in rows if row["kind"] == "word"},
+        columns=tuple(Column(row["key"], float(row["size"]), row[lang]) for row in rows if row["kind"] == "column"),
+        protocol=tuple(row[lang] for row in rows if row["kind"] == "protocol"),
+        form=_form(rows, lang),
+    )
+
+
+def _form(rows: list[dict[str, str]], lang: str) -> tuple[Part, ...]:
+    opens = [i for i, row in enumerate(rows) if row["kind"] == "part"]
+    parts = []
+    for start, end in zip(opens, [*opens[1:], len(rows)], strict=True):
+        head, inside = rows[start], rows[start + 1 : end]
+        boxes = tuple((row[lang], row["key"]) for row in inside if row["kind"] == "box")
+        lines = tuple(tuple(row[lang].split("|")) for row in inside if row["kind"] == "line")
+        parts.append(Part(head[lang], int(head["key"]), float(head["size"]), boxes, lines))
+    return tuple(parts)

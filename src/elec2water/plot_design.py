@@ -1,0 +1,282 @@
+"""Figures of a design: the wells on the map, and what more or fewer of them would give."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Literal
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+
+from elec2water.errors import UsageError
+from elec2water.fonts import chinese_font, drawable, use_chinese
+
+Lang = Literal["zh", "en"]
+Floats = NDArray[np.float64]
+
+_INK, _GREY, _PALE = "#1a1a1a", "#6b6b6b", "#bdbdbd"
+_MOST_DOTS = 20_000
+_MOST_NUMBERS = 150
+_KM_A_DEGREE = 111.2
+_MARKS = "osD^vP*X"
+
+_TEXT: Mapping[str, Mapping[str, str]] = {
+    "zh": {
+        "map": "样本井分布",
+        "primary": "必测",
+        "reserve": "备选",
+        "frame": "抽样框内的井",
+        "nowhere": "（{n} 眼样本井没有经纬度，未画出）",
+        "km": "{km:g} km",
+        "north": "北",
+        "east": "经度",
+        "northing": "纬度",
+    },
+    "en": {
+        "map": "Sample wells",
+        "primary": "primary",
+        "reserve": "reserve",
+        "frame": "wells of the frame",
+        "nowhere": " ({n} sample wells without coordinates are not drawn)",
+        "km": "{km:g} km",
+        "north": "N",
+        "east": "longitude",
+        "northing": "latitude",
+    },
+}
+
+
+def sample_map(
+    visits: pd.DataFrame, wells: pd.DataFrame, *, title: str = "", ax: Axes | None = None, lang: Lang = "zh"
+) -> Axes:
+    """Draw the wells to visit among all wells, with the numbers of the field sheet.
+
+    The form of a mark tells the aquifer, a filled one a primary well, an open one a reserve; townships are named in
+    their middles. Readable in grey print, and without any map service.
+
+    Parameters
+    ----------
+    visits : DataFrame
+        Of :func:`elec2water.fieldwork.visits.visits_of`.
+    wells : DataFrame
+        The wells among which they were drawn: ``longitude, latitude, township``.
+    title : str
+    ax : Axes, optional
+    lang : {"zh", "en"}
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    UsageError
+        If no well has coordinates, or the language is not known.
+    """
+    if lang not in _TEXT:
+        raise UsageError(f"lang must be one of {sorted(_TEXT)}, found {lang!r}")
+    text = _TEXT[lang]
+    background, shown = _placed(wells), _placed(visits)
+    if background.empty and shown.empty:
+        raise UsageError("sample map: no well has longitude and latitude; there is nothing to draw")
+    axes = plt.figure(figsize=(7.2, 7.2), layout="constrained").add_subplot() if ax is None else ax
+    family = chinese_font(_all_text(background, shown, title, text)).get_family()
+    _draw_frame(axes, background, text)
+    _draw_visits(axes, shown, text)
+    _name_townships(axes, background if len(background) else shown, family)
+    lost = int((visits["role"] == "primary").sum() - (shown["role"] == "primary").sum())
+    heading = drawable(title or text["map"]) + (text["nowhere"].format(n=lost) if lost else "")
+    axes.set_title(heading, fontsize=11, loc="left", family=family)
+    _set_frame_of_map(axes, pd.concat([background, shown]), text, family)
+    legend = axes.legend(loc="upper left", bbox_to_anchor=(0.0, -0.06), ncols=4, frameon=False, fontsize=8)
+    for label in legend.get_texts():
+        label.set_fontfamily(family)
+    return axes
+
+
+def has_places(wells: pd.DataFrame) -> bool:
+    """Say whether any well can be put on a map."""
+    return len(_placed(wells)) > 0
+
+
+def map_png(visits: pd.DataFrame, wells: pd.DataFrame, *, title: str = "", dpi: int = 200, lang: Lang = "zh") -> bytes:
+    """Draw :func:`sample_map` into a PNG.
+
+    Parameters
+    ----------
+    visits, wells, title, lang
+        As there.
+    dpi : int
+
+    Returns
+    -------
+    bytes
+        Without date or program, so that the same wells give the same bytes.
+    """
+    with use_chinese():
+        axes = sample_map(visits, wells, title=title, lang=lang)
+        figure = axes.get_figure(root=True)
+        return figure_bytes(figure, dpi=dpi) if isinstance(figure, Figure) else b""
+
+
+def precision_curve(curve: pd.DataFrame, words: Mapping[str, str], *, ax: Axes | None = None) -> Axes:
+    """Draw the expected CV of the county's total against the number of sample wells, with the marked numbers.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        ``Design.curve``: ``n, expected_cv, mark``.
+    words : mapping
+        ``axis_n, axis_cv`` and ``mark_<mark>``.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    axes = plt.figure(figsize=(5.6, 2.9), layout="constrained").add_subplot() if ax is None else ax
+    line = curve.sort_values("n").drop_duplicates("n")
+    family = chinese_font("".join(words.values())).get_family()
+    axes.plot(line["n"], line["expected_cv"], color=_INK, linewidth=1.2)
+    for n, cv, mark in curve.loc[curve["mark"] != "", ["n", "expected_cv", "mark"]].itertuples(index=False, name=None):
+        own = mark == "n"
+        axes.plot([n], [cv], "o", markersize=6, markerfacecolor=_INK if own else "white", markeredgecolor=_INK)
+        label = words.get(f"mark_{mark}", str(mark)) if mark in ("n", "rule") else str(mark)
+        beside, how = ((0, 14), "center") if own else ((0, -11), "center")
+        axes.annotate(
+            f"{label}（{n:,}）" if mark in ("n", "rule") else label, (n, cv), beside, textcoords="offset points",
+            fontsize=7, family=family, ha=how, va="center",
+        )  # fmt: skip
+    axes.set(xscale="log", ylim=(0, None))
+    axes.margins(y=0.2)
+    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
+    axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0, decimals=0))
+    axes.set_xlabel(words["axis_n"], fontsize=8, family=family)
+    axes.set_ylabel(words["axis_cv"], fontsize=8, family=family)
+    axes.tick_params(labelsize=7)
+    axes.grid(color=_PALE, linewidth=0.4)
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def curve_png(curve: pd.DataFrame, words: Mapping[str, str], *, dpi: int = 150) -> bytes:
+    """Draw :func:`precision_curve` into a PNG."""
+    with use_chinese():
+        figure = precision_curve(curve, words).get_figure(root=True)
+        return figure_bytes(figure, dpi=dpi) if isinstance(figure, Figure) else b""
+
+
+def figure_bytes(figure: Figure, *, dpi: int) -> bytes:
+    """Write a figure as PNG and close it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def _placed(table: pd.DataFrame) -> pd.DataFrame:
+    if not {"longitude", "latitude"} <= set(table.columns):
+        return table.assign(longitude=np.nan, latitude=np.nan).iloc[:0]
+    places = table[["longitude", "latitude"]].to_numpy(dtype=np.float64, na_value=np.nan)
+    placed: pd.DataFrame = table.loc[np.isfinite(places).all(axis=1) & (places != 0).any(axis=1)].copy()
+    for name in ("township", "aquifer"):
+        placed[name] = _names(placed, name)
+    return placed
+
+
+def _names(table: pd.DataFrame, name: str) -> list[str]:
+    """Names as text; blank where unknown."""
+    return ["" if pd.isna(value) else str(value) for value in table[name]] if name in table else [""] * len(table)
+
+
+def _draw_frame(axes: Axes, wells: pd.DataFrame, text: Mapping[str, str]) -> None:
+    """Dots for all wells; of very many, every k-th."""
+    thinned = wells.iloc[:: max(1, -(-len(wells) // _MOST_DOTS))]
+    axes.plot(
+        thinned["longitude"], thinned["latitude"], ".", color=_PALE, markersize=2.5, zorder=1, label=text["frame"]
+    )
+
+
+def _draw_visits(axes: Axes, visits: pd.DataFrame, text: Mapping[str, str]) -> None:
+    aquifers = sorted(set(visits["aquifer"]))
+    numbered = (visits["role"] == "primary").sum() <= _MOST_NUMBERS
+    size = 6.5 if numbered else 3.0
+    for mark, aquifer in zip(_MARKS * (1 + len(aquifers) // len(_MARKS)), aquifers, strict=False):
+        of_aquifer = visits["aquifer"] == aquifer
+        for role, fill in (("reserve", "white"), ("primary", _INK)):
+            chosen = visits.loc[of_aquifer & (visits["role"] == role)]
+            if chosen.empty:
+                continue
+            name = " ".join(filter(None, [drawable(aquifer), text[role]]))
+            axes.plot(
+                chosen["longitude"],
+                chosen["latitude"],
+                mark,
+                markersize=size if role == "primary" else 0.7 * size,
+                markerfacecolor=fill,
+                markeredgecolor=_INK if role == "primary" else _GREY,
+                markeredgewidth=0.7,
+                linestyle="none",
+                zorder=3 if role == "primary" else 2,
+                label=name,
+            )
+    if numbered:
+        for number, x, y in visits.loc[visits["role"] == "primary", ["number", "longitude", "latitude"]].to_numpy():
+            axes.annotate(
+                f"{number:.0f}", (x, y), (3.5, 3.5), textcoords="offset points", fontsize=6.5, color=_INK, zorder=4,
+                path_effects=[withStroke(linewidth=1.5, foreground="white")],
+            )  # fmt: skip
+
+
+def _name_townships(axes: Axes, wells: pd.DataFrame, family: list[str]) -> None:
+    middles = wells.groupby("township")[["longitude", "latitude"]].median()
+    for name, (x, y) in zip(middles.index.tolist(), middles.to_numpy(), strict=True):
+        axes.annotate(
+            drawable(name), (x, y), ha="center", va="center", fontsize=10, color="#8a5a10", alpha=0.75, family=family,
+            zorder=1.5,
+        )  # fmt: skip
+
+
+def _set_frame_of_map(axes: Axes, wells: pd.DataFrame, text: Mapping[str, str], family: list[str]) -> None:
+    """Equal scales at the middle latitude, a scale bar, and where north is."""
+    low, high = (wells[["longitude", "latitude"]].agg(how).to_numpy(dtype=np.float64) for how in ("min", "max"))
+    middle = np.cos(np.radians(0.5 * (low[1] + high[1])))
+    margin = 0.04 * np.maximum(high - low, 0.01)
+    axes.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
+    axes.set_aspect(1.0 / float(middle))
+    axes.set_xlabel(text["east"], fontsize=9, family=family)
+    axes.set_ylabel(text["northing"], fontsize=9, family=family)
+    axes.tick_params(labelsize=8)
+    axes.ticklabel_format(useOffset=False)
+    width = (high[0] - low[0] + 2 * margin[0]) * _KM_A_DEGREE * float(middle)
+    km = _round_down(0.25 * width)
+    start, share = 0.97 - km / width, km / width
+    ends, below = [start, start + share], [-0.045, -0.045]
+    axes.plot(ends, below, linewidth=2.5, solid_capstyle="butt", transform=axes.transAxes, color=_INK, clip_on=False)
+    axes.text(
+        start + share / 2, -0.055, text["km"].format(km=km), transform=axes.transAxes, ha="center", va="top", fontsize=8
+    )
+    axes.annotate(
+        text["north"], (0.97, 0.985), (0.97, 0.90), "axes fraction", ha="center", va="top", fontsize=9, family=family,
+        arrowprops={"arrowstyle": "-|>", "color": _INK},
+    )  # fmt: skip
+
+
+def _round_down(km: float) -> float:
+    """Return the largest of 1, 2, 5 × 10^k not above a length."""
+    power = 10.0 ** np.floor(np.log10(max(km, 1e-6)))
+    return float(max(step * power for step in (1.0, 2.0, 5.0) if step * power <= max(km, 1e-6) * (1 + 1e-9)))
+
+
+def _all_text(wells: pd.DataFrame, visits: pd.DataFrame, title: str, text: Mapping[str, str]) -> str:
+    names = [set(table[name]) for table in (wells, visits) for name in ("township", "aquifer")]
+    return drawable(title + "".join(text.values()) + "".join(sorted(set().union(*names)))) + "〓"

@@ -1,0 +1,109 @@
+"""Figure of the news of a coefficient: from the last one to this one, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.text import Text
+from numpy.typing import NDArray
+
+from elec2water.coefficient.news import LAST, STEPS, THIS
+from elec2water.errors import UsageError
+from elec2water.fonts import chinese_font, drawable
+
+Lang = Literal["zh", "en"]
+Floats = NDArray[np.float64]
+
+_INK, _GREY, _PALE = "#1a1a1a", "#6b6b6b", "#c4c4c4"
+_TEXT: Mapping[str, Mapping[str, str]] = {
+    "zh": {
+        LAST: "上次", "corrected_pairs": "更正\n旧数据", "new_pairs": "新增\n实测", "refit": "重估\n方差",
+        "water_level": "水位\n变化", "wear_and_time": "磨损\n与时间", "energy_and_registry": "用电构成\n与登记",
+        THIS: "本次", "axis": "折算系数(m³/kWh)", "title": "{key}：折算系数的变化",
+    },
+    "en": {
+        LAST: "last", "corrected_pairs": "corrected\npairs", "new_pairs": "new\npairs", "refit": "new\nvariances",
+        "water_level": "water\nlevel", "wear_and_time": "wear and\ntime", "energy_and_registry": "energy,\nregistry",
+        THIS: "this", "axis": "conversion coefficient (m³/kWh)", "title": "{key}: what moved the coefficient",
+    },
+}  # fmt: skip
+
+
+def news(
+    frame: pd.DataFrame, *, domain: str = "county", key: str | None = None, ax: Axes | None = None, lang: Lang = "zh"
+) -> Axes:
+    """Draw what moved a coefficient since the last release as a waterfall; falls are filled, rises are open.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        ``news.csv`` of a release, or ``Coefficient.news``.
+    domain, key : str
+        The row to draw; the first key of the domain by default.
+    ax : Axes, optional
+    lang : {'zh', 'en'}
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    UsageError
+        There is no such row, or the language is unknown.
+    """
+    if lang not in _TEXT:
+        raise UsageError(f"lang: expected one of {', '.join(_TEXT)}, found {lang!r}")
+    rows = frame.loc[frame["domain"].eq(domain)]
+    rows = rows if key is None else rows.loc[rows["key"].eq(key)]
+    if rows.empty:
+        there = ", ".join(sorted(set(frame["domain"]))) or "nothing: a first release has no news"
+        raise UsageError(f"news: expected a row of {domain} {key or ''}, found {there}")
+    return _draw(rows.iloc[0], _TEXT[lang], ax)
+
+
+def _draw(row: pd.Series, text: Mapping[str, str], ax: Axes | None) -> Axes:
+    steps = [name for name in STEPS if name != "refit" or row[name]]
+    moves = np.array([float(row[name]) for name in steps])
+    after = float(row[LAST]) + np.cumsum(moves)
+    bottom = np.minimum(after, after - moves)
+    names = [LAST, *steps, THIS]
+    if ax is None:
+        ax = plt.subplots(figsize=(6.8, 3.4), layout="constrained")[1]
+    ends = [float(row[LAST]), float(row[THIS])]
+    margin = 0.35 * max(np.ptp([*ends, *after]), 0.01 * max(ends))
+    floor = max(min([*ends, *after]) - margin, 0.0)
+    ax.bar([0, len(names) - 1], [end - floor for end in ends], bottom=floor, color=_PALE, edgecolor=_INK, width=0.6)
+    fill = [_GREY if move < 0 else "white" for move in moves]
+    ax.bar(range(1, len(steps) + 1), np.abs(moves), bottom=bottom, color=fill, edgecolor=_INK, width=0.6)
+    _connect(ax, [ends[0], *after])
+    _say_values(ax, ends, moves, np.maximum(after, after - moves))
+    ax.set_ylim(floor, max([*ends, *after]) + margin)
+    ax.set_xticks(range(len(names)), [text[name] for name in names], fontsize=8)
+    ax.set_ylabel(text["axis"])
+    ax.set_title(drawable(text["title"].format(key=row["key"])), fontsize=10)
+    ax.spines[["top", "right"]].set_visible(False)
+    for label in ax.findobj(Text):
+        if label.get_text():
+            label.set_fontfamily(chinese_font(label.get_text()).get_family())
+    return ax
+
+
+def _connect(ax: Axes, levels: list[float]) -> None:
+    for place, level in enumerate(levels):
+        ax.plot([place + 0.3, place + 0.7], [level, level], color=_GREY, linewidth=0.8)
+
+
+def _say_values(ax: Axes, ends: list[float], moves: Floats, tops: Floats) -> None:
+    said = [(0, ends[0], f"{ends[0]:.3f}"), (moves.size + 1, ends[1], f"{ends[1]:.3f}")]
+    for place, (move, top) in enumerate(zip(moves.tolist(), tops.tolist(), strict=True), start=1):
+        said.append((place, top, f"{move:+.3f}\n({move / ends[0]:+.1%})"))
+    for place, height, text in said:
+        ax.annotate(
+            text, (place, height), xytext=(0, 2), textcoords="offset points", ha="center", va="bottom", fontsize=8
+        )

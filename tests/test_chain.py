@@ -1,0 +1,206 @@
+"""Quarters in a chain: each starts from the release before, says what moved, and leaves what was published alone."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import elec2water as e2w
+from county_kit import command, county, write
+from elec2water.coefficient.news import LAST, STEPS, THIS
+from elec2water.errors import ReleaseError
+from elec2water.waterfall import news as draw_news
+
+TOML = '[project]\nname = "链县"\n'
+QUARTERS = (("2026Q1", "2026-04-10"), ("2026Q2", "2026-07-10"))
+
+
+def frames_with_levels():
+    """Make a county whose water tables fall by 2 m a year, by township and aquifer."""
+    frames = county(n=24, sample=10, first="2025-01")
+    wells = frames["wells"]
+    month = np.arange(np.datetime64("2025-01"), np.datetime64("2026-10"))
+    places = wells[["township", "aquifer"]].drop_duplicates()
+    fall = 2.0 * np.arange(month.size) / 12
+    levels = pd.concat(
+        [
+            pd.DataFrame({"month": month.astype(str), "township": t, "aquifer": a,
+                          "depth_m": np.round((50.0 if a == "深层" else 15.0) + fall, 2)})
+            for t, a in places.itertuples(index=False)
+        ]
+    )  # fmt: skip
+    return frames | {"water_levels": levels}
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return frames_with_levels()
+
+
+def in_chain(folder, frames, toml=TOML):
+    root = write(folder, frames, toml=toml)
+    for quarter, day in QUARTERS:
+        e2w.run(root, quarter=quarter, as_of=day)
+    return root
+
+
+def digests(folder):
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(Path(folder).iterdir()) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def chain(frames, tmp_path_factory):
+    """Two quarters as they came, then the third with a corrected, a late and a deleted pair."""
+    kept = frames["pairs"]
+    late = kept["start"].eq("2026-02-01") & kept["well_id"].eq(kept["well_id"].iloc[0])
+    root = in_chain(tmp_path_factory.mktemp("chain") / "county", frames | {"pairs": kept[~late]})
+    before = digests(root / "releases" / "2026Q1" / "r1")
+    table = kept.copy()
+    table.iloc[3, table.columns.get_loc("volume_m3")] *= 1.15
+    table = table.drop(index=table.index[45])
+    write(root, frames | {"pairs": table}, toml=TOML)
+    return root, e2w.run(root, quarter="2026Q3"), before
+
+
+def test_each_quarter_starts_from_the_release_before(chain):
+    root, third, _ = chain
+    versions = [
+        json.loads((root / "releases" / q / "r1" / "manifest.json").read_text("utf-8"))["coefficient_version"]
+        for q in ("2026Q1", "2026Q2")
+    ]
+    assert versions[0] == "fit"
+    assert versions[1].startswith("update of 2026Q1 r1 ")
+    assert str(third.release.manifest["coefficient_version"]).startswith("update of 2026Q2 r1 ")
+
+
+def test_news_add_up_exactly_from_what_was_published_to_what_is_published(chain):
+    root, third, _ = chain
+    news = third.news
+    assert set(news["domain"]) == {"county", "township", "stratum"}
+    np.testing.assert_allclose(news[LAST] + news[list(STEPS)].sum(axis=1), news[THIS], rtol=0, atol=1e-12)
+    published = pd.read_csv(root / "releases" / "2026Q2" / "r1" / "totals.csv", dtype={"key": str})
+    for frame, column in ((published, LAST), (third.totals, THIS)):
+        totals = frame.set_index(["domain", "key"])
+        for row in news.to_dict("records"):
+            expected = totals.loc[(row["domain"], row["key"])]
+            assert row[column] == pytest.approx(expected["volume_m3"] / expected["energy_kwh"], abs=2e-6)
+
+
+def test_falling_water_and_wear_lower_the_coefficient_in_the_news(chain):
+    row = chain[1].news.iloc[0]
+    assert row["water_level"] < 0
+    assert row["corrected_pairs"] != 0
+    assert row["new_pairs"] != 0
+    assert row["refit"] == 0
+
+
+def test_the_sentence_is_printed_and_is_the_same_when_the_release_is_read_again(chain):
+    root, third, _ = chain
+    said = third.summary["news"]
+    assert "全县平均折算系数由 2026Q2" in said
+    assert "水位变化" in said
+    status, out, _ = command("run", root, "--quarter", "2026Q3")
+    assert status == 0
+    assert said in out
+    assert "unchanged" in out
+
+
+def test_past_quarters_that_late_or_corrected_data_touch_are_listed_and_left_as_they_were(chain):
+    root, third, before = chain
+    assert digests(root / "releases" / "2026Q1" / "r1") == before
+    table = pd.read_csv(third.release.folder / "revisions.csv", dtype={"key": str})
+    first = table[(table["quarter"] == "2026Q1") & (table["domain"] == "county")].iloc[0]
+    assert first["late_pairs"] == 1
+    published = pd.read_csv(root / "releases" / "2026Q1" / "r1" / "totals.csv")
+    assert first["published_m3"] == pytest.approx(published["volume_m3"].iloc[0], abs=2e-3)
+    assert first["change_m3"] == pytest.approx(first["now_m3"] - first["published_m3"], abs=2e-3)
+    found = third.findings.frame
+    assert found.loc[found["rule"].eq("PAST_QUARTER_REVISED"), "period"].tolist()[0] == "2026Q1"
+    assert found["rule"].eq("PAIRS_CORRECTED").sum() == 1
+    assert found["rule"].eq("PAIRS_WITHDRAWN").sum() == 1
+
+
+def test_the_released_state_is_that_of_all_pairs_at_once(chain, frames):
+    """The coefficient of the third release equals the first one updated with the table of today."""
+    root = chain[0]
+    first, last = (e2w.from_dataset(e2w_dataset(root / "releases" / q / "r1")) for q in ("2026Q1", "2026Q3"))
+    today = e2w.read_project(root)
+    energy, _ = today.energy(np.datetime64("2026-09", "M"))
+    again = first.update(today.pairs, today.wells, today.water_levels, energy=energy, whole=True)
+    np.testing.assert_allclose(again.posterior.mean, last.posterior.mean, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(again.posterior.covariance, last.posterior.covariance, rtol=0, atol=1e-8)
+
+
+def e2w_dataset(folder):
+    return xr.open_dataset(io.BytesIO((folder / "coefficients.nc").read_bytes()), engine="h5netcdf").load()
+
+
+def test_pairs_of_a_table_started_anew_are_kept_from_the_release(frames, tmp_path):
+    root = in_chain(tmp_path / "county", frames)
+    recent = frames["pairs"][frames["pairs"]["start"] >= "2026-07-01"]
+    write(root, frames | {"pairs": recent}, toml=TOML)
+    done = e2w.run(root, quarter="2026Q3")
+    found = done.findings.frame
+    assert found["rule"].eq("PAIRS_FROM_RELEASE").any()
+    assert not found["rule"].eq("PAIRS_WITHDRAWN").any()
+    coefficient = e2w.from_dataset(e2w_dataset(done.release.folder))
+    assert coefficient.measured.well.size == len(frames["pairs"])
+
+
+def test_a_quarter_without_new_pairs_still_has_its_volumes_and_a_wider_interval(frames, tmp_path):
+    root = in_chain(tmp_path / "county", frames)
+    (root / "inputs" / "pairs.csv").unlink()
+    done = e2w.run(root, quarter="2026Q3")
+    row = done.totals.iloc[0]
+    assert row["volume_m3"] > 0
+    assert done.news.iloc[0]["new_pairs"] == 0
+
+
+@pytest.mark.parametrize(
+    ("toml", "reason"),
+    [(TOML + '[model]\nrefit = "always"\n', "asked"), (TOML + "[model]\nwear_sd_per_year = 0.02\n", "configuration")],
+)
+def test_variances_are_sought_anew_when_asked_or_when_the_model_is_another(frames, tmp_path, toml, reason):
+    root = in_chain(tmp_path / "county", frames)
+    (root / "elec2water.toml").write_text(toml, encoding="utf-8")
+    done = e2w.run(root, quarter="2026Q3")
+    assert str(done.release.manifest["coefficient_version"]).startswith(f"refit ({reason}) of 2026Q2 r1 ")
+    assert done.findings.frame["rule"].eq("VARIANCES_REFITTED").any()
+    assert done.news.iloc[0]["refit"] != 0
+
+
+def test_the_approved_release_counts_not_the_latest(frames, tmp_path):
+    root = write(tmp_path / "county", frames, toml=TOML)
+    e2w.run(root, quarter="2026Q2", as_of="2026-07-10")
+    e2w.run(root, quarter="2026Q2", as_of="2026-07-20")
+    status, _, err = command("approve", root, "--quarter", "2026Q2", "--release", "r1", "--by", "某人")
+    assert status == 0, err
+    done = e2w.run(root, quarter="2026Q3")
+    assert "of 2026Q2 r1 " in str(done.release.manifest["coefficient_version"])
+
+
+def test_a_damaged_release_is_not_built_upon(frames, tmp_path):
+    root = in_chain(tmp_path / "county", frames)
+    path = root / "releases" / "2026Q2" / "r1" / "coefficients.nc"
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(ReleaseError, match=r"coefficients\.nc"):
+        e2w.run(root, quarter="2026Q3")
+
+
+def test_the_waterfall_ends_where_the_news_end(chain):
+    """Bars: last and this from the floor up, between them the steps, each beginning where the one before ended."""
+    row = chain[1].news.iloc[0]
+    ax = draw_news(chain[1].news)
+    bars = [bar for bar in ax.patches if bar.get_height() != 0]
+    tops = [bar.get_y() + bar.get_height() for bar in bars]
+    assert tops[0] == pytest.approx(row[LAST])
+    assert tops[1] == pytest.approx(row[THIS])
+    moves = [row[name] for name in STEPS if name != "refit"]
+    heights = [bar.get_height() for bar in ax.patches[2:]]
+    np.testing.assert_allclose(heights, np.abs(moves))
