@@ -12,7 +12,7 @@ after ten more tests are made, in August, in one of four ways:
 
 The coefficient is updated each year with its variances held. Written: the stated variance of the total of the last
 summer quarter, against that of ``next``, its error against the truth, and how often the 90 % interval held. Results in
-benchmarks/results/next_study.json and next_study.md.
+benchmarks/results/next_study_<kind>.json and .md.
 """
 
 from __future__ import annotations
@@ -179,9 +179,9 @@ def main() -> None:
         cases += county_case(seed, a.wells, a.sample, a.kind)
         print(seed, {row["way"]: round(100 * float(row["cv"]), 2) for row in cases[-len(WAYS) :]}, flush=True)
         result = {"wells": a.wells, "sample": a.sample, "tests_a_year": TESTS_A_YEAR, "kind": a.kind, "cases": cases}
-        RESULTS.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        RESULTS.with_name(f"next_study_{a.kind}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     table = summarise(pd.DataFrame(cases))
-    RESULTS.with_suffix(".md").write_text(markdown(table), encoding="utf-8")
+    RESULTS.with_name(f"next_study_{a.kind}.md").write_text(markdown(table), encoding="utf-8")
     print(table.to_string(index=False))
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from elec2water import outputs, schema
-from elec2water.calendar_ import quarter_months, quarter_of
+from elec2water.calendar_ import quarter_months
 from elec2water.chain import Start, earlier_releases, start_of
 from elec2water.coefficient import FitOptions
 from elec2water.config import load_config
@@ -23,7 +23,6 @@ from elec2water.county import (
     County,
     accepted,
     check_column_names,
-    domain_labels,
     existing_folder,
     fit_options,
     read_project,
@@ -33,7 +32,7 @@ from elec2water.demo import County as SyntheticCounty
 from elec2water.demo import simulate_county, write_county
 from elec2water.design import Design, design_sample, write_design
 from elec2water.design.files import READ_BACK
-from elec2water.errors import UsageError
+from elec2water.energy.history import coverage, meter_months
 from elec2water.fieldwork.outputs import design_files
 from elec2water.findings import Findings
 from elec2water.ledger import approve_release, open_ledger, record_release
@@ -49,7 +48,8 @@ from elec2water.release import (
     sha256_of,
     write_whole,
 )
-from elec2water.retest import Costs, RetestPlan, next_tests, plan_files
+from elec2water.retest import RetestPlan
+from elec2water.retesting import Wish, plan_tests
 from elec2water.rules import RuleSettings
 from elec2water.strata import classify
 from elec2water.validation import Validation, validate_coefficient
@@ -114,6 +114,39 @@ def rule_table(folder: str | Path | None = None, *, lang: str | None = None) -> 
         return RuleSettings().table(lang or "zh")
     config = load_config(existing_folder(folder))
     return config.rules.settings.table(lang or config.project.language)
+
+
+def check_figures(county: County, *, largest: int = 12) -> list[Path]:
+    """Draw what :func:`check` saw into ``check/``: the calendar of what was read, and the meters with most at stake.
+
+    Parameters
+    ----------
+    county : County
+        What :func:`check` gave.
+    largest : int
+        At most so many meters, those whose warnings have the most energy at stake.
+
+    Returns
+    -------
+    list of Path
+    """
+    plots = import_module("elec2water.plot_energy")
+    lang, reading = county.config.project.language, county.reading()
+    township = county.wells["township"].astype("str").fillna("").to_numpy(dtype=object)
+    target = county.folder / "check"
+    heading = schema.column("wells", "township").heading_zh if lang == "zh" else "township"
+    drawn = [
+        (target / "coverage.png", plots.coverage_calendar(coverage(reading.energy, township), group=heading, lang=lang))
+    ]
+    warned = county.findings.warnings.frame
+    meters = warned[warned["meter_id"].ne("") & warned["energy_kwh"].gt(0)]["meter_id"].drop_duplicates()
+    names = reading.reporter.meter_id
+    for rank, meter in enumerate(meters[meters.isin(names)].head(largest), start=1):
+        months = meter_months(reading.meters, names, meter, county.findings)
+        drawn.append((target / f"meter_{rank:02d}.png", plots.meter_series(months, meter=meter, lang=lang)))
+    for path, axes in drawn:
+        write_whole(path, plots.png_bytes(axes))
+    return [path for path, _ in drawn]
 
 
 def design(
@@ -309,14 +342,15 @@ def next_wells(
     kind: str = "test",
     progress: Progress | None = None,
 ) -> tuple[RetestPlan, list[Path]]:
-    """Choose the wells to test next, and write ``next.csv`` and ``next_totals.csv`` to ``design/``.
+    """Choose the wells to test next, and write ``next.csv``, ``next_totals.csv`` and the field sheet to ``design/``.
 
     Parameters
     ----------
     n : int, optional
         Tests; ``[next] n`` by default.
     quarter : str, optional
-        Quarter whose totals the tests are to sharpen; by default that of the last four read with most electricity.
+        Quarter whose totals the tests are to sharpen, also one that is still to come; by default that of the last four
+        read with most electricity.
     budget : float, optional
         Most that may be spent, in the currency of ``[next] cost_per_test`` and ``cost_per_visit``.
     kind : {"test", "meter"}
@@ -331,39 +365,13 @@ def next_wells(
     """
     tell = progress or (lambda _: None)
     tell("reading the tables")
-    county = accepted(read_project(folder))
-    chosen = quarter or _busiest_quarter(county)
-    with threadpool_limits(limits=1, user_api="blas"):
-        done = estimate_quarter(county, chosen, quarter_months(chosen), tell)
-        tell("choosing the wells")
-        options = county.config.next
-        plan = next_tests(
-            done.coefficient,
-            done.volume,
-            county.wells,
-            n=options.n if n is None else n,
-            costs=Costs(options.cost_per_test, options.cost_per_visit, np.inf if budget is None else budget),
-            domains=domain_labels(county),
-            weights=options.weights or None,
-            kind=kind,
-        )
-    target = county.folder / "design"
-    files = plan_files(plan)
-    for name, data in files.items():
-        write_whole(target / name, data)
-    return plan, [target / name for name in files]
-
-
-def _busiest_quarter(county: County) -> str:
-    """Give the quarter of the last four wholly read that used most electricity."""
-    energy, _ = county.energy()
-    quarters = quarter_of(energy.months.astype("datetime64[D]"))
-    names, months = np.unique(quarters[energy.months <= county.last_month], return_counts=True)
-    whole = names[months == 3][-4:]
-    if not whole.size:
-        raise UsageError("readings: expected a quarter with all its months read, found none; give --quarter")
-    used = [float(np.nansum(energy.kwh[:, quarters == name])) for name in whole]
-    return str(whole[int(np.argmax(used))])
+    root = existing_folder(folder)
+    with project_lock(root), threadpool_limits(limits=1, user_api="blas"):
+        county = accepted(read_project(root))
+        plan, files = plan_tests(county, Wish(n, quarter, budget, kind), tell)
+        for name, data in files.items():
+            write_whole(root / "design" / name, data)
+    return plan, [root / "design" / name for name in files]
 
 
 def approve(folder: str | Path, *, quarter: str, release: str, by: str, at: dt.datetime) -> None:

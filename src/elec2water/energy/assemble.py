@@ -15,15 +15,22 @@ from elec2water.energy.cells import ESTIMATED, SPREAD, Cells
 from elec2water.energy.checks import coverage_findings, link_findings, over_capacity, without_energy
 from elec2water.energy.corrections import Corrections, Edits, corrected, correction_findings
 from elec2water.energy.forms import Forms, sort_out
-from elec2water.energy.intervals import Intervals, distinct, merge_estimated, usable, without_overlaps
-from elec2water.energy.links import Epochs, epochs_of
+from elec2water.energy.intervals import Intervals, distinct, distinct_index, merge_estimated, usable, without_overlaps
+from elec2water.energy.links import Epochs, Links, epochs_of
 from elec2water.energy.monthly import MonthlyEnergy, month_range
 from elec2water.energy.periods import Pieces, cut, spread, spread_covariance
 from elec2water.energy.profile import SHAPE_PER_DAY, DailyProfile, daily_profile
-from elec2water.energy.registers import differences, energy_of, of_intervals, without_bridged_estimates
+from elec2water.energy.registers import (
+    causes_of_fall,
+    differences,
+    energy_of,
+    stated_multipliers,
+    without_bridged_estimates,
+)
 from elec2water.energy.registry import Registry, registry_of
 from elec2water.energy.reporter import NOTHING, Reporter, together
 from elec2water.energy.screen.cycles import off_cycle
+from elec2water.energy.screen.ratios import multiplier_ratios
 from elec2water.energy.screen.series import MeterMonths, series_of_meters
 from elec2water.energy.split import split_of_meters
 from elec2water.energy.wells import cells_of_wells
@@ -216,19 +223,21 @@ def _settled(
     irregular = off_cycle(billing, settings, reporter) if settings.speaks("OFF_CYCLE") else NOTHING
     billing, merged = merge_estimated(billing, reporter)
     billing, overlaps = without_overlaps(billing, reporter)
-    points, repeated_reads = distinct(forms.reads.as_intervals(), reporter)
-    reads, bridged = without_bridged_estimates(of_intervals(points), reporter)
-    moved, registers = energy_of(differences(reads), registry.links, reporter)
+    left, repeated_reads = distinct_index(forms.reads.as_intervals(), reporter)
+    reads, bridged = without_bridged_estimates(forms.reads.take(left), reporter)
+    moved, registers = energy_of(differences(reads), registry.links, reporter, stated_multipliers(reads))
     moved, more = corrected(moved, _not_yet(decisions, edits), supply=True)
     edits = Edits.joined([edits, more])
-    moved, fallen = usable(moved, reporter)
-    moved, stated_twice = _where_not_billed(moved, billing, reporter)
+    moved, fallen = usable(moved, reporter, causes_of_fall(moved, registry.links, reporter))
+    moved, stated_twice = _where_not_billed(moved, billing, registry.links, settings, reporter)
     decided = correction_findings(decisions, edits, reporter)
     parts = [unusable, repeated, irregular, merged, overlaps, repeated_reads, bridged, registers, fallen, stated_twice]
     return Intervals.concat([billing, moved]).in_order(), together(decided, *parts), edits
 
 
-def _where_not_billed(moved: Intervals, billing: Intervals, reporter: Reporter) -> tuple[Intervals, Findings]:
+def _where_not_billed(
+    moved: Intervals, billing: Intervals, links: Links, settings: RuleSettings, reporter: Reporter
+) -> tuple[Intervals, Findings]:
     """Leave out register differences of days for which the same meter has billed energy."""
     if not len(billing) or not len(moved):
         return moved, NOTHING
@@ -240,7 +249,9 @@ def _where_not_billed(moved: Intervals, billing: Intervals, reporter: Reporter) 
     closed = np.searchsorted(ends, moved.meter * span + moved.start - base, side="right")
     billed = opened > closed
     found = reporter.of("READING_TWO_FORMS", moved.take(billed), observed=moved.kwh[billed])
-    return moved.take(~billed), found
+    return moved.take(~billed), together(
+        found, multiplier_ratios(moved.take(billed), billing, links, settings, reporter)
+    )
 
 
 def _not_yet(decisions: Corrections, edits: Edits) -> Corrections:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,9 @@ from elec2water.pairs import TEST_REL_U
 from elec2water.retest.effects import Candidates
 from elec2water.retest.greedy import Choice, Prices, choose
 from elec2water.volume import Volume
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -89,6 +94,11 @@ class RetestPlan:
 
     def _repr_html_(self) -> str:
         return self.wells.to_html(index=False)
+
+    def plot(self, **options: object) -> Axes:
+        """Draw what the tests are worth; options as for :func:`elec2water.plot_retest.value_of_tests`."""
+        axes: Axes = import_module("elec2water.plot_retest").value_of_tests(self.wells, **options)
+        return axes
 
 
 @dataclass(frozen=True)
