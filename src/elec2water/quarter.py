@@ -27,6 +27,7 @@ from elec2water.review import model_findings, pair_energy_findings, pairs_off_gr
 from elec2water.revisions import record_findings, revised_quarters, revision_findings
 from elec2water.survey import DesignEstimate, adjust_for_refusal, design_totals, gap_findings
 from elec2water.volume import Volume, estimate_volume
+from elec2water.watch import change_findings
 
 Progress = Callable[[str], None]
 Floats = NDArray[np.float64]
@@ -77,6 +78,7 @@ def estimate_quarter(
         + pair_energy_findings(coefficient, energy, county.wells["well_id"].to_numpy(dtype=object), lang=lang)
         + pairs_off_grid(county.pairs, county.wells, lang=lang)
         + model_findings(coefficient, volume, county.wells, lang=lang)
+        + change_findings(coefficient, lang=lang)
         + survey.findings
         + gap_findings(totals, survey, lang=lang)
         + chain_findings
