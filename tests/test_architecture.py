@@ -13,7 +13,7 @@ PACKAGE = ROOT / "src" / "elec2water"
 NAME = "elec2water"
 
 #: Rooms that may import matplotlib; elsewhere a picture is a method that hands over to one of these.
-DRAWING = {"plot", "plot_design", "waterfall", "fonts"}
+DRAWING = {"plot", "plot_design", "plot_energy", "plot_retest", "waterfall", "fonts"}
 #: Numerics: arrays in, arrays out.
 KERNELS = {
     "calendar_",
@@ -41,6 +41,7 @@ KERNELS = {
     "recursion.sweep",
     "retest.effects",
     "retest.greedy",
+    "telemetry.variances",
     "survey.calibration",
     "survey.estimators",
     "survey.linearised",

@@ -1,6 +1,7 @@
 """Networks that go on: kept, extended and rotated with the probabilities that are stated."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +9,7 @@ from scipy import stats
 
 from elec2water.design.coordination import coordinate, floors, sizes_above
 from elec2water.design.draw import draw
+from elec2water.design.network import Drawn, Network
 from elec2water.design.random_draw import random_pps
 from elec2water.design.selection import inclusion_probabilities
 from elec2water.errors import UsageError
@@ -81,6 +83,14 @@ def test_chosen_wells_speak_for_themselves():
     assert rotated.probability[:3] == pytest.approx(0.6)
 
 
+def test_a_stratum_full_of_chosen_wells_still_speaks_for_the_others():
+    """Three wells chosen by hand, two asked for: the other seven keep half of what they would have without them."""
+    network = np.arange(10) < 3
+    p = sizes_above(np.ones(10), np.zeros(10, dtype=np.int64), np.array([2]), floors(network, np.full(10, np.nan)))
+    assert p[:3].tolist() == [1.0, 1.0, 1.0]
+    assert p[3:] == pytest.approx(0.1)
+
+
 def test_a_certain_well_does_not_rotate_and_large_ones_rotate_less():
     codes, network = np.zeros(4, dtype=np.int64), np.array([True, True, True, False])
     previous = np.array([1.0, 0.9, 0.2, 0.2])
@@ -113,14 +123,15 @@ def test_sizes_above_floors_sum_to_the_sample(seed):
     codes = np.sort(np.concatenate([np.arange(3), rng.integers(0, 3, 27)]))
     size, floor = rng.lognormal(0, 1, 30), np.where(rng.random(30) < 0.3, rng.random(30), 0.0)
     n = np.array([rng.integers(1, (codes == h).sum() + 1) for h in range(3)])
-    p = sizes_above(size, codes, n, floor)
+    p, without = sizes_above(size, codes, n, floor), sizes_above(size, codes, n, np.zeros(30))
     for h in range(3):
         inside = codes == h
-        assert p[inside].sum() == pytest.approx(max(n[h], floor[inside].sum()))
-        free = inside & (p > floor) & (p < 1)
-        if free.sum() > 1 and floor[inside].sum() < n[h]:
+        least = np.maximum(floor, 0.5 * without)[inside]
+        assert p[inside].sum() == pytest.approx(max(n[h], least.sum()))
+        assert (p[inside] >= least - 1e-12).all()
+        free = inside & (p > np.maximum(floor, 0.5 * without) + 1e-12) & (p < 1)
+        if free.sum() > 1:
             assert np.ptp(p[free] / size[free]) < 1e-9 * (p[free] / size[free]).max()
-    without = sizes_above(size, codes, n, np.zeros(30))
     for h in range(3):
         assert without[codes == h] == pytest.approx(inclusion_probabilities(size[codes == h], n[h]), abs=1e-9)
 
@@ -133,3 +144,18 @@ def test_wrong_arguments_are_named():
         coordinate(np.full(3, 0.5), codes, network, np.zeros(3))
     with pytest.raises(UsageError, match="shape"):
         floors(network, np.zeros(2))
+
+
+def test_a_network_raises_minima_and_says_what_it_takes():
+    ids = pd.Series([f"{i:02d}" for i in range(10)], dtype="str")
+    codes = np.repeat([0, 1], 5)
+    chosen = Network.chosen(["00", "01", "02", "gone"])
+    assert chosen.minimum(ids, codes, np.array([2, 2])).tolist() == [4, 2]
+    drawn = Network(("00", "05"), pd.Series(0.7, index=ids))
+    assert drawn.minimum(ids, codes, np.array([2, 2])).tolist() == [4, 4]
+    assert Network(("00",), pd.Series(0.7, index=ids), 0.5).minimum(ids, codes, np.array([1, 1])).tolist() == [2, 2]
+    probability = np.where(codes == 0, 0.8, 0.4)
+    found = chosen.findings(ids, codes, ("浅层", "深层"), Drawn(probability, 7), np.array([3, 2]), "zh")
+    assert found.of(rule="DESIGN_NETWORK_UNKNOWN_PROBABILITY").frame["well_id"].tolist() == ["00", "01", "02"]
+    assert found.of(rule="DESIGN_NETWORK_LARGER").frame["observed"].tolist() == ["浅层"]
+    assert "7 眼（要求 5 眼）" in found.of(rule="DESIGN_NETWORK_SIZE").frame["message"].iloc[0]

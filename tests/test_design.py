@@ -13,6 +13,7 @@ from elec2water.design import (
     Anticipated,
     Bounds,
     Budget,
+    Network,
     allocate,
     constant,
     cv_bounds,
@@ -511,3 +512,40 @@ def test_the_curve_falls_and_is_marked():
     marked = curve.set_index("mark")
     assert marked.loc["rule", "n"] == 5
     assert marked.loc["n", "expected_cv"] == design.expected_cv
+
+
+def test_an_extended_network_keeps_its_wells_and_states_the_probabilities_of_both_draws():
+    """Over 90 pairs of draws a well is in the second network as often as is stated, binomially."""
+    wells, energy = county(60, seed=3)
+    wells = wells.assign(power_source="grid", status="in_use")
+    energy = np.where(energy > 0, energy, 3_000.0)
+    strata = classify(wells, ["aquifer"])
+    counts, stated = np.zeros(len(wells)), np.zeros(len(wells))
+    repeats = 90
+    for seed in range(repeats):
+        first = design_sample(wells, energy, strata, n=12, seed=seed, reserve_ratio=0.0)
+        second = design_sample(
+            wells, energy, strata, n=24, seed=seed + 1_000, reserve_ratio=0.0, network=Network.of(first)
+        )
+        assert set(first.primary["well_id"]) <= set(second.primary["well_id"])
+        counts += wells["well_id"].isin(second.primary["well_id"]).to_numpy()
+        stated += second.frame["inclusion_probability"].to_numpy()
+    p = stated / repeats
+    z = (counts / repeats - p) / np.sqrt(np.maximum(p * (1 - p), 1e-9) / repeats)
+    assert np.abs(z[p < 1]).max() < 4.5
+    assert (z[p < 1] ** 2).mean() < 1.6
+    assert (second.primary["network"] == "kept").sum() == 12
+    assert p.sum() == pytest.approx(24, rel=0.02)
+
+
+def test_a_chosen_network_speaks_for_itself_alone_and_a_share_may_rotate_out():
+    wells, energy = county(200, seed=3)
+    usable = design_sample(wells, energy, n=20, seed=1).frame["well_id"]
+    network = tuple(usable[:10])
+    kept = design_sample(wells, energy, n=40, seed=2, network=Network.chosen(network))
+    assert set(network) <= set(kept.primary["well_id"])
+    assert (kept.primary.set_index("well_id").loc[list(network), "weight"] == 1).all()
+    rotated = design_sample(wells, energy, n=40, seed=2, network=Network.chosen(network, rotate=0.5))
+    assert len(set(network) & set(rotated.primary["well_id"])) == 5
+    with pytest.raises(UsageError, match="rotates"):
+        design_sample(wells, energy, n=40, seed=2, network=Network.chosen(network, rotate=1.5))

@@ -10,7 +10,8 @@ from elec2water.energy import MonthlyEnergy, monthly_energy
 from elec2water.energy.arrays import codes, positions
 from elec2water.energy.intervals import Intervals
 from elec2water.energy.links import Epochs, split_shares
-from elec2water.energy.periods import DailyProfile, cut, spread
+from elec2water.energy.periods import cut, spread
+from elec2water.energy.profile import DailyProfile
 from elec2water.errors import UsageError
 
 JAN, MAR, JUN = (np.datetime64(m) for m in ("2026-01", "2026-03", "2026-06"))
@@ -450,3 +451,38 @@ def test_window_pads_with_unknown_months_and_annual_energy_fills_gaps_by_season(
     assert "3 wells" in repr(energy)
     with pytest.raises(UsageError, match="shape"):
         MonthlyEnergy(energy.well_id, months[:2], kwh, kwh, quality)
+
+
+def test_the_multiplier_beside_a_read_comes_before_that_of_the_meter():
+    readings = reads(("m", "2026-01-01", 10.0), ("m", "2026-02-01", 15.0), ("m", "2026-03-01", 16.0))
+    readings["multiplier"] = [30.0, 30.0, np.nan]
+    energy, _ = run(wells_of("a"), meters_of(("m", "a", {"multiplier": 20})), readings)
+    np.testing.assert_allclose(energy.kwh[0, :2], [150.0, 30.0])
+    readings["multiplier"] = [30.0, 40.0, 40.0]
+    energy, findings = run(wells_of("a"), meters_of(("m", "a")), readings)
+    np.testing.assert_array_equal(energy.kwh[0, :2], [np.nan, 40.0])
+    assert "MULTIPLIER_AMBIGUOUS" in rules(findings)
+
+
+def test_bills_tell_the_multiplier_that_was_applied():
+    steps = reads(("m", "2026-01-01", 10.0), ("m", "2026-02-01", 15.0), ("m", "2026-03-01", 19.0))
+    bill = bills(("m", "2026-01-01", "2026-02-01", 5.0), ("m", "2026-02-01", "2026-03-01", 4.0))
+    both = pd.concat([steps, bill])
+    _, findings = run(wells_of("a"), meters_of(("m", "a", {"multiplier": 20})), both)
+    found = findings.of(rule="MULTIPLIER_RATIO").frame
+    assert found[["meter_id", "observed", "limit"]].to_numpy().tolist() == [["m", "1", "20"]]
+    assert found["candidates"][0] == "multiplier 20 not applied to the bills"
+    assert found["energy_kwh"][0] == pytest.approx(19 * 9.0)
+    _, findings = run(wells_of("a"), meters_of(("m", "a", {"multiplier": 1})), both)
+    assert "MULTIPLIER_RATIO" not in rules(findings)
+
+
+def test_a_register_that_fell_names_what_may_be_behind_it():
+    readings = reads(("m", "2026-01-01", 99_990.0), ("m", "2026-02-01", 40.0))
+    _, findings = run(wells_of("a", power=[10.0]), meters_of(("m", "a")), readings)
+    causes = findings.of(rule="NEGATIVE_ENERGY").frame["candidates"][0].split("|")
+    assert causes[0] == "rollover of 5 digits (50 kWh)"
+    assert "meter exchanged" in causes
+    readings = reads(("m", "2026-01-01", 40_000.0), ("m", "2026-02-01", 40.0))
+    _, findings = run(wells_of("a", power=[10.0]), meters_of(("m", "a")), readings)
+    assert findings.of(rule="NEGATIVE_ENERGY").frame["candidates"][0].startswith("meter exchanged")

@@ -15,6 +15,7 @@ from statsmodels.tsa.statespace.kalman_smoother import KalmanSmoother
 from elec2water.errors import UsageError
 from elec2water.recursion import (
     PathPrior,
+    auxiliary_residuals,
     filter_levels,
     integrate_wells,
     smooth_levels,
@@ -69,6 +70,24 @@ def test_the_smoother_is_that_of_statsmodels():
         oracle = bare(KalmanSmoother, y[i], q[i], np.full(25, r[i]), 0.7).smooth()
         np.testing.assert_allclose(found.means[i], oracle.smoothed_state[0], atol=1e-10)
         np.testing.assert_allclose(found.variances[i], oracle.smoothed_state_cov[0, 0], rtol=1e-9)
+
+
+def test_auxiliary_residuals_are_those_of_dense_algebra():
+    """u = S⁻¹y over its standard deviation; a move by the slope of the likelihood in a step of the level."""
+    y, q, r = panel(6, 9, seed=4, gaps=0.3)
+    found = auxiliary_residuals(y, q, r, variance=0.7)
+    for i in range(6):
+        read = np.isfinite(y[i])
+        first = np.minimum(np.arange(9)[:, None], np.arange(9))
+        S = (0.7 + q[i] * first + r[i] * np.eye(9))[np.ix_(read, read)]
+        inverse = np.linalg.inv(S)
+        u = inverse @ y[i, read]
+        np.testing.assert_allclose(found.reading[i, read], u / np.sqrt(np.diag(inverse)), atol=1e-9)
+        for t in range(1, 9):
+            step = (np.arange(9) >= t)[read].astype(float)
+            if step.any():
+                expected = step @ u / np.sqrt(step @ inverse @ step)
+                assert found.move[i, t] == pytest.approx(expected, abs=1e-9)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 12), st.integers(1, 14))

@@ -30,6 +30,7 @@ from elec2water.retest import Costs, RetestPlan, next_tests
 from elec2water.strata import Strata, classify
 from elec2water.survey import design_totals
 from elec2water.tables import Tables, read_tables
+from elec2water.telemetry import FollowedLevels, follow_levels
 from elec2water.validation import Validation, validate_coefficient
 from elec2water.volume import Totals, Volume, estimate_volume
 
@@ -46,6 +47,7 @@ __all__ = [
     "Elec2WaterError",
     "Findings",
     "FitOptions",
+    "FollowedLevels",
     "MonthlyEnergy",
     "ReleaseError",
     "RetestPlan",
@@ -66,6 +68,7 @@ __all__ = [
     "design_totals",
     "estimate_volume",
     "fit_coefficient",
+    "follow_levels",
     "from_dataset",
     "impute",
     "list_releases",

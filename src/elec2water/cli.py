@@ -44,6 +44,7 @@ _KINDS_SHOWN = 15
 _ERRORS_SHOWN = 20
 _FIRST = 5
 _TOTALS_SHOWN = 30
+_STAKES_SHOWN = 20
 _SHANGHAI = dt.timezone(dt.timedelta(hours=8))
 
 
@@ -81,15 +82,33 @@ def demo(
 
 
 @app.command()
-def check(folder: Folder, *, as_json: AsJson = False) -> None:
-    """Read and validate everything; findings, no estimates."""
+def check(
+    folder: Folder,
+    *,
+    plots: Annotated[bool, typer.Option("--plots", help="Draw the calendar and the meters most at stake")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read and validate everything; findings, those with the most energy at stake first, no estimates."""
     with _progress() as tell:
         tell("reading and checking the tables")
         county = project.check(folder)
         path = project.write_findings(folder, county.findings)
-    refused = county.findings.errors.count > 0
-    figures = {"folder": str(folder), "refused": refused, "findings": _counts(county.findings), "written": str(path)}
-    _print(figures, f"{county.tables!r}\n{_findings_text(county.findings)}\n{path}", as_json=as_json)
+        refused = county.findings.errors.count > 0
+        figures_made = project.check_figures(county) if plots and not refused else []
+    figures = {
+        "folder": str(folder),
+        "refused": refused,
+        "findings": _counts(county.findings),
+        "written": str(path),
+        "plots": [str(made) for made in figures_made],
+    }
+    text = [
+        repr(county.tables),
+        _findings_text(county.findings),
+        _stakes_text(county.findings),
+        *map(str, figures_made),
+    ]
+    _print(figures, "\n".join([*filter(None, text), str(path)]), as_json=as_json)
     if refused:
         raise typer.Exit(DATA_REFUSED)
 
@@ -118,11 +137,15 @@ def design(
     ] = None,
     seed: Seed = 2026,
     *,
+    extend: Annotated[bool, typer.Option("--extend", help="Keep the wells that are measured already")] = False,
+    rotate: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of them that rotates out")] = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Draw the sample of wells to measure."""
     with _refusals(folder, as_json=as_json), _progress() as tell:
-        drawn, written = project.design(folder, n=n, target_cv=target_cv, budget=budget, seed=seed, progress=tell)
+        drawn, written = project.design(
+            folder, n=n, target_cv=target_cv, budget=budget, extend=extend, rotate=rotate, seed=seed, progress=tell
+        )
     figures = {
         "n_primary": len(drawn.primary),
         "n_reserve": len(drawn.reserves),
@@ -309,6 +332,21 @@ def _findings_text(found: Findings) -> str:
     if len(summary) > _KINDS_SHOWN:
         lines.append(f"  … and {len(summary) - _KINDS_SHOWN} more kinds in findings.csv")
     return "\n".join(lines)
+
+
+def _stakes_text(found: Findings) -> str:
+    """List the warnings with the most energy at stake, each with its likely causes."""
+    warned = found.warnings.frame
+    staked = warned[warned["energy_kwh"].gt(0)].head(_STAKES_SHOWN)
+    if staked.empty:
+        return ""
+    columns = ("energy_kwh", "rule", "meter_id", "well_id", "period", "candidates")
+    lines = ["energy at stake:"]
+    for kwh, rule, meter, well, period, causes in zip(*(staked[name] for name in columns), strict=True):
+        who = " ".join(filter(None, [meter, f"→ {well}" if well else ""]))
+        lines.append(f"  {kwh:>12,.0f} kWh  {rule}  {who}  {period}  {causes.replace('|', ' / ')}".rstrip())
+    more = int(warned["energy_kwh"].gt(0).sum()) - len(staked)
+    return "\n".join(lines + ([f"  … and {more} more in findings.csv"] if more > 0 else []))
 
 
 def _error_lines(errors: pd.DataFrame) -> list[str]:

@@ -178,6 +178,14 @@ class EnergyConfig(_Section):
     read_day: int = Field(default=0, ge=0, le=28)
 
 
+class ExpiryConfig(_Section):
+    """``[expiry]``: when a measurement is old, by what has changed since (``posterior``) or the calendar (``age``)."""
+
+    by: Literal["posterior", "age"] = "posterior"
+    warn_years: float = Field(default=1.0, gt=0.0)
+    flag_years: float = Field(default=4.0, gt=0.0)
+
+
 class NextConfig(_Section):
     """``[next]``: which wells to test next, and what a test costs (any currency)."""
 
@@ -198,6 +206,7 @@ class Config(_Section):
     estimate: EstimateConfig = EstimateConfig()
     design: DesignConfig = DesignConfig()
     next: NextConfig = NextConfig()
+    expiry: ExpiryConfig = ExpiryConfig()
     energy: EnergyConfig = EnergyConfig()
     rules: RulesConfig = RulesConfig()
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from elec2water.coefficient import FitOptions
 from elec2water.config import CONFIG_NAME, Config, load_config
-from elec2water.energy import MonthlyEnergy, impute, read_energy
+from elec2water.energy import EnergyReading, MonthlyEnergy, impute, read_energy
 from elec2water.energy.corrections import without_accepted
 from elec2water.energy.screen import Desk, screen
 from elec2water.errors import DataRefusedError, UsageError
@@ -77,28 +77,37 @@ class County:
         last : datetime64[M], optional
             Last month; the last month with a reading by default.
         """
+        settings = self.config.rules.settings
+        reading = self.reading(last)
+        desk = Desk(reading.reporter, _ids(self), settings)
+        found = reading.findings + screen(reading.meters, self.strata.codes, desk)
+        found = without_accepted(found, reading.corrections)
+        power = self.wells["pump_power_kw"].to_numpy(dtype=np.float64, na_value=np.nan)
+        filled = impute(reading.energy, self.strata.codes, power_kw=power, neighbours=_neighbours(self.wells))
+        return filled, not_said_before(found, self.findings).under(settings)
+
+    def reading(self, last: np.datetime64 | None = None) -> EnergyReading:
+        """Electricity of wells and of meters as it was read, up to ``last``; nothing is imputed.
+
+        Parameters
+        ----------
+        last : datetime64[M], optional
+            Last month; the last month with a reading by default.
+        """
         first, read_until = _reading_span(self.tables.readings)
         end = read_until if last is None else last
         # A month that nobody has read follows the year before.
         needed = _first_needed(self.tables.pairs, end) - (_YEAR if end > read_until else 0)
         begin = min(max(first, needed), end)
-        settings = self.config.rules.settings
-        reading = read_energy(
+        return read_energy(
             self.wells,
             self.tables.meters,
             self.tables.readings,
             first=begin,
             last=end,
             corrections=self.tables.corrections,
-            settings=settings,
+            settings=self.config.rules.settings,
             lang=self.config.project.language,
-        )
-        desk = Desk(reading.reporter, _ids(self), settings)
-        found = reading.findings + screen(reading.meters, self.strata.codes, desk)
-        found = without_accepted(found, reading.corrections)
-        power = self.wells["pump_power_kw"].to_numpy(dtype=np.float64, na_value=np.nan)
-        return impute(reading.energy, self.strata.codes, power_kw=power), not_said_before(found, self.findings).under(
-            settings
         )
 
 
@@ -213,6 +222,15 @@ def not_said_before(found: Findings, said: Findings) -> Findings:
     ):
         again |= frame["rule"].eq(rule) & frame[name].isin(said.of(rule=earlier).frame[name])
     return Findings(frame.loc[~again]) if again.any() else found
+
+
+def _neighbours(wells: pd.DataFrame) -> NDArray[np.object_]:
+    """Village of each well, its township where none is named."""
+    township = wells["township"].astype("str")
+    if "village" not in wells.columns:
+        return township.to_numpy(dtype=object)
+    whole = township.fillna("") + "/" + wells["village"].astype("str")
+    return whole.where(wells["village"].notna(), township).to_numpy(dtype=object)
 
 
 def _ids(county: County) -> NDArray[np.object_]:

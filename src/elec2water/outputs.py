@@ -16,6 +16,7 @@ from elec2water.coefficient import Coefficient
 from elec2water.coefficient.state import to_dataset
 from elec2water.config import Config
 from elec2water.energy import MonthlyEnergy
+from elec2water.energy.history import well_months
 from elec2water.findings import COLUMNS, Findings
 from elec2water.keys import Keys
 from elec2water.release import ReleaseInfo, csv_bytes, netcdf_bytes, parquet_bytes
@@ -160,6 +161,7 @@ def release_files(result: QuarterRun) -> dict[str, bytes]:
         "wells.parquet": parquet_bytes(wells_frame(result.volume, flags)),
         "coefficients.csv": csv_bytes(coefficients, float_format=_COEFFICIENT_DIGITS),
         "coefficients.nc": netcdf_bytes(coefficient_dataset(result, by_stratum)),
+        "energy.parquet": parquet_bytes(well_months(_of_quarter(result))),
         "design_totals.csv": csv_bytes(result.survey.table, float_format={"volume_m3": ".3f", "se_m3": ".3f"}),
         "findings.csv": csv_bytes(result.findings.frame),
     }
@@ -170,6 +172,11 @@ def _digits(frame: pd.DataFrame) -> dict[str, str]:
     floats = [name for name in frame.columns if frame[name].dtype.kind == "f"]
     plain = ("_m3", "published_kwh", "now_kwh", "_percent")
     return {name: ".3f" if name.endswith(plain) else ".6f" for name in floats}
+
+
+def _of_quarter(result: QuarterRun) -> MonthlyEnergy:
+    months = quarter_months(result.volume.quarter)
+    return result.energy.window(months[0], months[-1])
 
 
 def read_totals(folder: Path) -> pd.DataFrame:

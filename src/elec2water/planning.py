@@ -14,7 +14,18 @@ from elec2water.coefficient import Coefficient, fit_coefficient
 from elec2water.coefficient.state import from_dataset
 from elec2water.config import DesignConfig
 from elec2water.county import County, fit_options
-from elec2water.design import Anticipated, Budget, Design, design_sample, design_strata, learned, published, read_sample
+from elec2water.design import (
+    Anticipated,
+    Budget,
+    Design,
+    Network,
+    design_sample,
+    design_strata,
+    learned,
+    published,
+    read_design,
+    read_sample,
+)
 from elec2water.design.cuts import default_columns
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import UsageError
@@ -35,6 +46,8 @@ def plan_sample(
     n: int | None = None,
     target_cv: float | None = None,
     budget: float | None = None,
+    extend: bool = False,
+    rotate: float = 0.0,
     seed: int,
     progress: Progress | None = None,
 ) -> Design:
@@ -45,6 +58,10 @@ def plan_sample(
     county : County
     n, target_cv, budget : int or float, optional
         At most one of them; ``[design]`` where none is given: its targets, else its budget, else its n.
+    extend : bool
+        Keep the wells that are measured already: those of ``design/``, else those with pairs.
+    rotate : float
+        Share of them that rotates out; above zero it implies `extend`.
     seed : int
     progress : callable, optional
         Told in words what is being done.
@@ -52,7 +69,7 @@ def plan_sample(
     Raises
     ------
     UsageError
-        The numbers do not fit the county.
+        The numbers do not fit the county, or there is no network to extend.
     """
     tell = progress or (lambda _: None)
     section = county.config.design
@@ -93,6 +110,7 @@ def plan_sample(
         refusal_rate=section.refusal_rate,
         dead_meter_rate=section.dead_meter_rate,
         linked=served_wells(county),
+        network=existing_network(county, rotate=rotate) if extend or rotate > 0 else None,
         lonely=section.lonely,
         lang=county.config.project.language,
     )
@@ -127,6 +145,34 @@ def anticipate(county: County, energy: MonthlyEnergy, annual_kwh: Floats, tell: 
         return learned(fitted, county.wells, county.water_levels, energy, source="pairs")
     say("anticipated coefficients from published priors")
     return published(county.wells, annual_kwh)
+
+
+def existing_network(county: County, *, rotate: float = 0.0) -> Network:
+    """Find the wells that are measured already, with the probabilities they were drawn with where a design says so.
+
+    Parameters
+    ----------
+    county : County
+    rotate : float
+        Share that rotates out.
+
+    Raises
+    ------
+    UsageError
+        There is neither a design nor a pair.
+    """
+    folder = county.folder / "design"
+    if (folder / "design.json").is_file():
+        return Network.of(read_design(folder), rotate=rotate)
+    sample = read_sample(folder)
+    if sample is not None:
+        return Network.chosen(sample.loc[sample["role"] == "primary", "well_id"].tolist(), rotate=rotate)
+    measured = county.pairs["well_id"].dropna().unique()
+    if not len(measured):
+        raise UsageError(
+            f"{county.folder}: no network to extend: neither design/sample.csv nor any pair; draw one first"
+        )
+    return Network.chosen(sorted(measured), rotate=rotate)
 
 
 def served_wells(county: County) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from elec2water import outputs, schema
-from elec2water.calendar_ import quarter_months, quarter_of
+from elec2water.calendar_ import quarter_months
 from elec2water.chain import Start, earlier_releases, start_of
 from elec2water.coefficient import FitOptions
 from elec2water.config import load_config
@@ -23,7 +23,6 @@ from elec2water.county import (
     County,
     accepted,
     check_column_names,
-    domain_labels,
     existing_folder,
     fit_options,
     read_project,
@@ -32,7 +31,8 @@ from elec2water.county import (
 from elec2water.demo import County as SyntheticCounty
 from elec2water.demo import simulate_county, write_county
 from elec2water.design import Design, design_sample, write_design
-from elec2water.errors import UsageError
+from elec2water.design.files import READ_BACK
+from elec2water.energy.history import coverage, meter_months
 from elec2water.fieldwork.outputs import design_files
 from elec2water.findings import Findings
 from elec2water.ledger import approve_release, open_ledger, record_release
@@ -48,7 +48,8 @@ from elec2water.release import (
     sha256_of,
     write_whole,
 )
-from elec2water.retest import Costs, RetestPlan, next_tests, plan_files
+from elec2water.retest import RetestPlan
+from elec2water.retesting import Wish, plan_tests
 from elec2water.rules import RuleSettings
 from elec2water.strata import classify
 from elec2water.validation import Validation, validate_coefficient
@@ -115,12 +116,47 @@ def rule_table(folder: str | Path | None = None, *, lang: str | None = None) -> 
     return config.rules.settings.table(lang or config.project.language)
 
 
+def check_figures(county: County, *, largest: int = 12) -> list[Path]:
+    """Draw what :func:`check` saw into ``check/``: the calendar of what was read, and the meters with most at stake.
+
+    Parameters
+    ----------
+    county : County
+        What :func:`check` gave.
+    largest : int
+        At most so many meters, those whose warnings have the most energy at stake.
+
+    Returns
+    -------
+    list of Path
+    """
+    plots = import_module("elec2water.plot_energy")
+    lang, reading = county.config.project.language, county.reading()
+    township = county.wells["township"].astype("str").fillna("").to_numpy(dtype=object)
+    target = county.folder / "check"
+    heading = schema.column("wells", "township").heading_zh if lang == "zh" else "township"
+    drawn = [
+        (target / "coverage.png", plots.coverage_calendar(coverage(reading.energy, township), group=heading, lang=lang))
+    ]
+    warned = county.findings.warnings.frame
+    meters = warned[warned["meter_id"].ne("") & warned["energy_kwh"].gt(0)]["meter_id"].drop_duplicates()
+    names = reading.reporter.meter_id
+    for rank, meter in enumerate(meters[meters.isin(names)].head(largest), start=1):
+        months = meter_months(reading.meters, names, meter, county.findings)
+        drawn.append((target / f"meter_{rank:02d}.png", plots.meter_series(months, meter=meter, lang=lang)))
+    for path, axes in drawn:
+        write_whole(path, plots.png_bytes(axes))
+    return [path for path, _ in drawn]
+
+
 def design(
     folder: str | Path,
     *,
     n: int | None = None,
     target_cv: float | None = None,
     budget: float | None = None,
+    extend: bool = False,
+    rotate: float = 0.0,
     seed: int = 2026,
     progress: Progress | None = None,
 ) -> tuple[Design, list[Path]]:
@@ -132,6 +168,8 @@ def design(
         Project folder of the contract; ``[design]`` of its configuration says the rest.
     n, target_cv, budget : int or float, optional
         At most one: the number of wells, the CV of the county's total to reach, or the money there is.
+    extend, rotate : bool, float
+        Keep the wells that are measured already, or all but a share of them.
     seed : int
     progress : callable, optional
         Told in words what is being done.
@@ -147,7 +185,9 @@ def design(
     tell("reading the tables")
     county = accepted(read_project(folder), needs_pairs=False)
     with threadpool_limits(limits=1, user_api="blas"):
-        drawn = plan_sample(county, n=n, target_cv=target_cv, budget=budget, seed=seed, progress=tell)
+        drawn = plan_sample(
+            county, n=n, target_cv=target_cv, budget=budget, extend=extend, rotate=rotate, seed=seed, progress=tell
+        )
     tell("writing the field sheet, the map and the report")
     energy, _ = county.energy()
     sheets = design_files(
@@ -210,8 +250,7 @@ def _manifest(county: County, as_of: str | None, start: Start) -> dict[str, obje
     root = county.folder
     inputs = {
         path.relative_to(root).as_posix(): sha256_of(path)
-        for folder in ("inputs", "design")
-        for path in sorted((root / folder).glob("**/*"))
+        for path in [*sorted((root / "inputs").glob("**/*")), *(root / "design" / name for name in READ_BACK)]
         if path.is_file()
     }
     for paths in county.config.inputs.model_dump().values():
@@ -303,14 +342,15 @@ def next_wells(
     kind: str = "test",
     progress: Progress | None = None,
 ) -> tuple[RetestPlan, list[Path]]:
-    """Choose the wells to test next, and write ``next.csv`` and ``next_totals.csv`` to ``design/``.
+    """Choose the wells to test next, and write ``next.csv``, ``next_totals.csv`` and the field sheet to ``design/``.
 
     Parameters
     ----------
     n : int, optional
         Tests; ``[next] n`` by default.
     quarter : str, optional
-        Quarter whose totals the tests are to sharpen; by default that of the last four read with most electricity.
+        Quarter whose totals the tests are to sharpen, also one that is still to come; by default that of the last four
+        read with most electricity.
     budget : float, optional
         Most that may be spent, in the currency of ``[next] cost_per_test`` and ``cost_per_visit``.
     kind : {"test", "meter"}
@@ -325,39 +365,13 @@ def next_wells(
     """
     tell = progress or (lambda _: None)
     tell("reading the tables")
-    county = accepted(read_project(folder))
-    chosen = quarter or _busiest_quarter(county)
-    with threadpool_limits(limits=1, user_api="blas"):
-        done = estimate_quarter(county, chosen, quarter_months(chosen), tell)
-        tell("choosing the wells")
-        options = county.config.next
-        plan = next_tests(
-            done.coefficient,
-            done.volume,
-            county.wells,
-            n=options.n if n is None else n,
-            costs=Costs(options.cost_per_test, options.cost_per_visit, np.inf if budget is None else budget),
-            domains=domain_labels(county),
-            weights=options.weights or None,
-            kind=kind,
-        )
-    target = county.folder / "design"
-    files = plan_files(plan)
-    for name, data in files.items():
-        write_whole(target / name, data)
-    return plan, [target / name for name in files]
-
-
-def _busiest_quarter(county: County) -> str:
-    """Give the quarter of the last four wholly read that used most electricity."""
-    energy, _ = county.energy()
-    quarters = quarter_of(energy.months.astype("datetime64[D]"))
-    names, months = np.unique(quarters[energy.months <= county.last_month], return_counts=True)
-    whole = names[months == 3][-4:]
-    if not whole.size:
-        raise UsageError("readings: expected a quarter with all its months read, found none; give --quarter")
-    used = [float(np.nansum(energy.kwh[:, quarters == name])) for name in whole]
-    return str(whole[int(np.argmax(used))])
+    root = existing_folder(folder)
+    with project_lock(root), threadpool_limits(limits=1, user_api="blas"):
+        county = accepted(read_project(root))
+        plan, files = plan_tests(county, Wish(n, quarter, budget, kind), tell)
+        for name, data in files.items():
+            write_whole(root / "design" / name, data)
+    return plan, [root / "design" / name for name in files]
 
 
 def approve(folder: str | Path, *, quarter: str, release: str, by: str, at: dt.datetime) -> None:

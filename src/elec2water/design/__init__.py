@@ -6,8 +6,9 @@
 from elec2water.design.allocation import Allocation, allocate
 from elec2water.design.anticipated import Anticipated, constant, learned, published
 from elec2water.design.cuts import design_strata, optimal_breaks
-from elec2water.design.files import read_design, read_sample, write_design
+from elec2water.design.files import read_design, read_policy, read_sample, write_design
 from elec2water.design.multidomain import Bounds, cv_bounds, smallest_sample
+from elec2water.design.network import Network
 from elec2water.design.plan import Budget
 from elec2water.design.result import Design
 from elec2water.design.sample import design_sample
@@ -19,6 +20,7 @@ __all__ = [
     "Bounds",
     "Budget",
     "Design",
+    "Network",
     "allocate",
     "constant",
     "cv_bounds",
@@ -29,6 +31,7 @@ __all__ = [
     "optimal_breaks",
     "published",
     "read_design",
+    "read_policy",
     "read_sample",
     "smallest_sample",
     "systematic_pps",

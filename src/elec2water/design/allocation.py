@@ -52,9 +52,8 @@ class Population:
         return np.asarray((variance + sum_of_squares) / self.response - sum_of_squares)
 
     def by_stratum(self, values: Floats) -> Floats:
-        """Add up by stratum (H,), the same whatever the order of the wells."""
-        order = np.lexsort((values, self.codes))
-        return np.asarray(np.bincount(self.codes[order], values[order]), dtype=np.float64)
+        """Add up by stratum (H,)."""
+        return np.asarray(np.bincount(self.codes, values), dtype=np.float64)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ PUBLISHED = "published priors"
 CONSTANT = "constant"
 _ANY_MONTH = np.array(["2000-01"], dtype="datetime64[M]")
 _MEASURED_IN = 2000.0
+_DIGITS = 6
 _WEAR = (-0.02, 0.015)
 _LEFT_TO_THE_SAMPLE = ("intercept",)
 
@@ -87,7 +88,8 @@ def published(wells: pd.DataFrame, annual_kwh: Floats) -> Anticipated:
     """Anticipate κ from the published priors alone: a county that has measured nothing yet.
 
     The physics sets the level and ``data/priors.csv`` the slopes on depth, energy, area and the rest, with the source
-    of each. The spread of wells within aquifer × depth × method is published at 0.2–0.4, what slopes miss included.
+    of each. The spread of wells within aquifer × depth × method has been published at 0.2–0.4, from single tests: what
+    slopes, townships and the days of the tests add is in it.
 
     Parameters
     ----------
@@ -106,9 +108,8 @@ def published(wells: pd.DataFrame, annual_kwh: Floats) -> Anticipated:
     layout = spec.layout(_ANY_MONTH)
     sd = {prior.name: prior.median for prior in SD_PRIORS}
     prior = layout.prior(sd)
-    variance = {name: value**2 for name, value in sd.items()}
-    slopes = np.where(layout.is_pooled, np.diag(prior.covariance), 0.0)
-    return _anticipate(spec.static(columns), layout, prior.mean, slopes, variance, PUBLISHED)
+    spread = {"level": sd["level"] ** 2, "drift": 0.0, "township": 0.0}
+    return _anticipate(spec.static(columns), layout, prior.mean, np.zeros(layout.size), spread, PUBLISHED)
 
 
 def learned(
@@ -169,4 +170,6 @@ def _anticipate(
         if factor.name == "township":
             spread = np.append(variance[start : start + len(factor.levels)], sd2["township"])
             own += spread[code]
-    return Anticipated(np.exp(log_mean + 0.5 * own), np.sqrt(own), source)
+    # Sums over the registry differ in their last digits with the order of its rows; a draw must not.
+    kappa = np.asarray(np.exp(log_mean + 0.5 * own).round(_DIGITS), dtype=np.float64)
+    return Anticipated(kappa, np.asarray(np.sqrt(own).round(_DIGITS), dtype=np.float64), source)

@@ -28,6 +28,7 @@ Integers: TypeAlias = NDArray[np.int64]
 Booleans: TypeAlias = NDArray[np.bool_]
 
 _HALVINGS = 100
+_LEAST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,9 @@ def coordinate(
 def sizes_above(size: Floats, codes: Integers, n: Integers, floor: Floats) -> Floats:
     """Inclusion probabilities proportional to size, none below its floor, that sum to the sample size of each stratum.
 
-    π = max(floor, min(1, c size)) with the c of each stratum that gives its size.
+    π = max(floor, min(1, c size)) with the c of each stratum that gives its size. Wells of the old network speak for
+    themselves only as their floors say, so every well keeps at least half the probability that it would have without
+    the network: a stratum whose floors leave less room gets a larger sample than asked for.
 
     Parameters
     ----------
@@ -134,20 +137,25 @@ def sizes_above(size: Floats, codes: Integers, n: Integers, floor: Floats) -> Fl
     codes : (N,) array of int
         Stratum of each well, 0 … H−1.
     n : (H,) array of int
-        Sample sizes, at most the wells of the stratum.
+        Sample sizes, at least 1, at most the wells of the stratum.
     floor : (N,) array
         In [0, 1].
 
     Returns
     -------
     (N,) array
-        A stratum whose floors sum to more than its size is left at its floors.
+        Positive.
     """
+    without = _proportional(size, codes, n, np.zeros(size.size))
+    return _proportional(size, codes, n, np.maximum(floor, _LEAST_SHARE * without))
+
+
+def _proportional(size: Floats, codes: Integers, n: Integers, floor: Floats) -> Floats:
+    """Find the scale of each stratum by halving; strata whose floors sum to more than their size stay at them."""
     wanted = n.astype(np.float64)
-    low = np.zeros(n.size)
     least = np.full(n.size, np.inf)
     np.minimum.at(least, codes, size)
-    high = np.where(np.isfinite(least), 1.0 / least, 1.0)
+    low, high = np.zeros(n.size), np.where(np.isfinite(least), 1.0 / least, 1.0)
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
         reached = np.bincount(codes, _above(size, codes, middle, floor), n.size) >= wanted

@@ -83,7 +83,7 @@ def optimal_breaks(
         return ()
     cell = np.searchsorted(grid, x, side="left")
     sums = np.stack(
-        [_sorted_sums(cell, w, grid.size + 1) for w in (np.ones_like(e), e, e * kappa, e * kappa**2 * (1 + cv**2))]
+        [_exact_sums(cell, w, grid.size + 1) for w in (np.ones_like(e), e, e * kappa, e * kappa**2 * (1 + cv**2))]
     )
     return tuple(grid[_best_cuts(sums, classes, min_wells)].tolist())
 
@@ -219,9 +219,11 @@ def _candidates(x: Floats) -> Floats:
     return np.asarray(grid[(grid >= distinct[0]) & (grid < distinct[-1])], dtype=np.float64)
 
 
-def _sorted_sums(cell: Integers, weight: Floats, size: int) -> Floats:
-    order = np.lexsort((weight, cell))
-    return np.asarray(np.bincount(cell[order], weight[order], size), dtype=np.float64)
+def _exact_sums(cell: Integers, weight: Floats, size: int) -> Floats:
+    """Add up in whole multiples of a small unit: such sums are exact, whatever the order of the rows."""
+    unit = float(weight.max()) * weight.size * 2.0**-52
+    whole = np.round(weight / unit)
+    return np.asarray(np.bincount(cell, whole, size), dtype=np.float64) * unit
 
 
 def _best_cuts(sums: Floats, classes: int, min_wells: int) -> Integers:

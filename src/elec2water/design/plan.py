@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from elec2water.design.allocation import Allocation, AllocationRule, Allocator, Population, allocated, apportioned
-from elec2water.design.domains import Domain, Integers, compromise, tuned_sizes, whole_strata
+from elec2water.design.domains import Domain, Floats, Integers, compromise, tuned_sizes, whole_strata
 from elec2water.errors import UsageError
 
 
@@ -62,6 +62,14 @@ class Plan:
     allocator: Allocator
     chosen: Allocation
     factor: float = 1.0
+
+    def with_probability(self, probability: Floats, n_sample: Integers) -> Plan:
+        """Give the plan as it was drawn: the variance that the inclusion probabilities leave."""
+        population = self.allocator.population
+        left = population.spread**2 * (1.0 / (probability * population.response) - 1.0)
+        variance = np.maximum(population.by_stratum(left), 0.0)
+        chosen = replace(self.chosen, n_sample=n_sample.astype(np.int64), variance=variance)
+        return replace(self, chosen=chosen)
 
 
 def planned(

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from elec2water.design.frame import IN_FRAME
 from elec2water.findings import Findings
 
-SAMPLE_COLUMNS = ("well_id", "stratum", "role", "inclusion_probability", "weight", "order")
+SAMPLE_COLUMNS = (
+    "well_id",
+    "stratum",
+    "role",
+    "inclusion_probability",
+    "weight",
+    "order",
+    "stands_for",
+    "network",
+)
 ALLOCATION_COLUMNS = (
     "stratum",
     "n_wells",
@@ -52,7 +61,8 @@ class Design:
     ----------
     sample : DataFrame
         ``well_id, stratum, role`` (primary, reserve), ``inclusion_probability, weight, order`` (from 1, in each stratum
-        and role). A reserve carries its own probability: it stands in for a primary well of its size.
+        and role). A reserve carries its own probability; ``stands_for`` is the primary well it is most like and stands
+        in for. ``network`` tells primary wells of an existing network (``kept``) from ``new`` ones.
     allocation : DataFrame
         ``stratum, n_wells`` (of the frame), ``n_sample, expected_cv`` of the stratum's total, and its energy,
         anticipated coefficient, wells taken with certainty, and what Neyman and proportional allocation would give.

@@ -13,10 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from elec2water.design.allocation import AllocationRule, Population
 from elec2water.design.anticipated import Anticipated, published
+from elec2water.design.coordination import coordinate, floors, sizes_above
 from elec2water.design.cuts import ThinStrata, design_strata, join_thin
 from elec2water.design.domains import Domain, stratum_probabilities
-from elec2water.design.drawing import draw_sample
+from elec2water.design.draw import Method
+from elec2water.design.drawing import Draw, draw_sample
 from elec2water.design.frame import Coverage, coverage_findings, coverage_of, require_wells
+from elec2water.design.network import Drawn, Network
 from elec2water.design.plan import Budget, Plan, planned
 from elec2water.design.precision import precision_curve, precision_table
 from elec2water.design.result import MERGES_COLUMNS, Design, empty_table
@@ -81,6 +84,8 @@ def design_sample(
     refusal_rate: float = 0.0,
     dead_meter_rate: float = 0.0,
     linked: ArrayLike | None = None,
+    network: Network | None = None,
+    method: Method = "balanced",
     lonely: str = "adjust",
     lang: str = "zh",
 ) -> Design:
@@ -132,6 +137,10 @@ def design_sample(
         and a target takes more wells.
     linked : (N,) array of bool, optional
         Whether an electricity meter serves the well.
+    network : Network, optional
+        Wells that are measured already and are kept, but for the share that rotates out; `n` counts them.
+    method : {"balanced", "spatial", "systematic", "random"}
+        How wells are drawn with their probabilities: see :func:`~.draw.draw`.
     lonely : str
         What a stratum with one measured well contributes to standard errors: a policy of
         :class:`~elec2water.survey.SampleDesign`, kept with the design.
@@ -163,21 +172,27 @@ def design_sample(
         frame, joining, min_wells, _most_strata(n, 2 * min_per_stratum if joining == "coefficient" else 1)
     )
     frame, minimum = _with_take_all(frame, take_all_kwh, min_per_stratum)
+    if network is not None:
+        minimum = network.minimum(frame.wells["well_id"], frame.codes, minimum)
     population = _population(frame, _response(refusal_rate, dead_meter_rate))
     domains = _domains(frame, dict(targets or {}), target_cv)
     plan = planned(population, domains, minimum, n=n, target_cv=target_cv, rule=allocation, several=bool(targets))
-    probability = stratum_probabilities(plan.allocator.population, plan.chosen.n_sample)
-    sample, drawn = draw_sample(
-        frame.wells, frame.volume, frame.codes, frame.names, probability, seed=seed, reserve_ratio=reserve_ratio
-    )
+    what = _draw_of(frame, plan, network)
+    n_wanted = plan.chosen.n_sample
+    sample, drawn, place_notes = draw_sample(what, seed=seed, reserve_ratio=reserve_ratio, method=method, lang=lang)
+    plan = plan.with_probability(what.probability, np.bincount(frame.codes[drawn], minlength=len(frame.names)))
     findings = [
         size_note,
         coverage_findings(coverage, wells, energy, lang),
         _merge_findings(merges, lang),
         _plan_findings(plan, frame, minimum, target_cv, lang),
+        place_notes,
+        _network_findings(frame, network, Drawn(what.probability, drawn.size), n_wanted, lang),
     ]
     policy = {
         "lonely": lonely,
+        "selection": method,
+        "rotate": None if network is None else network.rotate,
         "strata": joining,
         "allocation": "domains" if targets else allocation,
         "anticipated": expected.source,
@@ -186,14 +201,14 @@ def design_sample(
     }
     return Design(
         sample=sample,
-        allocation=_allocation_table(frame, plan, probability),
+        allocation=_allocation_table(frame, plan, what.probability),
         coverage=coverage.table,
         excluded=coverage.excluded,
         expected_cv=plan.chosen.total_cv,
         seed=seed,
         findings=Findings.concat(findings),
-        frame=_frame_table(frame, population, probability),
-        precision=precision_table(domains, plan.allocator, probability, frame.energy, drawn),
+        frame=_frame_table(frame, population, what.probability),
+        precision=precision_table(domains, plan.allocator, what.probability, frame.energy, drawn),
         curve=precision_curve(plan.allocator, plan.chosen, None if targets else allocation),
         merges=merges,
         policy=policy | _spent(budget, frame, drawn),
@@ -312,6 +327,39 @@ def _population(frame: _Frame, response: float) -> Population:
     mean = np.bincount(frame.codes, weights=spread) / np.bincount(frame.codes)
     size = np.maximum(spread, _LEAST_SIZE * mean[frame.codes])
     return Population(size, spread, frame.volume, frame.codes, response)
+
+
+def _draw_of(frame: _Frame, plan: Plan, network: Network | None) -> Draw:
+    population, n_sample = plan.allocator.population, plan.chosen.n_sample
+    if network is None:
+        probability = stratum_probabilities(population, n_sample)
+        kept = np.zeros(probability.size, dtype=bool)
+        conditional, codes = probability, frame.codes
+        pools: tuple[Integers, ...] = ()
+    else:
+        kept, previous = network.among(frame.wells["well_id"])
+        least = floors(kept, previous, rotate=network.rotate)
+        target = sizes_above(population.size, frame.codes, n_sample, least)
+        how = coordinate(target, frame.codes, kept, previous, rotate=network.rotate)
+        probability, conditional, codes, pools = how.probability, how.conditional, how.codes, how.pools
+    return Draw(
+        wells=frame.wells,
+        energy=frame.energy,
+        volume=frame.volume,
+        codes=frame.codes,
+        names=frame.names,
+        probability=probability,
+        conditional=conditional,
+        draw_codes=codes,
+        pools=pools,
+        network=kept,
+    )
+
+
+def _network_findings(frame: _Frame, network: Network | None, drawn: Drawn, n: Integers, lang: str) -> Findings:
+    if network is None:
+        return Findings.empty()
+    return network.findings(frame.wells["well_id"], frame.codes, frame.names, drawn, n, lang)
 
 
 def _domains(frame: _Frame, targets: dict[str, float], target_cv: float | None) -> list[Domain]:

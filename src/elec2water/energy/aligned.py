@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from elec2water.energy.arrays import Bools, Ints
+from elec2water.energy.axis import Axis
 from elec2water.energy.cells import Cells
 from elec2water.energy.intervals import Intervals
 from elec2water.energy.links import Epochs
-from elec2water.energy.periods import Axis
 
 _NOWHERE = -1
 

@@ -10,19 +10,29 @@ import pandas as pd
 from elec2water.calendar_ import Months
 from elec2water.energy.aligned import add_whole_months
 from elec2water.energy.arrays import Bools, codes, numbers
-from elec2water.energy.cells import Cells
+from elec2water.energy.axis import Axis
+from elec2water.energy.cells import ESTIMATED, SPREAD, Cells
 from elec2water.energy.checks import coverage_findings, link_findings, over_capacity, without_energy
 from elec2water.energy.corrections import Corrections, Edits, corrected, correction_findings
 from elec2water.energy.forms import Forms, sort_out
-from elec2water.energy.intervals import Intervals, distinct, merge_estimated, usable, without_overlaps
-from elec2water.energy.links import Epochs, epochs_of
+from elec2water.energy.intervals import Intervals, distinct, distinct_index, merge_estimated, usable, without_overlaps
+from elec2water.energy.links import Epochs, Links, epochs_of
 from elec2water.energy.monthly import MonthlyEnergy, month_range
-from elec2water.energy.periods import SHAPE_PER_DAY, Axis, DailyProfile, Pieces, cut, daily_profile, spread
-from elec2water.energy.registers import differences, energy_of, of_intervals, without_bridged_estimates
+from elec2water.energy.periods import Pieces, cut, spread, spread_covariance
+from elec2water.energy.profile import SHAPE_PER_DAY, DailyProfile, daily_profile
+from elec2water.energy.registers import (
+    causes_of_fall,
+    differences,
+    energy_of,
+    stated_multipliers,
+    without_bridged_estimates,
+)
 from elec2water.energy.registry import Registry, registry_of
 from elec2water.energy.reporter import NOTHING, Reporter, together
 from elec2water.energy.screen.cycles import off_cycle
+from elec2water.energy.screen.ratios import multiplier_ratios
 from elec2water.energy.screen.series import MeterMonths, series_of_meters
+from elec2water.energy.split import split_of_meters
 from elec2water.energy.wells import cells_of_wells
 from elec2water.errors import UsageError
 from elec2water.findings import Findings
@@ -139,7 +149,9 @@ def read_energy(
     decisions = Corrections.of(corrections, registry.meter_id)
     gathered, seen = _gather(forms, registry, epochs, axis, reporter, settings, decisions)
     of_wells = cells_of_wells(gathered.cells, epochs, len(wells), axis, gathered.profile.shape_per_day)
-    energy = adjusted(_energy_of(wells, of_wells, axis), gathered.edits, epochs).window(months[0], months[-1])
+    split = split_of_meters(gathered.cells, epochs, axis.days)
+    whole = replace(_energy_of(wells, of_wells, axis), split=split)
+    energy = adjusted(whole, gathered.edits, epochs).window(months[0], months[-1])
     asked = slice(int(np.searchsorted(axis.months, months[0])), int(np.searchsorted(axis.months, months[-1])) + 1)
     parts = [
         found,
@@ -179,11 +191,14 @@ def _gather(
     rest = add_whole_months(cells, forms.billing, epochs, blocked, axis)
     intervals, found, edits = _settled(forms, rest, registry, reporter, settings, decisions)
     pieces = cut(intervals, epochs)
-    crossing = _crosses(pieces, len(intervals))[pieces.parent]
+    crosses = _crosses(pieces, len(intervals))
+    crossing = crosses[pieces.parent]
+    cells = cells.with_lags() if crossing.any() else cells
     first_month = int(axis.months[0].astype(np.int64))
     flat = DailyProfile(np.full(len(axis.days), np.nan), SHAPE_PER_DAY)
     _add(cells, intervals, pieces, ~crossing, flat, first_month)
-    profile = daily_profile(cells, axis) if crossing.any() or _partly_read(cells, axis) else flat
+    needed = crossing.any() or _partly_read(cells, axis)
+    profile = daily_profile(cells, intervals, crosses, axis) if needed else flat
     _add(cells, intervals, pieces, crossing, profile, first_month)
     orderly = forms.billing if not rest.any() else forms.billing.take(~rest)
     seen = Intervals.concat([orderly, intervals]) if len(intervals) else orderly
@@ -208,19 +223,21 @@ def _settled(
     irregular = off_cycle(billing, settings, reporter) if settings.speaks("OFF_CYCLE") else NOTHING
     billing, merged = merge_estimated(billing, reporter)
     billing, overlaps = without_overlaps(billing, reporter)
-    points, repeated_reads = distinct(forms.reads.as_intervals(), reporter)
-    reads, bridged = without_bridged_estimates(of_intervals(points), reporter)
-    moved, registers = energy_of(differences(reads), registry.links, reporter)
+    left, repeated_reads = distinct_index(forms.reads.as_intervals(), reporter)
+    reads, bridged = without_bridged_estimates(forms.reads.take(left), reporter)
+    moved, registers = energy_of(differences(reads), registry.links, reporter, stated_multipliers(reads))
     moved, more = corrected(moved, _not_yet(decisions, edits), supply=True)
     edits = Edits.joined([edits, more])
-    moved, fallen = usable(moved, reporter)
-    moved, stated_twice = _where_not_billed(moved, billing, reporter)
+    moved, fallen = usable(moved, reporter, causes_of_fall(moved, registry.links, reporter))
+    moved, stated_twice = _where_not_billed(moved, billing, registry.links, settings, reporter)
     decided = correction_findings(decisions, edits, reporter)
     parts = [unusable, repeated, irregular, merged, overlaps, repeated_reads, bridged, registers, fallen, stated_twice]
     return Intervals.concat([billing, moved]).in_order(), together(decided, *parts), edits
 
 
-def _where_not_billed(moved: Intervals, billing: Intervals, reporter: Reporter) -> tuple[Intervals, Findings]:
+def _where_not_billed(
+    moved: Intervals, billing: Intervals, links: Links, settings: RuleSettings, reporter: Reporter
+) -> tuple[Intervals, Findings]:
     """Leave out register differences of days for which the same meter has billed energy."""
     if not len(billing) or not len(moved):
         return moved, NOTHING
@@ -232,7 +249,9 @@ def _where_not_billed(moved: Intervals, billing: Intervals, reporter: Reporter) 
     closed = np.searchsorted(ends, moved.meter * span + moved.start - base, side="right")
     billed = opened > closed
     found = reporter.of("READING_TWO_FORMS", moved.take(billed), observed=moved.kwh[billed])
-    return moved.take(~billed), found
+    return moved.take(~billed), together(
+        found, multiplier_ratios(moved.take(billed), billing, links, settings, reporter)
+    )
 
 
 def _not_yet(decisions: Corrections, edits: Edits) -> Corrections:
@@ -267,21 +286,28 @@ def _partly_read(cells: Cells, axis: Axis) -> bool:
 def _add(
     cells: Cells, intervals: Intervals, pieces: Pieces, which: Bools, profile: DailyProfile, first_month: int
 ) -> None:
-    some = Pieces(pieces.parent[which], pieces.month[which], pieces.epoch[which], pieces.days[which])
+    some = pieces.take(which)
     kwh, variance = spread(intervals, some, profile, first_month)
     column = some.month - first_month
     held = (column >= 0) & (column < cells.kwh.shape[1])
-    estimated = intervals.estimated[some.parent] | _crosses(some, len(intervals))[some.parent]
-    cells.add(some.epoch[held], column[held], kwh[held], variance[held], some.days[held], estimated[held])
+    reason = np.where(intervals.estimated[some.parent], ESTIMATED, np.uint8(0))
+    reason |= np.where(_crosses(some, len(intervals))[some.parent], SPREAD, np.uint8(0))
+    cells.add(some.epoch[held], column[held], kwh[held], variance[held], some.days[held], reason[held])
+    for lag in range(1, len(cells.lags) + 1):
+        piece, covariance = spread_covariance(intervals, some, kwh, profile, lag)
+        inside = held[piece] & held[piece + lag]
+        np.add.at(cells.lags[lag - 1], (some.epoch[piece[inside]], column[piece[inside]]), covariance[inside])
 
 
 def _energy_of(wells: pd.DataFrame, of_wells: Cells, axis: Axis) -> MonthlyEnergy:
     unknown = np.isnan(of_wells.kwh)
     quality = np.full(unknown.shape, "A", dtype="<U1")
-    quality[of_wells.estimated] = "E"
+    quality[of_wells.reason > 0] = "E"
     quality[unknown] = "N"
     ids = wells["well_id"].to_numpy(dtype=object)
-    return MonthlyEnergy(ids, axis.months, of_wells.kwh, of_wells.variance, quality)
+    return MonthlyEnergy(
+        ids, axis.months, of_wells.kwh, of_wells.variance, quality, reason=of_wells.reason, lags=of_wells.lags
+    )
 
 
 def _months_around(months: Months, forms: Forms) -> Months:

@@ -1,15 +1,25 @@
-"""Energy per row and month while it is being gathered: sums, covered days, variance."""
+"""Energy per row and month while it is being gathered: sums, covered days, variance, and covariance of near months."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
-from elec2water.energy.arrays import Bools, Floats, Ints
+from elec2water.energy.arrays import Floats, Ints
+
+Reasons = npt.NDArray[np.uint8]
 
 ENOUGH_DAYS = 0.8
 """A month with at least this part of its days read is scaled up; with less it is unknown."""
+LAGS = 2
+"""Months of one quarter are at most so far apart."""
+SPREAD, SCALED, SHARED, ESTIMATED = (np.uint8(1), np.uint8(2), np.uint8(4), np.uint8(8))
+"""Why an energy is not simply what was read: spread over months, scaled up from part of the days, split between wells
+of one meter, estimated by the reader. They add up."""
+REASONS = {int(SPREAD): "spread over months", int(SCALED): "scaled up to the month",
+           int(SHARED): "split between the wells of a meter", int(ESTIMATED): "estimated by the reader"}  # fmt: skip
 _FULL = 1.0 - 1e-9
 
 
@@ -25,28 +35,36 @@ class Cells:
         Variance of that energy [kWh²].
     days : numpy.ndarray
         Days read.
-    estimated : numpy.ndarray
-        True where any part was spread, shared or estimated.
+    reason : numpy.ndarray
+        Sum of :data:`SPREAD`, :data:`SCALED`, :data:`SHARED` and :data:`ESTIMATED`; 0 where it is what was read.
+    lags : numpy.ndarray, shape (0 or 2, R, M)
+        Covariance of a month with the first and second one after it [kWh²]; without months where all are 0.
     """
 
     kwh: Floats
     variance: Floats
     days: Floats
-    estimated: Bools
+    reason: Reasons
+    lags: Floats
 
     @classmethod
     def empty(cls, rows: int, months: int) -> Cells:
         """Give cells without a day read."""
         shape = (rows, months)
-        return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=bool))
+        reason = np.zeros(shape, dtype=np.uint8)
+        return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape), reason, np.zeros((0, *shape)))
 
-    def add(self, row: Ints, month: Ints, kwh: Floats, variance: Floats, days: Ints, estimated: Bools) -> None:
+    def with_lags(self) -> Cells:
+        """Make room for covariances between months."""
+        return self if len(self.lags) else replace(self, lags=np.zeros((LAGS, *self.kwh.shape)))
+
+    def add(self, row: Ints, month: Ints, kwh: Floats, variance: Floats, days: Ints, reason: Reasons) -> None:
         """Add pieces of intervals to the cells, in place; all arguments have shape (p,)."""
         flat = row * self.kwh.shape[1] + month
         np.add.at(self.kwh.reshape(-1), flat, kwh)
         np.add.at(self.variance.reshape(-1), flat, variance)
         np.add.at(self.days.reshape(-1), flat, days)
-        np.logical_or.at(self.estimated.reshape(-1), flat, estimated)
+        np.bitwise_or.at(self.reason.reshape(-1), flat, reason)
 
 
 def scaled_up(cells: Cells, days: Floats, shape_per_day: float) -> Cells:
@@ -78,4 +96,13 @@ def scaled_up(cells: Cells, days: Floats, shape_per_day: float) -> Cells:
     kwh = cells.kwh * scale
     spread = (1.0 - part) / (part * (shape_per_day * wanted + 1.0) + (part == 0))
     variance = cells.variance * scale**2 + kwh**2 * np.where(full, 0.0, spread)
-    return Cells(kwh, variance, np.where(enough, wanted, 0.0), cells.estimated | (enough & ~full))
+    reason = np.where(enough & ~full, cells.reason | SCALED, cells.reason)
+    return Cells(kwh, variance, np.where(enough, wanted, 0.0), reason, _scaled_lags(cells.lags, scale))
+
+
+def _scaled_lags(lags: Floats, scale: Floats) -> Floats:
+    factor = np.nan_to_num(scale)
+    out = np.zeros_like(lags)
+    for k in range(len(lags)):
+        out[k, :, : -k - 1] = lags[k, :, : -k - 1] * factor[:, : -k - 1] * factor[:, k + 1 :]
+    return out

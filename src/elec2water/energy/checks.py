@@ -7,10 +7,10 @@ import pandas as pd
 
 from elec2water.calendar_ import days_in_month
 from elec2water.energy.arrays import Bools, Floats, Ints, numbers, texts
+from elec2water.energy.axis import Axis
 from elec2water.energy.cells import Cells
 from elec2water.energy.links import Epochs
 from elec2water.energy.monthly import MonthlyEnergy
-from elec2water.energy.periods import Axis
 from elec2water.energy.registers import HOURS_PER_DAY
 from elec2water.energy.registry import Registry
 from elec2water.energy.reporter import NOTHING, Reporter, together

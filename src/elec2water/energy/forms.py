@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from elec2water.energy.arrays import NO_DAY, Bools, Ints, days, numbers
+from elec2water.energy.arrays import NO_DAY, Bools, Floats, Ints, days, numbers
 from elec2water.energy.intervals import Intervals
 from elec2water.energy.registers import Reads
 
@@ -64,7 +64,14 @@ def sort_out(readings: pd.DataFrame, meter: Ints) -> Forms:
 
 
 def _reads(readings: pd.DataFrame, meter: Ints, estimated: Bools, row: Ints) -> Reads:
-    return Reads(meter, days(readings, "read_on"), numbers(readings, "register_kwh"), estimated, row)
+    return Reads(
+        meter, days(readings, "read_on"), numbers(readings, "register_kwh"), estimated, row, _multipliers(readings)
+    )
+
+
+def _multipliers(readings: pd.DataFrame) -> Floats:
+    beside = numbers(readings, "multiplier")
+    return np.where(beside > 0, beside, np.nan)
 
 
 def _qualities(readings: pd.DataFrame) -> tuple[Bools, Bools]:

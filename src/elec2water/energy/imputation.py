@@ -1,8 +1,8 @@
-"""Months that are missing: from the well's own past and its class's movement in the same month."""
+"""Months that are missing: from the well's own past, and its class's and neighbours' movement in the same month."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,17 @@ import pandas as pd
 from scipy import special
 
 from elec2water.energy.arrays import Bools, Floats, Ints, Texts
+from elec2water.energy.cells import LAGS
 from elec2water.energy.level import fit_credibility
 from elec2water.energy.monthly import MonthlyEnergy
 from elec2water.energy.movement import BETWEEN_YEARS, fit_movement, follow_years_before
+from elec2water.energy.neighbours import neighbour_factor
 from elec2water.errors import UsageError
 
 ENOUGH_WELLS = 4_000
 """Wells without a gap that tell the movement of a class to better than a percent; more only take time."""
 _LEAST_SPREAD = 1e-4
+_ENOUGH_MONTHS, _QUANTILES = 500, 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,15 +36,24 @@ class Imputation:
         Probability that the well does not pump at all in the month.
     common : numpy.ndarray, shape (M,)
         Relative variance of the error that all wells share in a month that nobody has read; 0 in others.
+    level_variance : numpy.ndarray, shape (N, M)
+        Relative variance of the well's level, an error that its months have in common.
+    quantiles : numpy.ndarray, shape (K,)
+        Quantiles at (k + ½)/K of the standardised energies of known months, each predicted from the others; the
+        normal's without any.
     """
 
     mean: Floats
     variance: Floats
     zero_share: Floats
     common: Floats
+    level_variance: Floats = field(default_factory=lambda: np.zeros(0))
+    quantiles: Floats = field(default_factory=lambda: np.zeros(0))
 
     def interval(self, confidence: float) -> tuple[Floats, Floats]:
-        """Give central intervals of the law: zero with the zero share, else lognormal, with this mean and variance.
+        """Give intervals of the law: zero with the zero share, else of the lognormal kind with this mean and variance.
+
+        Central ones; where standing still is likelier than the lower tail, from zero to the quantile of `confidence`.
 
         Parameters
         ----------
@@ -53,20 +65,43 @@ class Imputation:
         lower, upper : numpy.ndarray, shape (N, M)
             Bounds [kWh].
         """
+        tail = (1.0 - confidence) / 2.0
+        from_zero = self.zero_share > tail
+        lower = np.where(from_zero, 0.0, self._quantile(np.full(self.mean.shape, tail)))
+        return np.where(np.isnan(self.mean), np.nan, lower), self._quantile(np.where(from_zero, confidence, 1.0 - tail))
+
+    def standardised(self, energy: Floats) -> Floats:
+        """Give the place of energies in the law of months with pumping, in standard deviations [ln]; NaN at zero."""
+        centre, sd = self._pumping_law()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = (np.log(energy) - centre) / sd
+        return np.where(energy > 0, z, np.nan)
+
+    def _pumping_law(self) -> tuple[Floats, Floats]:
         pumping = 1.0 - self.zero_share
         with np.errstate(divide="ignore", invalid="ignore"):
             squared_cv = (self.variance + self.mean**2) * pumping / self.mean**2 - 1.0
             log_variance = np.log1p(np.maximum(squared_cv, _LEAST_SPREAD))
-            centre = np.log(self.mean / pumping) - log_variance / 2.0
-        bounds = []
-        for level in ((1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0):
-            inner = (level - self.zero_share) / pumping
-            quantile = np.exp(centre + np.sqrt(log_variance) * special.ndtri(np.clip(inner, 0.0, 1.0)))
-            bounds.append(np.where(np.isnan(self.mean), np.nan, np.where(inner > 0, np.nan_to_num(quantile), 0.0)))
-        return bounds[0], bounds[1]
+            return np.log(self.mean / pumping) - log_variance / 2.0, np.sqrt(log_variance)
+
+    def _quantile(self, level: Floats) -> Floats:
+        centre, sd = self._pumping_law()
+        inner = np.clip((level - self.zero_share) / (1.0 - self.zero_share), 0.0, 1.0)
+        if len(self.quantiles):
+            z = np.interp(inner, (np.arange(len(self.quantiles)) + 0.5) / len(self.quantiles), self.quantiles)
+        else:
+            z = special.ndtri(inner)
+        value = np.where(inner > 0, np.nan_to_num(np.exp(centre + sd * z)), 0.0)
+        return np.where(np.isnan(self.mean), np.nan, value)
 
 
-def impute(energy: MonthlyEnergy, groups: npt.ArrayLike, *, power_kw: Floats | None = None) -> MonthlyEnergy:
+def impute(
+    energy: MonthlyEnergy,
+    groups: npt.ArrayLike,
+    *,
+    power_kw: Floats | None = None,
+    neighbours: npt.ArrayLike | None = None,
+) -> MonthlyEnergy:
     """Fill the missing months of wells that have some energy.
 
     Parameters
@@ -77,6 +112,8 @@ def impute(energy: MonthlyEnergy, groups: npt.ArrayLike, *, power_kw: Floats | N
         Class of each well (labels of any kind): wells that irrigate in the same months.
     power_kw : numpy.ndarray, shape (N,), optional
         Rated power [kW]; a well of which little is known is then expected to use energy in proportion to it.
+    neighbours : array_like, shape (N,), optional
+        Neighbourhood of each well, such as its village (labels of any kind, blank for none).
 
     Returns
     -------
@@ -96,13 +133,27 @@ def impute(energy: MonthlyEnergy, groups: npt.ArrayLike, *, power_kw: Floats | N
     if not gaps.any():
         return energy
     asked = np.flatnonzero(gaps | _spoken_for(energy.well_id, labels, ~gaps))
-    law = predict_missing(_rows(energy, asked), labels[asked], power_kw=size[asked])
+    around = None if neighbours is None else np.asarray(neighbours, dtype=object)[asked]
+    law = predict_missing(_rows(energy, asked), labels[asked], power_kw=size[asked], neighbours=around)
     kwh, variance, quality = energy.kwh.copy(), energy.variance.copy(), energy.quality.astype("<U1")
     well, month = np.nonzero(np.isnan(energy.kwh[asked]) & np.isfinite(law.mean))
     kwh[asked[well], month] = law.mean[well, month]
     variance[asked[well], month] = law.variance[well, month]
     quality[asked[well], month] = "S"
-    return replace(energy, kwh=kwh, variance=variance, quality=quality, common=law.common)
+    lags = _lags(energy, law, asked, quality[asked] == "S")
+    return replace(energy, kwh=kwh, variance=variance, quality=quality, common=law.common, lags=lags)
+
+
+def _lags(energy: MonthlyEnergy, law: Imputation, asked: Ints, filled: Bools) -> Floats:
+    """Add the covariance of months of one well that were filled with the same uncertain level."""
+    lags = energy.lags.copy() if len(energy.lags) else np.zeros((LAGS, *energy.kwh.shape))
+    for k in range(LAGS):
+        both = filled[:, : -k - 1] & filled[:, k + 1 :]
+        well, month = np.nonzero(both)
+        other = month + k + 1
+        level = np.sqrt(law.level_variance[well, month] * law.level_variance[well, other])
+        lags[k, asked[well], month] = law.mean[well, month] * law.mean[well, other] * level
+    return lags
 
 
 def _rows(energy: MonthlyEnergy, wells: Ints) -> MonthlyEnergy:
@@ -112,6 +163,9 @@ def _rows(energy: MonthlyEnergy, wells: Ints) -> MonthlyEnergy:
         kwh=energy.kwh[wells],
         variance=energy.variance[wells],
         quality=energy.quality[wells],
+        reason=energy.reason[wells],
+        lags=energy.lags[:, wells],
+        split=None,
     )
 
 
@@ -131,7 +185,13 @@ def _spoken_for(well_id: Texts, labels: npt.NDArray[Any], complete: Bools) -> Bo
     return chosen
 
 
-def predict_missing(energy: MonthlyEnergy, groups: npt.ArrayLike, *, power_kw: Floats | None = None) -> Imputation:
+def predict_missing(
+    energy: MonthlyEnergy,
+    groups: npt.ArrayLike,
+    *,
+    power_kw: Floats | None = None,
+    neighbours: npt.ArrayLike | None = None,
+) -> Imputation:
     """Fit the log-additive model of well level and class × month, and predict every well-month from the others.
 
     The mean of a well-month is level × class-month effect (:func:`~elec2water.energy.movement.fit_movement`). The level
@@ -143,7 +203,7 @@ def predict_missing(energy: MonthlyEnergy, groups: npt.ArrayLike, *, power_kw: F
 
     Parameters
     ----------
-    energy, groups, power_kw
+    energy, groups, power_kw, neighbours
         As for :func:`impute`.
 
     Returns
@@ -157,16 +217,32 @@ def predict_missing(energy: MonthlyEnergy, groups: npt.ArrayLike, *, power_kw: F
     scaled = energy.kwh / size[:, None]
     movement = fit_movement(scaled, labels)
     movement, like = follow_years_before(movement, energy.months)
-    model = fit_credibility(scaled, movement).like(like)
+    model = fit_credibility(scaled, movement)
+    if neighbours is not None:
+        factor = neighbour_factor(
+            scaled, model.mean, model.spread, pd.factorize(np.asarray(neighbours, dtype=object))[0]
+        )
+        model = fit_credibility(scaled, movement, factor)
+    model = model.like(like)
     known = np.isfinite(energy.kwh).any(axis=1, keepdims=True) & np.isfinite(movement.profile)[movement.group]
     common = np.where(like != np.arange(len(like)), BETWEEN_YEARS, 0.0)
     variance = model.variance + common * model.mean**2
-    return Imputation(
+    law = Imputation(
         mean=np.where(known, model.mean * size[:, None], np.nan),
         variance=np.where(known, variance * size[:, None] ** 2, np.nan),
         zero_share=np.where(known, model.zero_share, np.nan),
         common=common,
+        level_variance=model.level_variance,
     )
+    return replace(law, quantiles=_quantiles(law.standardised(energy.kwh)))
+
+
+def _quantiles(z: Floats) -> Floats:
+    """Give the quantiles that known months show, none where they are too few to tell."""
+    shown = z[np.isfinite(z)]
+    if len(shown) < _ENOUGH_MONTHS:
+        return np.zeros(0)
+    return np.quantile(shown, (np.arange(_QUANTILES) + 0.5) / _QUANTILES)
 
 
 def _labels(groups: npt.ArrayLike, n: int) -> npt.NDArray[Any]:

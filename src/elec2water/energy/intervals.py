@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from elec2water.energy.arrays import Bools, Floats, Ints
+from elec2water.energy.arrays import Bools, Floats, Ints, Texts
 from elec2water.energy.reporter import NOTHING, Reporter, together
 from elec2water.findings import Findings
 
@@ -52,7 +52,11 @@ class Intervals:
 
     def in_order(self) -> Intervals:
         """Sort by meter, start, end and row: what follows no longer depends on the order of the file."""
-        return self.take(np.lexsort((self.row, self.end, self.start, self.meter)))
+        return self.take(self.order())
+
+    def order(self) -> Ints:
+        """Give the places of the intervals by meter, start, end and row."""
+        return np.lexsort((self.row, self.end, self.start, self.meter))
 
     @staticmethod
     def concat(parts: Sequence[Intervals]) -> Intervals:
@@ -61,7 +65,7 @@ class Intervals:
         return Intervals(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
-def usable(intervals: Intervals, reporter: Reporter) -> tuple[Intervals, Findings]:
+def usable(intervals: Intervals, reporter: Reporter, causes: Texts | str = "") -> tuple[Intervals, Findings]:
     """Leave out intervals that end before they start, last for years, or hold negative energy.
 
     Parameters
@@ -70,6 +74,8 @@ def usable(intervals: Intervals, reporter: Reporter) -> tuple[Intervals, Finding
         Energies are finite.
     reporter : Reporter
         Who speaks.
+    causes : numpy.ndarray of str, shape (n,), or str
+        What may be behind a negative energy.
 
     Returns
     -------
@@ -80,11 +86,24 @@ def usable(intervals: Intervals, reporter: Reporter) -> tuple[Intervals, Finding
     wrong = (length <= 0) | (length > LONGEST_DAYS)
     negative = ~wrong & (intervals.kwh < 0)
     long = reporter.of("READING_PERIOD", intervals.take(wrong), observed=length[wrong], limit=f"1–{LONGEST_DAYS}")
-    below = reporter.of("NEGATIVE_ENERGY", intervals.take(negative), observed=intervals.kwh[negative], limit="≥ 0")
+    below = reporter.of(
+        "NEGATIVE_ENERGY",
+        intervals.take(negative),
+        observed=intervals.kwh[negative],
+        limit="≥ 0",
+        energy_kwh=np.round(-intervals.kwh[negative], 1),
+        candidates=causes if isinstance(causes, str) else causes[negative],
+    )
     return intervals.take(~wrong & ~negative), together(long, below)
 
 
 def distinct(intervals: Intervals, reporter: Reporter) -> tuple[Intervals, Findings]:
+    """Settle repeated periods of a meter, as :func:`distinct_index` says; give the intervals left, in order."""
+    index, found = distinct_index(intervals, reporter)
+    return intervals.take(index), found
+
+
+def distinct_index(intervals: Intervals, reporter: Reporter) -> tuple[Ints, Findings]:
     """Settle repeated periods of one meter.
 
     The same period with the same energy counts once, and an estimate gives way to an actual reading of its period. The
@@ -92,12 +111,13 @@ def distinct(intervals: Intervals, reporter: Reporter) -> tuple[Intervals, Findi
 
     Returns
     -------
-    tuple of Intervals and Findings
-        In order; ``READING_REPEATED`` (info) and ``READING_CONTRADICTION``.
+    tuple of numpy.ndarray and Findings
+        Places of the intervals that are left, in order; ``READING_REPEATED`` (info) and ``READING_CONTRADICTION``.
     """
-    rows = intervals.in_order()
+    order = intervals.order()
+    rows = intervals.take(order)
     if not len(rows):
-        return rows, NOTHING
+        return order, NOTHING
     opens = np.r_[True, (np.diff(rows.meter) != 0) | (np.diff(rows.start) != 0) | (np.diff(rows.end) != 0)]
     period, starts = np.cumsum(opens) - 1, np.flatnonzero(opens)
     only_estimates = np.logical_and.reduceat(rows.estimated, starts)[period]
@@ -110,7 +130,7 @@ def distinct(intervals: Intervals, reporter: Reporter) -> tuple[Intervals, Findi
     repeated = ~contradictory & (np.arange(len(rows)) != chosen[period])
     twice = reporter.of("READING_REPEATED", rows.take(repeated), observed=rows.kwh[repeated])
     opposed = reporter.of("READING_CONTRADICTION", rows.take(contradictory), observed=rows.kwh[contradictory])
-    return rows.take(~repeated & ~contradictory), together(twice, opposed)
+    return order[~repeated & ~contradictory], together(twice, opposed)
 
 
 def merge_estimated(intervals: Intervals, reporter: Reporter) -> tuple[Intervals, Findings]:

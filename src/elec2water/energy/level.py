@@ -51,7 +51,7 @@ class CredibilityModel:
         return replace(self, spread=self.spread[:, month], zero_share=self.zero_share[:, month])
 
 
-def fit_credibility(energy: Floats, movement: Movement) -> CredibilityModel:
+def fit_credibility(energy: Floats, movement: Movement, factor: Floats | None = None) -> CredibilityModel:
     """Fit levels and spreads by turns.
 
     Parameters
@@ -60,13 +60,15 @@ def fit_credibility(energy: Floats, movement: Movement) -> CredibilityModel:
         Non-negative, NaN where unknown; in units in which wells of a class are alike (kWh, or kWh per kW).
     movement : Movement
         Its class-month effects.
+    factor : numpy.ndarray, shape (N, M), optional
+        What the neighbourhood adds to the effect; 1 by default.
 
     Returns
     -------
     CredibilityModel
     """
     seen = np.isfinite(energy)
-    effect = movement.of_wells
+    effect = movement.of_wells if factor is None else movement.of_wells * factor
     sums = one_hot(movement.group, len(movement.profile))
     usual = _class_mean(np.nan_to_num(movement.level), np.isfinite(movement.level), sums)[movement.group]
     known = np.where(seen, energy, 0.0)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from elec2water.calendar_ import Months, month_of
 from elec2water.energy.arrays import Floats, Texts
 from elec2water.energy.movement import MONTHS_PER_YEAR, fit_movement
+from elec2water.energy.split import Split
 from elec2water.errors import UsageError
 
 LEAST_TOLD = 0.05
@@ -45,6 +46,13 @@ class MonthlyEnergy:
     common : numpy.ndarray, shape (M,), optional
         Relative variance of the error that all wells imputed in a month have in common: not 0 for a month that nobody
         has read and that follows the year before. 0 by default.
+    reason : numpy.ndarray, shape (N, M), optional
+        Why an energy is of quality E: the sum of the codes of :data:`elec2water.energy.cells.REASONS`.
+    lags : numpy.ndarray, shape (0 or 2, N, M), optional
+        Covariance of a month with the first and second one after it [kWh²]: negative where one reading was spread over
+        both, positive where both hang on one uncertain share or level. Without months where all are 0.
+    split : Split, optional
+        Energies split between wells by shares nobody stated, whose errors cancel in the sum of a meter's wells.
     """
 
     well_id: Texts
@@ -53,6 +61,9 @@ class MonthlyEnergy:
     variance: Floats
     quality: npt.NDArray[np.str_]
     common: Floats = field(default_factory=lambda: np.zeros(0))
+    reason: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.uint8))
+    lags: Floats = field(default_factory=lambda: np.zeros((0, 0, 0)))
+    split: Split | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.well_id), len(self.months))
@@ -62,6 +73,10 @@ class MonthlyEnergy:
                 raise UsageError(f"MonthlyEnergy: {name} has shape {found}, expected {shape} (wells, months)")
         if not len(self.common):
             object.__setattr__(self, "common", np.zeros(len(self.months)))
+        if not self.reason.size:
+            object.__setattr__(self, "reason", np.zeros(shape, dtype=np.uint8))
+        if not self.lags.size:
+            object.__setattr__(self, "lags", np.zeros((0, *shape)))
         if len(self.months) > 1 and np.any(np.diff(self.months) != np.timedelta64(1, "M")):
             raise UsageError("MonthlyEnergy: months must be consecutive; give every month and leave unknown ones NaN")
 
@@ -77,6 +92,35 @@ class MonthlyEnergy:
     def total_kwh(self) -> float:
         """Sum of everything known [kWh]; unknown well-months are left out, not counted as zero."""
         return float(np.nansum(self.kwh))
+
+    def carried(self, last: np.datetime64) -> MonthlyEnergy:
+        """Expect of the months up to ``last`` what the same months used the year before, as imputed energy.
+
+        Parameters
+        ----------
+        last : datetime64[M]
+            Last month wanted; up to twelve months that are known are repeated.
+
+        Raises
+        ------
+        UsageError
+            Less than a year is known.
+        """
+        ahead = int((last.astype("datetime64[M]") - self.months[-1]).astype(np.int64)) if len(self.months) else 1
+        if ahead <= 0:
+            return self
+        if len(self.months) < MONTHS_PER_YEAR:
+            raise UsageError(f"energy: expected a year of months to carry on from, found {self!r}")
+        place = len(self.months) - MONTHS_PER_YEAR + np.arange(ahead) % MONTHS_PER_YEAR
+        quality = self.quality[:, place]
+        return MonthlyEnergy(
+            self.well_id,
+            np.append(self.months, self.months[-1] + 1 + np.arange(ahead)),
+            np.hstack([self.kwh, self.kwh[:, place]]),
+            np.hstack([self.variance, self.variance[:, place]]),
+            np.hstack([self.quality, np.where(quality == "N", "N", "S").astype(quality.dtype)]),
+            np.append(self.common, self.common[place]),
+        )
 
     def window(self, first: np.datetime64, last: np.datetime64) -> MonthlyEnergy:
         """Give the months from `first` to `last`, both included.
@@ -112,7 +156,13 @@ class MonthlyEnergy:
         quality[:, held] = self.quality[:, source[held]]
         common = np.zeros(len(months))
         common[held] = self.common[source[held]]
-        return MonthlyEnergy(self.well_id, months, kwh, variance, quality, common)
+        reason, lags = np.zeros(shape, dtype=np.uint8), np.zeros((len(self.lags), *shape))
+        reason[:, held] = self.reason[:, source[held]]
+        lags[:, :, held] = self.lags[:, :, source[held]]
+        for k in range(len(lags)):
+            lags[k, :, -k - 1 :] = 0.0
+        split = None if self.split is None else self.split.window(source, held)
+        return MonthlyEnergy(self.well_id, months, kwh, variance, quality, common, reason, lags, split)
 
     def _columns(self, part: slice) -> MonthlyEnergy:
         return MonthlyEnergy(

@@ -5,75 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from elec2water.energy.arrays import Floats, Ints, runs
-from elec2water.energy.cells import Cells
+from elec2water.energy.arrays import Bools, Floats, Ints, runs
 from elec2water.energy.intervals import Intervals
 from elec2water.energy.links import Epochs
+from elec2water.energy.profile import DailyProfile
 
 ESTIMATE_CV = 0.3
 """Coefficient of variation of an energy that somebody estimated and no later read has put right."""
-SHAPE_PER_DAY = 0.1
-"""Gamma shape of a day's energy where the county's data do not tell: a month of 30 days then has a CV of 0.58."""
-_SUPPORT = 30
-_SHAPE_BOUNDS = (0.02, 5.0)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Axis:
-    """Consecutive calendar months as day numbers.
-
-    Attributes
-    ----------
-    months : numpy.ndarray, shape (M,)
-        ``datetime64[M]``.
-    edges : numpy.ndarray, shape (M + 1,)
-        First day of each month, and the day after the last (days since 1970-01-01).
-    """
-
-    months: npt.NDArray[np.datetime64]
-    edges: Ints
-
-    @classmethod
-    def of(cls, months: npt.NDArray[np.datetime64]) -> Axis:
-        """Lay out consecutive months."""
-        ends = np.append(months, months[-1] + 1)
-        return cls(months, ends.astype("datetime64[D]").astype(np.int64))
-
-    @property
-    def days(self) -> Floats:
-        """Days of each month, shape (M,)."""
-        return np.diff(self.edges).astype(np.float64)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DailyProfile:
-    """How the energy of a day depends on its month, and how unevenly days share a total.
-
-    Attributes
-    ----------
-    rate : numpy.ndarray, shape (M,)
-        Mean energy of a day of each month, in any unit; NaN where the data do not support one.
-    shape_per_day : float
-        Gamma shape of a day's energy.
-    """
-
-    rate: Floats
-    shape_per_day: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pieces:
     """Parts of intervals that lie in one calendar month and one spell of a meter; every array has shape (p,).
 
-    ``parent`` is the interval, ``month`` counts months since 1970-01, ``epoch`` is the spell, ``days`` the length.
+    ``parent`` is the interval, ``month`` counts months since 1970-01, ``epoch`` is the spell, ``start`` the first day
+    and ``days`` the length. Pieces of an interval follow each other.
     """
 
     parent: Ints
     month: Ints
     epoch: Ints
+    start: Ints
     days: Ints
+
+    def take(self, which: Bools) -> Pieces:
+        """Give some of the pieces."""
+        return Pieces(*(getattr(self, name)[which] for name in ("parent", "month", "epoch", "start", "days")))
 
 
 def cut(intervals: Intervals, epochs: Epochs) -> Pieces:
@@ -87,29 +45,29 @@ def cut(intervals: Intervals, epochs: Epochs) -> Pieces:
     first = _month_of(start)
     spell, place = runs(_month_of(end - 1) - first + 1)
     month = first[spell] + place
-    days = np.minimum(end[spell], _first_day(month + 1)) - np.maximum(start[spell], _first_day(month))
-    return Pieces(parent[spell], month, epoch[spell], days)
+    begin = np.maximum(start[spell], _first_day(month))
+    return Pieces(parent[spell], month, epoch[spell], begin, np.minimum(end[spell], _first_day(month + 1)) - begin)
 
 
-def split_of(pieces: Pieces, rate: Floats, first_month: int) -> Floats:
+def split_of(pieces: Pieces, profile: DailyProfile, first_month: int) -> Floats:
     """Give the part of its interval's energy that falls on each piece, shape (p,); the parts of an interval sum to 1.
 
-    Parts are days × the month's rate. An interval that touches a month without a rate, or only months of rate 0, is
+    Parts follow the profile of days. An interval that touches a month without a rate, or only months of rate 0, is
     split by days alone.
 
     Parameters
     ----------
     pieces : Pieces
         Pieces of whole intervals.
-    rate : numpy.ndarray, shape (M,)
-        Energy of a day in each month, NaN where unsupported.
+    profile : DailyProfile
+        Rates by month, and how days differ within their month.
     first_month : int
-        Months since 1970-01 of the first rate.
+        Months since 1970-01 of the profile's first month.
     """
     column = pieces.month - first_month
-    known = (column >= 0) & (column < len(rate))
-    padded = np.append(rate, np.nan)
-    weight = pieces.days * padded[np.where(known, column, -1)]
+    known = (column >= 0) & (column < len(profile.rate))
+    padded = np.append(profile.rate, np.nan)
+    weight = profile.days_between(pieces.start, pieces.days, first_month) * padded[np.where(known, column, -1)]
     n = int(pieces.parent.max(initial=-1)) + 1
     total = np.bincount(pieces.parent, weights=weight, minlength=n)
     length = np.bincount(pieces.parent, weights=pieces.days, minlength=n)
@@ -140,7 +98,7 @@ def spread(intervals: Intervals, pieces: Pieces, profile: DailyProfile, first_mo
     kwh, variance : numpy.ndarray, shape (p,)
         Energy [kWh], which sums to the interval's, and variance [kWh²] of each piece.
     """
-    part = split_of(pieces, profile.rate, first_month)
+    part = split_of(pieces, profile, first_month)
     energy = intervals.kwh[pieces.parent]
     length = (intervals.end - intervals.start)[pieces.parent]
     kwh = energy * part
@@ -149,46 +107,35 @@ def spread(intervals: Intervals, pieces: Pieces, profile: DailyProfile, first_mo
     return kwh, variance
 
 
-def daily_profile(cells: Cells, axis: Axis) -> DailyProfile:
-    """Learn from whole-month readings how energy moves from month to month and how uneven days are.
+def spread_covariance(
+    intervals: Intervals, pieces: Pieces, kwh: Floats, profile: DailyProfile, lag: int
+) -> tuple[Ints, Floats]:
+    """Give the covariance of pieces of one interval and spell `lag` months apart: what one gets another lacks.
 
     Parameters
     ----------
-    cells : Cells
-        Energies of intervals that do not cross a month end.
-    axis : Axis
-        The M months.
+    intervals, pieces, profile
+        As for :func:`spread`.
+    kwh : numpy.ndarray, shape (p,)
+        Energy of each piece.
+    lag : int
+        Months between the two.
 
     Returns
     -------
-    DailyProfile
-        Rates where at least 30 rows were read in the month; the shape from how two neighbouring months of one meter
-        share their total, by the method of moments: E²(s - f)² has mean E² f(1 - f)/(a n + 1).
+    piece : numpy.ndarray, shape (q,)
+        The earlier piece of each pair; the later one is ``piece + lag``.
+    covariance : numpy.ndarray, shape (q,)
+        -E² f g/(a n + 1) [kWh²], plus what the two share of an estimated total.
     """
-    read = cells.days > 0
-    days = cells.days.sum(axis=0)
-    rate = np.divide(cells.kwh.sum(axis=0), days, out=np.full(len(days), np.nan), where=read.sum(axis=0) >= _SUPPORT)
-    return DailyProfile(rate, _shape_per_day(cells, rate, axis.days))
-
-
-def _shape_per_day(cells: Cells, rate: Floats, days: Floats) -> float:
-    expected = deviation = 0.0
-    pairs = 0
-    for month in range(len(days) - 1):
-        whole = (cells.days[:, month] == days[month]) & (cells.days[:, month + 1] == days[month + 1])
-        weight = rate[month : month + 2] * days[month : month + 2]
-        if not np.all(weight > 0):
-            continue
-        first, both = cells.kwh[whole, month], cells.kwh[whole, month] + cells.kwh[whole, month + 1]
-        part = weight[0] / weight.sum()
-        length = days[month] + days[month + 1]
-        expected += float(part * (1.0 - part) * (both @ both)) / length
-        deviation += float(np.sum((first - part * both) ** 2)) / length
-        pairs += int(np.count_nonzero(both))
-    if pairs < _SUPPORT or deviation <= 0:
-        return SHAPE_PER_DAY
-    mean_length = 2.0 * float(days.mean())
-    return float(np.clip((expected / deviation - 1.0) / mean_length, *_SHAPE_BOUNDS))
+    first = np.arange(max(len(pieces.parent) - lag, 0))
+    together = (pieces.parent[first] == pieces.parent[first + lag]) & (pieces.epoch[first] == pieces.epoch[first + lag])
+    piece = first[together & (pieces.month[first + lag] - pieces.month[first] == lag)]
+    parent = pieces.parent[piece]
+    length = intervals.end[parent] - intervals.start[parent]
+    product = kwh[piece] * kwh[piece + lag]
+    common = np.where(intervals.estimated[parent], ESTIMATE_CV**2, 0.0)
+    return piece, product * (common - 1.0 / (profile.shape_per_day * length + 1.0))
 
 
 def _month_of(day: Ints) -> Ints:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from elec2water.energy.arrays import Bools, Floats, Ints
+from elec2water.energy.arrays import Bools, Floats, Ints, Texts
 from elec2water.energy.intervals import Intervals
 from elec2water.energy.links import Links
 from elec2water.energy.reporter import NOTHING, Reporter, together
@@ -15,6 +15,9 @@ from elec2water.findings import Findings
 HOURS_PER_DAY = 24.0
 CAPACITY_MARGIN = 1.1
 """Energy beyond rated power × hours × this margin cannot have gone through the pump."""
+USUAL_DIGITS = (4, 5, 6)
+_FALLS_ZH = ["换表", "抄录错误", "电表回行"]
+_FALLS_EN = ["meter exchanged", "read typed wrong", "register ran back"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +34,8 @@ class Reads:
         True where nobody looked.
     row : numpy.ndarray, shape (n,)
         Row of the source file.
+    multiplier : numpy.ndarray, shape (n,)
+        Multiplier written beside the read; NaN where none is.
     """
 
     meter: Ints
@@ -38,19 +43,15 @@ class Reads:
     register: Floats
     estimated: Bools
     row: Ints
+    multiplier: Floats
 
     def take(self, which: Bools | Ints) -> Reads:
         """Give some of the reads, by mask or index."""
-        return Reads(self.meter[which], self.day[which], self.register[which], self.estimated[which], self.row[which])
+        return Reads(*(getattr(self, f.name)[which] for f in fields(self)))
 
     def as_intervals(self) -> Intervals:
         """Give the reads as intervals of no length: a read repeated is settled as an interval repeated is."""
         return Intervals(self.meter, self.day, self.day, self.register, self.estimated, self.row)
-
-
-def of_intervals(points: Intervals) -> Reads:
-    """Undo :meth:`Reads.as_intervals`."""
-    return Reads(points.meter, points.start, points.kwh, points.estimated, points.row)
 
 
 def without_bridged_estimates(reads: Reads, reporter: Reporter) -> tuple[Reads, Findings]:
@@ -101,7 +102,16 @@ def differences(reads: Reads) -> Intervals:
     )
 
 
-def energy_of(moved: Intervals, links: Links, reporter: Reporter) -> tuple[Intervals, Findings]:
+def stated_multipliers(reads: Reads) -> tuple[Floats, Floats]:
+    """Give the multipliers written beside the reads at both ends of each difference, NaN where none is."""
+    same = np.flatnonzero(reads.meter[1:] == reads.meter[:-1])
+    opening, closing = reads.multiplier[same], reads.multiplier[same + 1]
+    return np.where(np.isnan(opening), closing, opening), np.where(np.isnan(closing), opening, closing)
+
+
+def energy_of(
+    moved: Intervals, links: Links, reporter: Reporter, stated: tuple[Floats, Floats] | None = None
+) -> tuple[Intervals, Findings]:
     """Turn register movements into energy: rollover, then the multiplier.
 
     A register that fell has rolled over only if its digits are known and the energy is then possible for the pumps on
@@ -116,6 +126,8 @@ def energy_of(moved: Intervals, links: Links, reporter: Reporter) -> tuple[Inter
         Multipliers, digits and pumps of the meters.
     reporter : Reporter
         Who speaks.
+    stated : tuple of numpy.ndarray, shape (n,) each, optional
+        Multipliers written beside the reads, from :func:`stated_multipliers`; they come before those of the links.
 
     Returns
     -------
@@ -123,6 +135,9 @@ def energy_of(moved: Intervals, links: Links, reporter: Reporter) -> tuple[Inter
         ``REGISTER_ROLLOVER`` (info) and ``MULTIPLIER_AMBIGUOUS`` (those are left out).
     """
     lowest, highest = links.multiplier_between(moved.meter, moved.start, moved.end)
+    if stated is not None:
+        lowest = np.where(np.isnan(stated[0]), lowest, np.fmin(*stated))
+        highest = np.where(np.isnan(stated[0]), highest, np.fmax(*stated))
     limit = links.capacity_kw[moved.meter] * (moved.end - moved.start) * HOURS_PER_DAY * CAPACITY_MARGIN
     rolled = (moved.kwh + 10.0 ** links.digits[moved.meter]) * lowest
     rollover = (moved.kwh < 0) & (rolled >= 0) & (rolled <= limit)
@@ -137,3 +152,38 @@ def energy_of(moved: Intervals, links: Links, reporter: Reporter) -> tuple[Inter
         ),
     )
     return energy.take(~ambiguous), found
+
+
+def causes_of_fall(energy: Intervals, links: Links, reporter: Reporter) -> Texts:
+    """Name what may be behind every negative energy of registers: a rollover by usual digits, an exchange, a slip.
+
+    Parameters
+    ----------
+    energy : Intervals
+        From :func:`energy_of`.
+    links : Links
+        Digits, multipliers and pumps.
+    reporter : Reporter
+        Who speaks.
+
+    Returns
+    -------
+    numpy.ndarray of str, shape (n,)
+        ``""`` where the energy is not negative.
+    """
+    say = reporter.choose
+    causes = np.full(len(energy), "", dtype=object)
+    lowest, _ = links.multiplier_between(energy.meter, energy.start, energy.end)
+    for k in np.flatnonzero(energy.kwh < 0):
+        hours = float(energy.end[k] - energy.start[k]) * HOURS_PER_DAY
+        most = float(links.capacity_kw[energy.meter[k]]) * hours * CAPACITY_MARGIN
+        fallen, per_kwh = float(energy.kwh[k]), float(lowest[k])
+        turned = {digits: fallen + 10.0**digits * per_kwh for digits in USUAL_DIGITS}
+        words = [
+            say(f"{digits} 位示数翻转（{kwh:.0f} kWh）", f"rollover of {digits} digits ({kwh:.0f} kWh)")
+            for digits, kwh in turned.items()
+            if kwh >= 0 and not kwh > most
+        ]
+        words += say(_FALLS_ZH, _FALLS_EN)
+        causes[k] = "|".join(words)
+    return causes

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import sparse
 
 from elec2water.energy.arrays import Bools, Floats, Ints
-from elec2water.energy.cells import Cells, scaled_up
+from elec2water.energy.axis import Axis
+from elec2water.energy.cells import ESTIMATED, LAGS, SCALED, SHARED, SPREAD, Cells, scaled_up
 from elec2water.energy.links import Epochs
-from elec2water.energy.periods import Axis
 
 TWICE = 1.2
 """A well whose meters together cover a month more often than this has meters in parallel, not one after the other."""
@@ -59,12 +61,15 @@ def _moved(cells: Cells, epochs: Epochs, n_wells: int) -> Cells:
     out.kwh[epochs.well] = cells.kwh[epochs.epoch]
     out.variance[epochs.well] = cells.variance[epochs.epoch]
     out.days[epochs.well] = cells.days[epochs.epoch]
-    out.estimated[epochs.well] = cells.estimated[epochs.epoch]
+    out.reason[epochs.well] = cells.reason[epochs.epoch]
+    if len(cells.lags):
+        out = out.with_lags()
+        out.lags[:, epochs.well] = cells.lags[:, epochs.epoch]
     return out
 
 
 def _summed(cells: Cells, epochs: Epochs, target: Ints, n: int) -> Cells:
-    """Sum the links' parts of their meters into rows; var(sE) = s² var E + E² var s."""
+    """Sum the links' parts of their meters into rows; var(sE) = s² var E + E² var s, months' covariances alike."""
 
     def matrix(weight: Floats) -> sparse.csr_array:
         return sparse.csr_array((weight, (target, epochs.epoch)), shape=(n, len(epochs.meter)))
@@ -74,8 +79,20 @@ def _summed(cells: Cells, epochs: Epochs, target: Ints, n: int) -> Cells:
     kwh = matrix(epochs.share) @ cells.kwh
     variance = matrix(epochs.share**2) @ cells.variance + matrix(epochs.share_variance) @ cells.kwh**2
     days = matrix(np.ones(len(target))) @ cells.days
-    estimated = (matrix(takes_part) @ cells.estimated.astype(np.float64) + split @ (cells.days > 0)) > 0
-    return Cells(kwh, variance, days, estimated)
+    reason = np.where(split @ (cells.days > 0) > 0, SHARED, np.uint8(0))
+    for bit in (bit for bit in (SPREAD, SCALED, ESTIMATED) if np.any(cells.reason & bit)):
+        reason |= np.where(matrix(takes_part) @ ((cells.reason & bit) > 0).astype(np.float64) > 0, bit, np.uint8(0))
+    out = Cells(kwh, variance, days, reason, np.zeros((0, *kwh.shape)))
+    if not len(cells.lags) and not np.any(epochs.share_variance > 0):
+        return out
+    out = out.with_lags()
+    for k in range(LAGS):
+        if len(cells.lags):
+            out.lags[k] += matrix(epochs.share**2) @ cells.lags[k]
+        product = np.zeros_like(cells.kwh)
+        product[:, : -k - 1] = cells.kwh[:, : -k - 1] * cells.kwh[:, k + 1 :]
+        out.lags[k] += matrix(epochs.share_variance) @ product
+    return out
 
 
 def _groups(epochs: Epochs, n_wells: int) -> tuple[Ints, Ints]:
@@ -133,7 +150,13 @@ def _sum_whole_meters(
     total = Cells.empty(*days.shape)
     np.add.at(total.kwh, place, np.where(absent, 0.0, meters.kwh))
     np.add.at(total.variance, place, np.where(absent, 0.0, meters.variance))
-    np.logical_or.at(total.estimated, place, meters.estimated)
-    whole = scaled_up(Cells(total.kwh, total.variance, days, total.estimated), axis.days, shape_per_day)
-    for name in ("kwh", "variance", "days", "estimated"):
+    np.bitwise_or.at(total.reason, place, meters.reason)
+    if len(meters.lags):
+        total = total.with_lags()
+        for k in range(LAGS):
+            np.add.at(total.lags[k], place, meters.lags[k])
+    whole = scaled_up(replace(total, days=days), axis.days, shape_per_day)
+    for name in ("kwh", "variance", "days", "reason"):
         getattr(sums, name)[wells] = getattr(whole, name)
+    if len(whole.lags):
+        sums.lags[:, wells] = whole.lags

@@ -2,15 +2,23 @@
 
 from elec2water.recursion.level import FilteredLevels, LevelState, filter_levels
 from elec2water.recursion.path import ClassPaths, PathPrior, WellInformation, integrate_wells, solve_paths
-from elec2water.recursion.smoothing import SmoothedLevels, smooth_levels, smooth_wells
+from elec2water.recursion.smoothing import (
+    AuxiliaryResiduals,
+    SmoothedLevels,
+    auxiliary_residuals,
+    smooth_levels,
+    smooth_wells,
+)
 
 __all__ = [
+    "AuxiliaryResiduals",
     "ClassPaths",
     "FilteredLevels",
     "LevelState",
     "PathPrior",
     "SmoothedLevels",
     "WellInformation",
+    "auxiliary_residuals",
     "filter_levels",
     "integrate_wells",
     "smooth_levels",

@@ -83,6 +83,46 @@ def smooth_wells(
 
 
 @dataclass(frozen=True)
+class AuxiliaryResiduals:
+    """What does not fit, (N, T) each, in standard deviations: single readings, and moves of the level into a month.
+
+    NaN where nothing was read, and in the first month, into which no level moves.
+    """
+
+    reading: Floats
+    move: Floats
+
+
+def auxiliary_residuals(
+    y: ArrayLike, q: ArrayLike, r: ArrayLike, *, mean: ArrayLike = 0.0, variance: ArrayLike
+) -> AuxiliaryResiduals:
+    """Standardised smoothed errors of readings and moves; arguments as in :func:`smooth_levels`.
+
+    ``u_t/√D_t`` and ``r_{t-1}/√N_{t-1}`` of Harvey & Koopman (1992, J. Bus. Econ. Statist. 10; Durbin & Koopman 2012,
+    section 7.5): the first is that of the reading against all others, the second that of what follows against what
+    went before.
+    """
+    panel = make_panel(y, q, r, mean, variance)
+    out = AuxiliaryResiduals(np.full(panel.y.shape, np.nan), np.full(panel.y.shape, np.nan))
+    for part, chunk in panel.chunks(_CHUNK):
+        pieces = _forward(chunk)
+        back, information = np.zeros(chunk.n_series), np.zeros(chunk.n_series)
+        for t in range(chunk.n_steps - 1, -1, -1):
+            kept, inverse = pieces.kept[t], pieces.inverse[t]
+            gain = pieces.variance[t] * inverse
+            scaled = pieces.innovation[t] * inverse
+            weight = inverse + gain**2 * information
+            read = inverse > 0.0
+            out.reading[part, t] = np.where(read, (scaled - gain * back) / np.sqrt(np.where(read, weight, 1.0)), np.nan)
+            back = scaled + kept * back
+            information = inverse + kept**2 * information
+            if t:
+                known = information > 0.0
+                out.move[part, t] = np.where(known, back / np.sqrt(np.where(known, information, 1.0)), np.nan)
+    return out
+
+
+@dataclass(frozen=True)
 class _Pieces:
     """Prediction of each month: level and its variance, innovation, 1/F and 1 - K; (T, n) each."""
 

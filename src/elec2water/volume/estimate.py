@@ -16,10 +16,11 @@ from elec2water.coefficient.posterior import Posterior
 from elec2water.coefficient.predict import blank_variance
 from elec2water.coefficient.shared import Layout
 from elec2water.energy import MonthlyEnergy
+from elec2water.energy.split import Split
 from elec2water.errors import UsageError
 from elec2water.stats import lognormal_interval, lognormal_sd, mixture_quantile
 from elec2water.volume.measured import MeasuredMonths, measured_months
-from elec2water.volume.result import Volume, WellVolumes
+from elec2water.volume.result import SharedMeters, Volume, WellVolumes
 from elec2water.volume.shared_error import Loadings
 
 Floats = NDArray[np.float64]
@@ -93,6 +94,8 @@ class _Parts:
     kwh: Floats
     kwh_variance: Floats
     kwh_common_u: Floats
+    kwh_lags: Floats
+    split: Split | None
     quality: NDArray[np.str_]
     loadings: Loadings
     log_offset: Floats
@@ -133,6 +136,8 @@ class _Parts:
             kwh,
             np.nan_to_num(energy.variance[:, column]),
             np.where(energy.quality[:, column] == "S", np.sqrt(energy.common[column]), 0.0),
+            np.nan_to_num(energy.lags[:, :, column]),
+            None if energy.split is None else energy.split.window(column, np.ones(column.size, dtype=bool)),
             energy.quality[:, column],
             loadings,
             offset,
@@ -221,6 +226,7 @@ def quarter_volume(
     wells = WellVolumes(
         well_id=parts.well_id,
         kwh=known * kwh.sum(axis=1),
+        imputed_kwh=np.where((parts.quality == "S") & ~is_measured, kwh, 0.0).sum(axis=1),
         volume_m3=known * volume,
         se_m3=known * lognormal_sd(volume, log_variance),
         lower_m3=known * lower,
@@ -247,6 +253,7 @@ def quarter_volume(
         kwh,
         monthly,
         kappa.mean(axis=1),
+        _shared_meters(parts, kwh, converted),
     )
 
 
@@ -273,9 +280,28 @@ def _well_variance(
     total = np.where(volume > 0, volume, 1.0)
     share = converted.sum(axis=1) / total
     safe_kwh = np.where(kwh > 0, kwh, 1.0)
-    energy_error = (converted**2 * parts.kwh_variance / safe_kwh**2).sum(axis=1) / total**2
+    energy_error = np.maximum(_energy_variance(parts, converted / safe_kwh), 0.0) / total**2
     own = share**2 * np.expm1(parts.own_variance) + (1.0 - share) ** 2 * parts.measured.own_error + energy_error
     return own, np.log1p(own) + share**2 * shared_variance
+
+
+def _energy_variance(parts: _Parts, kappa: Floats) -> Floats:
+    """Variance [m⁶] of the volume from that of the energy, covariances between the quarter's months included, (N,)."""
+    variance = (kappa**2 * parts.kwh_variance).sum(axis=1)
+    for k, covariance in enumerate(parts.kwh_lags):
+        n = kappa.shape[1] - k - 1
+        variance += 2.0 * (kappa[:, :n] * kappa[:, k + 1 :] * covariance[:, :n]).sum(axis=1)
+    return np.asarray(variance)
+
+
+def _shared_meters(parts: _Parts, kwh: Floats, converted: Floats) -> SharedMeters | None:
+    """Volumes that hang on shares nobody stated, None where there are none."""
+    if parts.split is None:
+        return None
+    well = parts.split.well
+    safe = np.where(kwh[well] > 0, kwh[well], 1.0)
+    volume = (parts.split.kwh * converted[well] / safe).sum(axis=1)
+    return SharedMeters(parts.split, volume)
 
 
 def _month_weight(kwh: Floats) -> Floats:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from elec2water.coefficient.posterior import Posterior
+from elec2water.energy.split import Split
 from elec2water.errors import UsageError
 from elec2water.keys import Keys, Labels
 from elec2water.stats import mixture_quantile
@@ -41,6 +42,7 @@ class WellVolumes:
 
     well_id: NDArray[np.object_]
     kwh: Floats
+    imputed_kwh: Floats  # of months that nobody read
     volume_m3: Floats
     se_m3: Floats
     lower_m3: Floats
@@ -92,6 +94,21 @@ class StratumCoefficients:
 
 
 @dataclass(frozen=True)
+class SharedMeters:
+    """Volumes (K,) [m³] of wells that hang on shares of one meter nobody stated.
+
+    Their errors cancel where the wells of a meter are added up.
+    """
+
+    split: Split
+    volume_m3: Floats
+
+    def cross_variance(self, codes: Ints, n_domains: int) -> Floats:
+        """Give what the wells' covariances add to the variance of domains, (G,) m⁶; `codes` (N,) is -1 for none."""
+        return self.split.cross_variance(self.volume_m3, codes[self.split.well], n_domains)
+
+
+@dataclass(frozen=True)
 class Volume:
     """Volumes of a quarter."""
 
@@ -104,6 +121,7 @@ class Volume:
     monthly_kwh: Floats  # (N, M) electricity of each month, zero where none
     monthly_m3: Floats  # (N, M) volume of each month
     idle_coefficient: Floats  # (N,) coefficient of the quarter where a well used no electricity
+    shared_meters: SharedMeters | None = None
 
     @property
     def z(self) -> float:
@@ -245,7 +263,9 @@ def domain_totals(volume: Volume, codes: Ints, keys: NDArray[np.object_]) -> Tot
         Domain of each well, 0..G-1 in the order of ``keys``; -1 for none.
     keys : (G,)
     """
-    parts = [_part_totals(volume, part, codes, keys) for part in _key_parts(codes, keys.size)]
+    shared = volume.shared_meters
+    cross = np.zeros(keys.size) if shared is None else shared.cross_variance(codes, keys.size)
+    parts = [_part_totals(volume, part, codes, keys, cross) for part in _key_parts(codes, keys.size)]
     if len(parts) == 1:
         return parts[0]
     return Totals(*(np.concatenate([getattr(t, f.name) for t in parts]) for f in fields(Totals)))
@@ -270,7 +290,9 @@ def _key_parts(codes: Ints, n_keys: int) -> list[_KeyPart]:
     ]
 
 
-def _part_totals(volume: Volume, part: _KeyPart, all_codes: Ints, all_keys: NDArray[np.object_]) -> Totals:
+def _part_totals(
+    volume: Volume, part: _KeyPart, all_codes: Ints, all_keys: NDArray[np.object_], cross: Floats
+) -> Totals:
     wells, posterior, keys = volume.wells.take(part.wells), volume.posterior, all_keys[part.keys]
     loadings = volume.loadings.take(part.wells)
     G, codes = keys.size, all_codes[part.wells] - part.keys.start
@@ -283,7 +305,7 @@ def _part_totals(volume: Volume, part: _KeyPart, all_codes: Ints, all_keys: NDAr
     total = add(wells.volume_m3)
     safe = np.where(total > 0, total, 1.0)
     sums = loadings.domain_sums(wells.converted_m3, known, G)
-    own = add(wells.own_variance_m6) + add(wells.common_energy_m3) ** 2
+    own = np.maximum(add(wells.own_variance_m6) + cross[part.keys], 0.0) + add(wells.common_energy_m3) ** 2
     level = add(np.where(wells.sampled, 0.0, wells.converted_m3.sum(axis=1)))
     squared = add(wells.level_squared_m6) / safe**2
     many = all_keys.size > _DOMAINS_BY_NODE
@@ -296,7 +318,7 @@ def _part_totals(volume: Volume, part: _KeyPart, all_codes: Ints, all_keys: NDAr
         n_wells=np.bincount(member, minlength=G + 1)[:G],
         n_by_method=np.array(by_method, dtype=np.intp).T,
         kwh=add(wells.kwh),
-        imputed_kwh=add(np.where(wells.method == "imputed", wells.kwh, 0.0)),
+        imputed_kwh=add(wells.imputed_kwh),
         volume_m3=total,
         se_m3=total * se,
         lower_m3=total * lower,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -23,9 +23,9 @@ _TEN = float(np.log(10.0))
 def lost_multipliers(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
     """Report spells in which a meter's energy fits 1/k or k times the usual, k its multiplier (``MULTIPLIER_SUSPECT``).
 
-    The mean residual z of a spell against the meter's other months has the variance
-    V = s²/n + s²/n' + drift². The odds of a factor k against none are (z² - (z ± ln k)²)/2V; the spell of the
-    greatest odds is reported where they exceed the threshold, in powers of ten. Meters without a multiplier above 5
+    The mean residual z of a spell against the meter's other months, months weighing by the energy usual in them, has
+    the variance V = s²/n + s²/n' + drift². The odds of a factor k against none are (z² - (z ± ln k)²)/2V; the spell of
+    the greatest odds is reported where they exceed the threshold, in powers of ten. Meters without a multiplier above 5
     have none to lose.
     """
     k = series.multiplier
@@ -50,21 +50,36 @@ def _drops(residual: Floats) -> np.typing.NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sums:
-    """Running sums over months of residuals, their squares, their count and class variance, shape (R', M + 1)."""
+    """Running sums over the months in which a meter turned, shape (R', M + 1).
 
+    Of weights w, w·e, w·e², w·s², w²·s² and 1, with e the residual and s its spread. A month weighs by the energy usual
+    in it: what a lamp does in winter says nothing of a multiplier.
+    """
+
+    weight: Floats
     residual: Floats
     square: Floats
-    count: Floats
     variance: Floats
+    variance_of_sum: Floats
+    count: Floats
 
     @classmethod
     def of(cls, usual: Usual, rows: Ints) -> _Sums:
-        residual = usual.residual[rows]
+        residual, group = usual.residual[rows], usual.group[rows]
         known = np.isfinite(residual)
-        sd = np.where(residual > 0, usual.upper_sd[usual.group[rows]], usual.lower_sd[usual.group[rows]])
-        filled = np.where(known, residual, 0.0)
-        parts = (filled, filled**2, known.astype(np.float64), np.where(known, sd**2, 0.0))
+        sd = np.where(residual > 0, usual.upper_sd[group], usual.lower_sd[group])
+        weight = np.where(known, np.minimum(np.exp(usual.effect[group]), 1.0), 0.0)
+        e = np.where(known, residual, 0.0)
+        parts = (weight, weight * e, weight * e**2, weight * sd**2, weight**2 * sd**2, known.astype(np.float64))
         return cls(*(np.pad(np.cumsum(part, axis=1), ((0, 0), (1, 0))) for part in parts))
+
+    def between(self, start: int, end: int) -> _Sums:
+        """Give the sums over a spell, shape (R',) each."""
+        return _Sums(*(getattr(self, f.name)[:, end] - getattr(self, f.name)[:, start] for f in fields(self)))
+
+    def without(self, part: _Sums) -> _Sums:
+        """Give the sums over all other months."""
+        return _Sums(*(getattr(self, f.name)[:, -1] - getattr(part, f.name) for f in fields(self)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,19 +99,20 @@ class _Best:
         return _Best(self.start[which], self.end[which], self.odds[which], self.shift[which])
 
     def or_better(self, sums: _Sums, start: int, end: int, log_k: Floats) -> _Best:
-        columns = (sums.residual, sums.square, sums.count, sums.variance)
-        inside, q_in, n_in, v_in = (a[:, end] - a[:, start] for a in columns)
-        outside, q_out, n_out, v_out = (a[:, -1] - b for a, b in zip(columns, (inside, q_in, n_in, v_in), strict=True))
-        possible = (n_in >= 1) & (n_out >= 1) & (n_in <= 2 * n_out)
-        safe_in, safe_out = np.maximum(n_in, 1.0), np.maximum(n_out, 1.0)
-        z = inside / safe_in - outside / safe_out
-        own = q_out - outside**2 / safe_out
-        restless = np.maximum(np.divide(own, v_out, out=np.ones_like(own), where=v_out > 0), 1.0)
-        variance = restless * (v_in / safe_in**2 + np.maximum(v_out, 0.0) / safe_out**2) + DRIFT_SD**2
-        gap = np.abs(z) - log_k
-        odds = np.where(possible, (z**2 - gap**2) / (2.0 * variance), -np.inf)
+        inner = sums.between(start, end)
+        outer = sums.without(inner)
+        possible = (inner.count >= 1) & (outer.count >= 1) & (inner.count <= 2 * outer.count)
         # Spells of one month are digit slips or pauses: another rule's business.
-        odds = np.where((n_in >= 2) | (n_out < n_in), odds, -np.inf)
+        possible &= (inner.count >= 2) | (outer.count < inner.count)
+        possible &= (inner.weight > 0) & (outer.weight > 0)
+        w_in, w_out = np.where(possible, inner.weight, 1.0), np.where(possible, outer.weight, 1.0)
+        z = inner.residual / w_in - outer.residual / w_out
+        own = outer.square - outer.residual**2 / w_out
+        safe = np.where(outer.variance > 0, outer.variance, 1.0)
+        restless = np.maximum(np.where(outer.variance > 0, own / safe, 1.0), 1.0)
+        sampling = inner.variance_of_sum / w_in**2 + np.maximum(outer.variance_of_sum, 0.0) / w_out**2
+        gap = np.abs(z) - log_k
+        odds = np.where(possible, (z**2 - gap**2) / (2.0 * (restless * sampling + DRIFT_SD**2)), -np.inf)
         better = odds > self.odds
         return _Best(
             np.where(better, start, self.start),
@@ -136,7 +152,8 @@ def _causes(k: Floats, lost: np.typing.NDArray[np.bool_], desk: Desk) -> Texts:
         )
         if gone
         else say(
-            f"倍率 {m:g} 重复相乘|互感器更换|新增用电", f"multiplier {m:g} applied twice|transformer exchanged|new load"
+            f"倍率 {m:g} 重复相乘|其余月份丢失倍率 {m:g}|互感器更换|新增用电",
+            f"multiplier {m:g} applied twice|multiplier {m:g} lost in the other months|transformer exchanged|new load",
         )
         for m, gone in zip(k.tolist(), lost.tolist(), strict=True)
     ]

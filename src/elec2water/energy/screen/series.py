@@ -9,10 +9,10 @@ import pandas as pd
 
 from elec2water.calendar_ import Months
 from elec2water.energy.arrays import Bools, Floats, Ints, Texts, texts
+from elec2water.energy.axis import Axis
 from elec2water.energy.cells import ENOUGH_DAYS, Cells
 from elec2water.energy.intervals import Intervals
 from elec2water.energy.links import Epochs
-from elec2water.energy.periods import Axis
 from elec2water.energy.registry import Registry
 from elec2water.energy.reporter import Reporter
 from elec2water.findings import Findings, findings_of
@@ -106,7 +106,7 @@ def series_of_meters(
     MeterMonths
     """
     n_meters = len(registry.meter_id)
-    kwh, days, estimated = cells.kwh, cells.days, cells.estimated
+    kwh, days, estimated = cells.kwh, cells.days, cells.reason > 0
     if len(epochs.meter) != n_meters:
         first = epochs.first[:-1]
         kwh, days = np.add.reduceat(kwh, first, axis=0), np.add.reduceat(days, first, axis=0)

@@ -1,0 +1,188 @@
+"""What the design is worth: expected against realised precision, and designs against each other, on known counties.
+
+For every county the network is planned on the energy of one year and measures the next. Three designs of one size
+draw again and again: simple random sampling with class means (what counties do), systematic sampling ∝ energy with the
+ratio to energy, and ours with the package's design-based GREG; on some draws the package's model is fitted to the
+monthly pairs of our sample on top. The design starts from published priors: nothing has been measured yet::
+
+    python benchmarks/design_study.py --counties 20 --draws 60 --models 2
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from counties import GENERATORS
+from elec2water.coefficient import fit_coefficient
+from elec2water.design import design_sample, systematic_pps
+from elec2water.design.drawing import Draw, draw_sample
+from elec2water.design.selection import inclusion_probabilities
+from elec2water.energy import MonthlyEnergy
+from elec2water.strata import classify
+from elec2water.survey import design_totals
+from elec2water.volume import estimate_volume
+
+RESULTS = Path(__file__).parent / "results"
+YEAR = 12
+
+
+class Plan:
+    """A county, the design planned on the year before, and what the year after holds."""
+
+    def __init__(self, name, n_wells, n, seed):
+        county = GENERATORS[name](n_wells, seed)
+        grid = np.asarray(county.electric)
+        before, after = (county.energy_kwh[:, part].sum(axis=1) for part in (slice(-24, -12), slice(-12, None)))
+        kept = np.flatnonzero(grid & (before > 0) & (after > 0))
+        self.county, self.kept = county, kept
+        self.wells = county.wells.iloc[kept].reset_index(drop=True)
+        if "status" in self.wells:
+            self.wells["status"] = "in_use"
+        self.before, self.energy = before[kept], after[kept]
+        self.volume = county.volume_m3[kept][:, -12:].sum(axis=1)
+        self.total = self.volume.sum()
+        self.n = n
+        self.design = design_sample(self.wells, self.before, n=n, seed=seed)
+        by = [c for c in ("aquifer", "pump_power_kw", "pump_depth_m") if c in self.wells]
+        self.classes = classify(self.wells, by)
+        place = pd.Index(self.wells["well_id"]).get_indexer(self.design.frame["well_id"])
+        self.place = place
+        names, codes = np.unique(self.design.frame["stratum"].to_numpy(dtype=str), return_inverse=True)
+        self.names, self.codes = tuple(names), codes
+        self.probability = self.design.frame["inclusion_probability"].to_numpy()
+        self.anticipated = (self.design.frame["energy_kwh"] * self.design.frame["coefficient_m3_per_kwh"]).to_numpy()
+
+    def ours(self, seed):
+        """Draw by our design: rows, weights, strata."""
+        frame = self.wells.iloc[self.place].reset_index(drop=True)
+        p = self.probability
+        what = Draw(
+            wells=frame,
+            energy=self.design.frame["energy_kwh"].to_numpy(),
+            volume=self.anticipated,
+            codes=self.codes,
+            names=self.names,
+            probability=p,
+            conditional=p,
+            draw_codes=self.codes,
+            pools=(),
+            network=np.zeros(p.size, dtype=bool),
+        )
+        drawn = draw_sample(what, seed=seed, reserve_ratio=0.0)[1]
+        return self.place[drawn], 1.0 / self.probability[drawn], self.codes[drawn]
+
+    def greg(self, rows, weights):
+        """Estimate the total as a release does, without the model."""
+        table = design_totals(
+            sample=rows,
+            volume_m3=self.volume[rows],
+            energy_kwh=self.energy,
+            weights=weights,
+            strata=self.classes,
+            domains={"county": np.full(len(self.wells), "county", dtype=object)},
+        ).table.set_index("estimator")
+        return table.loc["greg", "volume_m3"], table.loc["greg", "se_m3"]
+
+    def random_class_means(self, rng):
+        """Draw at random, and apply the mean coefficient of each class to its energy."""
+        rows = rng.choice(len(self.wells), self.n, replace=False)
+        kappa = self.volume[rows] / self.energy[rows]
+        codes = self.classes.codes
+        size = len(self.classes.cells)
+        count = np.bincount(codes[rows], minlength=size)
+        mean = np.bincount(codes[rows], kappa, size) / np.maximum(count, 1)
+        mean[count == 0] = kappa.mean()
+        return (mean[codes] * self.energy).sum()
+
+    def systematic(self, rng):
+        """Draw systematically ∝ energy, and apply the ratio to all energy."""
+        along = rng.permutation(len(self.wells))
+        p = inclusion_probabilities(self.before, self.n)
+        rows = along[systematic_pps(p[along], rng.random())]
+        return (self.volume[rows] / p[rows]).sum() / (self.energy[rows] / p[rows]).sum() * self.energy.sum()
+
+    def model(self, rows):
+        """Fit the package's model to the monthly pairs of the sample wells."""
+        county, months = self.county, self.county.months[-24:]
+        kwh = np.asarray(county.energy_kwh[self.kept][:, -24:], dtype=np.float64)
+        energy = MonthlyEnergy(
+            self.wells["well_id"].to_numpy(dtype=object), months, kwh, np.zeros_like(kwh), np.full(kwh.shape, "A")
+        )
+        starts = months[-YEAR:].astype("datetime64[s]")
+        ends = (months[-YEAR:] + 1).astype("datetime64[s]")
+        pairs = pd.DataFrame(
+            {
+                "well_id": np.repeat(self.wells["well_id"].to_numpy(dtype=object)[rows], YEAR),
+                "start": np.tile(starts, rows.size),
+                "end": np.tile(ends, rows.size),
+                "energy_kwh": kwh[rows][:, -YEAR:].ravel(),
+                "volume_m3": np.asarray(county.volume_m3[self.kept][rows][:, -YEAR:]).ravel(),
+            }
+        ).astype({"well_id": "str"})
+        pairs = pairs.loc[pairs["energy_kwh"] > 0].reset_index(drop=True)
+        coefficient = fit_coefficient(pairs, self.wells, county.water_levels, energy=energy)
+        quarters = [f"{str(m)[:4]}Q{(int(str(m)[5:]) + 2) // 3}" for m in months[-YEAR::3]]
+        return sum(
+            estimate_volume(
+                coefficient, energy, quarter=q, wells=self.wells, water_levels=county.water_levels
+            ).wells.volume_m3.sum()
+            for q in quarters
+        )
+
+
+def study(name, seed, options):
+    plan = Plan(name, options.wells, options.n, seed)
+    rng = np.random.default_rng(seed)
+    error = {"srs_class_means": [], "systematic_pps": [], "ours_ht": [], "ours_greg": [], "ours_model": [], "se": []}
+    for draw in range(options.draws):
+        error["srs_class_means"].append(plan.random_class_means(rng) / plan.total - 1)
+        error["systematic_pps"].append(plan.systematic(rng) / plan.total - 1)
+        rows, weights, _ = plan.ours(10_000 * seed + draw)
+        total, se = plan.greg(rows, weights)
+        error["ours_greg"].append(total / plan.total - 1)
+        error["se"].append(se / plan.total)
+        error["ours_ht"].append((weights * plan.volume[rows]).sum() / plan.total - 1)
+        if draw < options.models:
+            error["ours_model"].append(plan.model(rows) / plan.total - 1)
+    rms = {key: float(np.sqrt(np.mean(np.square(values)))) for key, values in error.items() if values}
+    return {
+        "generator": name,
+        "seed": seed,
+        "expected": plan.design.expected_cv,
+        "n_strata": len(plan.design.allocation),
+        "proportional": float(
+            design_sample(plan.wells, plan.before, n=plan.n, seed=1, allocation="proportional").expected_cv
+        ),
+        **rms,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--counties", type=int, default=5)
+    parser.add_argument("--draws", type=int, default=40)
+    parser.add_argument("--models", type=int, default=0)
+    parser.add_argument("--wells", type=int, default=1500)
+    parser.add_argument("--n", type=int, default=60)
+    parser.add_argument("--out", type=Path, default=RESULTS / "design_study.json")
+    options = parser.parse_args()
+    started = time.perf_counter()
+    rows = [study(name, seed, options) for name in GENERATORS for seed in range(1, options.counties + 1)]
+    table = pd.DataFrame(rows)
+    table["realised_over_expected"] = table["ours_greg"] / table["expected"]
+    columns = [c for c in table.columns if c not in ("generator", "seed")]
+    summary = table.groupby("generator")[columns].mean()
+    summary.loc["all"] = table[columns].mean()
+    summary["below_srs"] = 1 - summary["ours_greg"] / summary["srs_class_means"]
+    summary["below_systematic"] = 1 - summary["ours_greg"] / summary["systematic_pps"]
+    print(summary.T.round(4).to_string(), f"\n{time.perf_counter() - started:.0f} s")
+    facts = {**vars(options), "out": None, "summary": summary.to_dict("index"), "counties": rows}
+    options.out.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""An existing network that the next design keeps, in whole or but for a share that rotates out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from elec2water.design.coordination import floors
+from elec2water.design.result import Design
+from elec2water.errors import UsageError
+from elec2water.findings import Findings, findings_of
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+_ROUNDING = 1e-9
+
+
+class Drawn(NamedTuple):
+    """What came of a draw: probabilities of the frame (N,), and the number of primary wells."""
+
+    probability: Floats
+    size: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """Wells that are measured already.
+
+    Attributes
+    ----------
+    well_id : tuple of str
+        The wells of the network.
+    probability : pandas.Series
+        Inclusion probability under the design they were drawn by, by ``well_id``, of every well of its frame; a well of
+        the network that is not in it was chosen, not drawn, and speaks for itself alone.
+    rotate : float
+        Share that rotates out.
+    """
+
+    well_id: tuple[str, ...]
+    probability: pd.Series
+    rotate: float = 0.0
+
+    @classmethod
+    def of(cls, design: Design, *, rotate: float = 0.0) -> Network:
+        """Take the primary wells of an earlier design, with the probabilities of its whole frame.
+
+        Without its frame (a sample list written by hand) its wells count as chosen, not drawn.
+        """
+        known = design.frame.set_index("well_id")["inclusion_probability"].astype(np.float64)
+        return cls(tuple(design.primary["well_id"]), known, rotate)
+
+    @classmethod
+    def chosen(cls, well_id: Sequence[str], *, rotate: float = 0.0) -> Network:
+        """Take wells that were chosen by hand: nobody knows their probabilities."""
+        return cls(tuple(well_id), pd.Series(dtype=np.float64), rotate)
+
+    def among(self, well_id: pd.Series) -> tuple[Flags, Floats]:
+        """Find the network among the wells of a frame.
+
+        Parameters
+        ----------
+        well_id : Series, length N
+
+        Returns
+        -------
+        in_network : (N,) array of bool
+        previous : (N,) array
+            Probability under the old design: NaN where nobody knows, zero for wells that were not in its frame.
+
+        Raises
+        ------
+        UsageError
+            If `rotate` is not a fraction.
+        """
+        if not 0.0 <= self.rotate <= 1.0:
+            raise UsageError(f"design: the share that rotates must lie between 0 and 1, found {self.rotate}")
+        inside = np.asarray(well_id.isin(self.well_id).to_numpy(), dtype=bool)
+        previous = self.probability.reindex(well_id.to_numpy(dtype=object)).to_numpy(dtype=np.float64)
+        return inside, np.where(inside, previous, np.nan_to_num(previous))
+
+    def minimum(self, well_id: pd.Series, codes: Integers, minimum: Integers) -> Integers:
+        """Raise the least sample size of strata to what the network takes of them.
+
+        Where wells were chosen by hand there is one more, for somebody has to speak for the others.
+
+        Parameters
+        ----------
+        well_id : Series, length N
+        codes : (N,) array of int
+            Stratum of each well.
+        minimum : (H,) array of int
+
+        Returns
+        -------
+        (H,) array of int
+            At most the wells of the stratum.
+        """
+        inside, previous = self.among(well_id)
+        taken = np.bincount(codes, floors(inside, previous, rotate=self.rotate), minimum.size)
+        chosen = np.bincount(codes, inside & np.isnan(previous), minimum.size) > 0
+        needed = np.ceil(taken - _ROUNDING).astype(np.int64) + chosen
+        raised: Integers = np.minimum(np.maximum(minimum, needed), np.bincount(codes, minlength=minimum.size))
+        return raised
+
+    def findings(
+        self, well_id: pd.Series, codes: Integers, names: Sequence[str], drawn: Drawn, n: Integers, lang: str
+    ) -> Findings:
+        """Say whose probability nobody knows, which strata the network fills, and how many wells it came to.
+
+        Parameters
+        ----------
+        well_id : Series, length N
+        codes : (N,) array of int
+        names : sequence of str, length H
+        drawn : Drawn
+        n : (H,) array of int
+            Sample sizes that were wanted.
+        lang : str
+        """
+        inside, previous = self.among(well_id)
+        unknown = np.sort(well_id.to_numpy(dtype=object)[inside & np.isnan(previous)].astype(str))
+        expected = np.bincount(codes, drawn.probability, n.size)
+        larger = np.flatnonzero(expected > n + 0.5)
+        notes = findings_of("DESIGN_NETWORK_UNKNOWN_PROBABILITY", table="wells", well_id=unknown, lang=lang)
+        notes += findings_of(
+            "DESIGN_NETWORK_LARGER",
+            table="wells",
+            observed=[names[h] for h in larger.tolist()],
+            limit=n[larger],
+            expected=[f"{expected[h]:.1f}" for h in larger.tolist()],
+            lang=lang,
+        )
+        if drawn.size == n.sum():
+            return notes
+        return notes + findings_of(
+            "DESIGN_NETWORK_SIZE", table="wells", observed=drawn.size, limit=int(n.sum()), lang=lang
+        )

@@ -1,0 +1,203 @@
+"""How the energy of a county's meters moves from day to day: what intervals are split by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from elec2water.energy.arrays import Bools, Floats, Ints
+from elec2water.energy.axis import Axis
+from elec2water.energy.cells import Cells
+from elec2water.energy.intervals import Intervals
+
+SHAPE_PER_DAY = 0.1
+"""Gamma shape of a day's energy where the county's data do not tell: a month of 30 days then has a CV of 0.58."""
+SUPPORT = 30
+"""Readings a month, or a day, must have before its rate is taken from them."""
+SHORT_DAYS = 3
+"""Intervals up to this long tell how days differ within a month."""
+_SHAPE_BOUNDS = (0.02, 5.0)
+_MOST_KINDS = 20_000
+_ROUNDS = 400
+_TOLERANCE = 1e-10
+_PART_OF_MONTH = 1 / 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DailyProfile:
+    """How the energy of a day depends on its month, and how unevenly days share a total.
+
+    Attributes
+    ----------
+    rate : numpy.ndarray, shape (M,)
+        Mean energy of a day of each month, in any unit; NaN where the data do not support one.
+    shape_per_day : float
+        Gamma shape of a day's energy.
+    within : numpy.ndarray, shape (D,), optional
+        Energy of each day of the M months in terms of its month's mean; all 1 where the data tell nothing of days.
+    """
+
+    rate: Floats
+    shape_per_day: float
+    within: Floats = field(default_factory=lambda: np.zeros(0))
+
+    def days_between(self, start: Ints, days: Ints, first_month: int) -> Floats:
+        """Give the length of spells in mean days of their month, shape (p,)."""
+        if not len(self.within):
+            return days.astype(np.float64)
+        base = int(np.datetime64(first_month, "M").astype("datetime64[D]").astype(np.int64))
+        running = np.concatenate([[0.0], np.cumsum(self.within)])
+        first, last = start - base, start - base + days
+        inside = (first >= 0) & (last < len(running))
+        span = running[np.where(inside, last, 0)] - running[np.where(inside, first, 0)]
+        return np.asarray(np.where(inside, span, days), dtype=np.float64)
+
+
+def daily_profile(cells: Cells, intervals: Intervals, crosses: Bools, axis: Axis) -> DailyProfile:
+    """Learn from all readings how energy moves from month to month and how uneven days are.
+
+    The rates are the maximum-likelihood ones of Poisson totals over intervals, by the EM algorithm of Shepp and Vardi
+    (1982): a county that reads on the 25th is told apart into months as well as one that reads at month ends. Where
+    daily readings cover a month, days within it follow them.
+
+    Parameters
+    ----------
+    cells : Cells
+        Energies of intervals that do not cross a month end.
+    intervals : Intervals
+        In order: those that cross, and short ones.
+    crosses : numpy.ndarray, shape (n,)
+        Which of `intervals` cross a month end.
+    axis : Axis
+        The M months.
+
+    Returns
+    -------
+    DailyProfile
+        Rates where at least 30 readings lie in the month; the shape from how two readings of one meter that follow
+        each other share their total, by the method of moments: E²(s - f)² has mean E² f(1 - f)/(a n + 1).
+    """
+    crossing = _needed(intervals.take(crosses), cells, axis)
+    overlap, kwh = _kinds(cells, crossing, axis)
+    supported = _support(cells, crossing, axis) >= SUPPORT
+    rate = np.where(supported, _rates(overlap, kwh), np.nan)
+    return DailyProfile(rate, _shape_per_day(cells, crossing, rate, axis), _within(intervals, axis))
+
+
+def _needed(crossing: Intervals, cells: Cells, axis: Axis) -> Intervals:
+    """Keep the crossing intervals that touch a month which readings within it do not support."""
+    bare = np.count_nonzero(cells.days > 0, axis=0) < SUPPORT
+    running = np.concatenate([[0], np.cumsum(bare)])
+    first = np.searchsorted(axis.edges, crossing.start, side="right") - 1
+    last = np.searchsorted(axis.edges, crossing.end - 1, side="right")
+    n = len(bare)
+    return crossing.take(running[np.clip(last, 0, n)] > running[np.clip(first, 0, n)])
+
+
+def _kinds(cells: Cells, crossing: Intervals, axis: Axis) -> tuple[Floats, Floats]:
+    """Give meter-days by month (K, M) and energy (K,) of every kind of interval: months, then each (start, end)."""
+    days, kwh = cells.days.sum(axis=0), cells.kwh.sum(axis=0)
+    inside = (crossing.start >= axis.edges[0]) & (crossing.end <= axis.edges[-1])
+    key = np.stack([crossing.start[inside], crossing.end[inside]], axis=1)
+    kinds, which = np.unique(key, axis=0, return_inverse=True) if len(key) else (key, np.zeros(0, dtype=np.int64))
+    count = np.bincount(which.ravel(), minlength=len(kinds))
+    total = np.bincount(which.ravel(), weights=crossing.kwh[inside], minlength=len(kinds))
+    step = 1 + len(kinds) // _MOST_KINDS
+    kinds, count, total = kinds[::step], count[::step], total[::step]
+    shared = np.minimum(kinds[:, 1:], axis.edges[1:]) - np.maximum(kinds[:, :1], axis.edges[:-1])
+    overlap = np.maximum(shared, 0) * count[:, None]
+    return np.vstack([np.diag(days), overlap]), np.concatenate([kwh, total])
+
+
+def _rates(overlap: Floats, kwh: Floats) -> Floats:
+    """Energy per meter and day of each month, (M,): EM for Poisson totals whose means are ``overlap @ rate``."""
+    exposure = overlap.sum(axis=0)
+    told = exposure > 0
+    rate = np.where(told, kwh.sum() / max(float(exposure.sum()), 1.0), 0.0)
+    for _ in range(_ROUNDS):
+        expected = overlap @ rate
+        ratio = np.divide(kwh, expected, out=np.zeros_like(kwh), where=expected > 0)
+        new = np.divide(rate * (overlap.T @ ratio), exposure, out=np.zeros_like(rate), where=told)
+        if np.max(np.abs(new - rate), initial=0.0) <= _TOLERANCE * max(float(new.max(initial=0.0)), 1e-300):
+            return np.asarray(new)
+        rate = new
+    return np.asarray(rate)
+
+
+def _support(cells: Cells, crossing: Intervals, axis: Axis) -> Ints:
+    """Count the readings of each month: those within it, and those that hold a third of its days."""
+    within = np.count_nonzero(cells.days > 0, axis=0)
+    shared = np.zeros(len(axis.days), dtype=np.int64)
+    for month in range(len(axis.days)):
+        days = np.minimum(crossing.end, axis.edges[month + 1]) - np.maximum(crossing.start, axis.edges[month])
+        shared[month] = np.count_nonzero(days >= _PART_OF_MONTH * axis.days[month])
+    return np.asarray(within + shared)
+
+
+def _within(intervals: Intervals, axis: Axis) -> Floats:
+    """Give the energy of each day over its month's mean, (D,), where short readings cover every day of the month."""
+    short = intervals.take((intervals.end - intervals.start) <= SHORT_DAYS)
+    n = int(axis.edges[-1] - axis.edges[0])
+    inside = (short.start >= axis.edges[0]) & (short.end <= axis.edges[-1])
+    if not inside.any():
+        return np.zeros(0)
+    first, last = short.start[inside] - axis.edges[0], short.end[inside] - axis.edges[0]
+    daily = short.kwh[inside] / (last - first)
+    energy, count = (
+        np.cumsum(np.bincount(first, w, n + 1) - np.bincount(last, w, n + 1))[:n] for w in (daily, np.ones(len(first)))
+    )
+    mean = np.divide(energy, count, out=np.full(n, np.nan), where=count >= SUPPORT)
+    starts = axis.edges[:-1] - axis.edges[0]
+    month_mean = np.add.reduceat(mean, starts) / axis.days
+    month = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, n)))
+    known = np.isfinite(month_mean) & (month_mean > 0)
+    if not known.any():
+        return np.zeros(0)
+    return np.where(known[month], mean / np.where(known, month_mean, 1.0)[month], 1.0)
+
+
+def _shape_per_day(cells: Cells, crossing: Intervals, rate: Floats, axis: Axis) -> float:
+    of_cells, of_intervals = _pairs_of_months(cells, rate, axis.days), _pairs_of_intervals(crossing, rate, axis)
+    expected, deviation, length, pairs = (a + b for a, b in zip(of_cells, of_intervals, strict=True))
+    if pairs < SUPPORT or deviation <= 0:
+        return SHAPE_PER_DAY
+    return float(np.clip((expected / deviation - 1.0) / (length / pairs), *_SHAPE_BOUNDS))
+
+
+def _pairs_of_months(cells: Cells, rate: Floats, days: Floats) -> tuple[float, float, float, int]:
+    """Sum f(1 - f)E², (E_1 - fE)², and lengths over pairs of neighbouring months, each over its length; and count."""
+    expected = deviation = total_length = 0.0
+    pairs = 0
+    for month in range(len(days) - 1):
+        whole = (cells.days[:, month] == days[month]) & (cells.days[:, month + 1] == days[month + 1])
+        weight = rate[month : month + 2] * days[month : month + 2]
+        if not np.all(weight > 0):
+            continue
+        first, both = cells.kwh[whole, month], cells.kwh[whole, month] + cells.kwh[whole, month + 1]
+        part = weight[0] / weight.sum()
+        length = days[month] + days[month + 1]
+        expected += float(part * (1.0 - part) * (both @ both)) / length
+        deviation += float(np.sum((first - part * both) ** 2)) / length
+        count = int(np.count_nonzero(both))
+        total_length += count * float(length)
+        pairs += count
+    return expected, deviation, total_length, pairs
+
+
+def _pairs_of_intervals(crossing: Intervals, rate: Floats, axis: Axis) -> tuple[float, float, float, int]:
+    """Give the same of readings of one meter that follow each other and cross month ends; `crossing` in order."""
+    touching = np.flatnonzero((crossing.meter[1:] == crossing.meter[:-1]) & (crossing.start[1:] == crossing.end[:-1]))
+    weight = np.zeros(len(crossing))
+    for month, value in enumerate(rate):
+        days = np.minimum(crossing.end, axis.edges[month + 1]) - np.maximum(crossing.start, axis.edges[month])
+        weight += np.where(days > 0, days * value, 0.0)
+    first, second = weight[touching], weight[touching + 1]
+    usable = touching[(first > 0) & (second > 0)]
+    part = weight[usable] / (weight[usable] + weight[usable + 1])
+    both = crossing.kwh[usable] + crossing.kwh[usable + 1]
+    length = (crossing.end[usable + 1] - crossing.start[usable]).astype(np.float64)
+    expected = float(np.sum(part * (1.0 - part) * both**2 / length))
+    deviation = float(np.sum((crossing.kwh[usable] - part * both) ** 2 / length))
+    turned = both > 0
+    return expected, deviation, float(length[turned].sum()), int(turned.sum())
