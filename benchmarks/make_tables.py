@@ -143,7 +143,7 @@ def recursion_part(data: Mapping) -> str:
     differ = data["peers"]["statsmodels KalmanFilter"]["largest_difference"]
     joint = ", ".join(f"{n} wells {s:.2f} s" for n, s in data["joint_statsmodels"].items())
     shared = [[name, f"{seconds:.2f} s"] for name, seconds in data["shared"].items()]
-    answers = [[name, f"{data['answers'][name]:.10g}", f"{value:.10g}"] for name, value in data["kfas"].items()]
+    answers = [[name, f"{data['answers'][name]:.12g}", f"{value:.12g}"] for name, value in data["kfas"].items()]
     return (
         f"## Local levels of very many wells\n\n{size}\n\n"
         + table(["", "time", "against the first"], rows)

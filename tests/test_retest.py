@@ -21,6 +21,7 @@ from elec2water.demo import simulate_county, write_county
 from elec2water.keys import Keys
 from elec2water.pairs import TEST_REL_U
 from elec2water.retest import plan as planning
+from elec2water.retest import plan_files
 from elec2water.retest.greedy import Prices, Search, choose
 
 QUARTER = "2026Q3"
@@ -272,6 +273,13 @@ def test_what_cannot_be_planned_is_refused(county):
         e2w.next_tests(fitted, volume, read.wells, weights={"village": 1.0})
     with pytest.raises(e2w.UsageError, match="expected the 120 wells"):
         e2w.next_tests(fitted, volume, read.wells.head(10))
+    with pytest.raises(e2w.UsageError, match="expected the order of the volume, found 120 elsewhere"):
+        e2w.next_tests(fitted, volume, read.wells.iloc[::-1])
+    nothing = e2w.next_tests(fitted, volume, read.wells, costs=e2w.Costs(well=5.0, budget=1.0))
+    assert nothing.wells.empty
+    assert "no well whose test would help" in repr(nothing)
+    np.testing.assert_array_equal(nothing.totals["se_before_m3"], nothing.totals["se_after_m3"])
+    assert plan_files(nothing)["next.csv"].count(b"\r\n") == 1
     with pytest.raises(e2w.UsageError, match="'test' or 'meter'"):
         e2w.next_tests(fitted, volume, read.wells, kind="guess")
 
