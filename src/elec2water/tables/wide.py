@@ -121,6 +121,8 @@ def lengthen(raw: RawTable, own: headings.Aliases, context: Context) -> tuple[Ra
     found = context.finding(
         "WIDE_READ", observed=len(periods), limit=f"{periods[0][0]} … {periods[-1][1]}", blank=long.blank
     )
+    if "read_on" in long.raw.headings and not daily:
+        found += context.finding("READ_DAY_ASSUMED")
     return long.raw, found + _totals_left(raw, cells, own, context)
 
 
