@@ -148,11 +148,14 @@ def _from_gb18030(data: bytes, context: Context) -> bytes:
 
 
 def _first_bad(data: bytes) -> int:
-    try:
-        data.decode("gb18030")
-    except UnicodeDecodeError as error:
-        return error.start
-    return len(data)
+    """Find where reading stops: in the encoding that goes farther, for that is the one the file was written in."""
+    stops = []
+    for codec in ("utf-8", "gb18030"):
+        try:
+            data.decode(codec)
+        except UnicodeDecodeError as error:
+            stops.append(error.start)
+    return max(stops, default=len(data))
 
 
 @dataclass(frozen=True, slots=True)
