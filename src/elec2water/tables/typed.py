@@ -152,8 +152,8 @@ class TypedTable:
             for name in names
         }
         if len(set(self.files)) > 1:
-            names, place = np.unique(np.array(self.files, dtype=object), return_inverse=True)
-            data["file"] = pd.Series(pd.Categorical.from_codes(place[self.file_codes], categories=pd.Index(names)))
+            distinct, place = np.unique(np.array(self.files, dtype=object), return_inverse=True)
+            data["file"] = pd.Series(pd.Categorical.from_codes(place[self.file_codes], categories=pd.Index(distinct)))
         frame = pd.DataFrame(data, copy=False)
         frame.index = pd.Index(self.rows, name="row")
         frame.attrs["file"] = ", ".join(self.files)
