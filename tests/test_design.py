@@ -515,13 +515,13 @@ def test_the_curve_falls_and_is_marked():
 
 
 def test_an_extended_network_keeps_its_wells_and_states_the_probabilities_of_both_draws():
-    """Over 90 pairs of draws a well is in the second network as often as is stated, binomially."""
+    """Over 50 pairs of draws a well is in the second network as often as is stated, binomially."""
     wells, energy = county(60, seed=3)
     wells = wells.assign(power_source="grid", status="in_use")
     energy = np.where(energy > 0, energy, 3_000.0)
     strata = classify(wells, ["aquifer"])
     counts, stated = np.zeros(len(wells)), np.zeros(len(wells))
-    repeats = 90
+    repeats = 50
     for seed in range(repeats):
         first = design_sample(wells, energy, strata, n=12, seed=seed, reserve_ratio=0.0)
         second = design_sample(
