@@ -21,6 +21,9 @@ TEXT = pd.StringDtype(storage="pyarrow", na_value=np.nan)
 TEXT_TYPES = ("id", "text", "category", "choice")
 DATE_TYPES = ("date", "datetime", "month")
 
+MANY_READINGS = 1_000_000
+"""From here on the meters of readings are categories of text and not text cell by cell."""
+
 
 @dataclass(frozen=True, slots=True)
 class TypedTable:
@@ -143,13 +146,19 @@ class TypedTable:
         known = {column.column: column for column in schema.columns(self.table)}
         names = [*known, *(name for name in self.columns if name not in known)]
         data = {
-            name: _series(self.columns[name]) if name in self.columns else _empty(known[name], len(self))
+            name: _series(self.columns[name], coded=_stays_coded(self, name)) if name in self.columns
+            else _empty(known[name], len(self))
             for name in names
-        }
+        }  # fmt: skip
         frame = pd.DataFrame(data, copy=False)
         frame.index = pd.Index(self.rows, name="row")
         frame.attrs["file"] = ", ".join(self.files)
         return frame
+
+
+def _stays_coded(table: TypedTable, name: str) -> bool:
+    """Whether a text column stays coded: meters of millions of readings need not be compared letter by letter again."""
+    return table.table == "readings" and name == "meter_id" and len(table) >= MANY_READINGS
 
 
 def concat(parts: Sequence[TypedTable]) -> TypedTable:
@@ -192,9 +201,13 @@ def _joined(arrays: Sequence[Values]) -> Values:
     return pa.chunked_array(texts).unify_dictionaries().combine_chunks()
 
 
-def _series(values: Values) -> Values | pd.Series[str]:
+def _series(values: Values, *, coded: bool) -> Values | pd.Series[str]:
     if isinstance(values, np.ndarray):
         return values
+    if coded and values.dictionary.null_count == 0:
+        categories = pd.Index(pd.array(values.dictionary.cast(pa.large_string()), dtype=TEXT))
+        codes = np.asarray(values.indices.fill_null(-1).to_numpy(zero_copy_only=False))
+        return pd.Series(pd.Categorical.from_codes(codes, categories=categories))
     return pd.Series(pd.array(values.cast(pa.large_string()), dtype=TEXT), copy=False)
 
 
