@@ -84,7 +84,14 @@ def readme_table(summary: pd.DataFrame, *, chinese: bool) -> str:
 def speed_tables() -> str:
     """Ratios against the peers, from the JSON of each benchmark."""
     parts = []
-    for name, writer in (("bench_mixed", mixed_part), ("bench_survey", survey_part), ("bench_totals", totals_part)):
+    writers = {
+        "bench_mixed": mixed_part,
+        "bench_survey": survey_part,
+        "bench_totals": totals_part,
+        "bench_recursion": recursion_part,
+        "bench_update": update_part,
+    }
+    for name, writer in writers.items():
         path = RESULTS / f"{name}.json"
         if path.exists():
             parts.append(writer(json.loads(path.read_text(encoding="utf-8"))))
@@ -124,10 +131,61 @@ def totals_part(data: Mapping) -> str:
     return "## Township totals with their joint covariance\n\n" + table(["", ""], rows)
 
 
+def recursion_part(data: Mapping) -> str:
+    """Give the filters of very many series, and the shared path."""
+    ours = data["independent"]
+    fastest = next(iter(ours.values()))
+    rows = [[name, f"{seconds:.3f} s", ""] for name, seconds in ours.items()]
+    for name, peer in data["peers"].items():
+        scaled = "" if peer["timed"] == data["series"] else f" (scaled from {peer['timed']:,})"
+        rows.append([name, f"{peer['seconds']:.3g} s{scaled}", f"× {peer['seconds'] / fastest:.0f}"])
+    size = f"{data['series']:,} series × {data['steps']} months, a fifth missing, variances of each series' own."
+    differ = data["peers"]["statsmodels KalmanFilter"]["largest_difference"]
+    joint = ", ".join(f"{n} wells {s:.2f} s" for n, s in data["joint_statsmodels"].items())
+    shared = [[name, f"{seconds:.2f} s"] for name, seconds in data["shared"].items()]
+    answers = [[name, f"{data['answers'][name]:.12g}", f"{value:.12g}"] for name, value in data["kfas"].items()]
+    return (
+        f"## Local levels of very many wells\n\n{size}\n\n"
+        + table(["", "time", "against the first"], rows)
+        + f"\nLargest difference from statsmodels, states and likelihood: {differ:.1e}.\n\n"
+        + "### With the path that a class shares, exactly\n\n"
+        + f"The same readings. The joint filter of statsmodels, a state a well, grows as n³: {joint}.\n\n"
+        + table(["", "time"], shared)
+        + "\n"
+        + table(["50 wells × 40 months", "elec2water", "R KFAS (frozen)"], answers)
+    )
+
+
+def update_part(data: Mapping) -> str:
+    """Give the fit of a province's posterior, and its update at the same variances."""
+    rows = [
+        [f"{r['wells']:,}", str(r["months"]), f"{r['pairs']:,}", str(r["effects"]), *_fit_and_update(r)]
+        for r in data["fit"]
+    ]
+    header = ["sample wells", "months", "pairs", "shared effects", "fit, s", "update, s", "processor s, both"]
+    return "## A province's posterior\n\n" + table(header, rows)
+
+
+def _fit_and_update(row: Mapping) -> list[str]:
+    return [f"{row['seconds']:.0f}", f"{row['update_seconds']:.0f}", f"{row['cpu_seconds']:.0f}"]
+
+
 def between(text: str, mark: str, new: str) -> str:
     """Replace what stands between two comment marks."""
     pattern = rf"(<!-- {mark}:begin -->\n).*?(<!-- {mark}:end -->)"
     return re.sub(pattern, lambda m: f"{m.group(1)}\n{new}\n{m.group(2)}", text, flags=re.DOTALL)
+
+
+def retests() -> str:
+    """Give the page on tests with what the study measured."""
+    words = {"meter": "One month of metering each:", "test": "One short pumping test each:"}
+    found = [
+        f"{words[kind]}\n\n{path.read_text(encoding='utf-8')}"
+        for kind in words
+        if (path := RESULTS / f"next_study_{kind}.md").exists()
+    ]
+    text = (ROOT / "docs" / "retests.in.md").read_text(encoding="utf-8")
+    return text.replace("{{next_study}}", "\n".join(found) or "not run")
 
 
 def main() -> None:
@@ -140,6 +198,7 @@ def main() -> None:
     (ROOT / "docs" / "accuracy.md").write_text(text, encoding="utf-8")
     head = "# Speed against the peers\n\nEvery comparison was timed in one run on one machine; read the ratios.\n\n"
     (ROOT / "docs" / "speed.md").write_text(head + speed_tables(), encoding="utf-8")
+    (ROOT / "docs" / "retests.md").write_text(retests(), encoding="utf-8")
     energy = ROOT / "docs" / "energy.md"
     text = energy.read_text(encoding="utf-8")
     for mark, name in (("faults", "fault_study"), ("hidden", "hidden_months")):

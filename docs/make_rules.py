@@ -10,8 +10,8 @@ TARGET = Path(__file__).with_name("rules.md")
 
 HEAD = """# Rules of the findings
 
-Made by `python docs/make_rules.py` from `src/elec2water/data/rules*.csv`; `elec2water rules` prints the same, with what a
-project changed. A project changes them in its configuration:
+Made by `python docs/make_rules.py` from `src/elec2water/data/rules*.csv`; `elec2water rules` prints the same, with
+what a project changed. A project changes them in its configuration:
 
 ```toml
 [rules]

@@ -6,6 +6,7 @@ import itertools
 import json
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +21,7 @@ from elec2water.demo import simulate_county, write_county
 from elec2water.keys import Keys
 from elec2water.pairs import TEST_REL_U
 from elec2water.retest import plan as planning
+from elec2water.retest import plan_files
 from elec2water.retest.greedy import Prices, Search, choose
 
 QUARTER = "2026Q3"
@@ -206,6 +208,17 @@ def test_a_plan_reports_what_it_does(county):
     assert county_wide.wells["se_after_m3"].iloc[-1] <= local.wells["se_after_m3"].iloc[-1]
 
 
+def test_the_figure_shows_every_test(county):
+    _, read, fitted, volume = county
+    plan = e2w.next_tests(fitted, volume, read.wells, n=6, costs=e2w.Costs(well=300.0, visit=800.0))
+    ax = plan.plot()
+    line = ax.lines[0]
+    np.testing.assert_allclose(line.get_xdata()[1:], plan.wells["cost"].cumsum())
+    np.testing.assert_allclose(line.get_ydata()[1:] * 1e4, plan.wells["se_after_m3"])
+    assert ax.get_xlabel() == "累计费用"
+    plt.close(ax.figure)
+
+
 def test_rows_in_another_order_choose_the_same_wells(county):
     _, read, fitted, volume = county
     energy, _ = read.energy()
@@ -260,6 +273,13 @@ def test_what_cannot_be_planned_is_refused(county):
         e2w.next_tests(fitted, volume, read.wells, weights={"village": 1.0})
     with pytest.raises(e2w.UsageError, match="expected the 120 wells"):
         e2w.next_tests(fitted, volume, read.wells.head(10))
+    with pytest.raises(e2w.UsageError, match="expected the order of the volume, found 120 elsewhere"):
+        e2w.next_tests(fitted, volume, read.wells.iloc[::-1])
+    nothing = e2w.next_tests(fitted, volume, read.wells, costs=e2w.Costs(well=5.0, budget=1.0))
+    assert nothing.wells.empty
+    assert "no well whose test would help" in repr(nothing)
+    np.testing.assert_array_equal(nothing.totals["se_before_m3"], nothing.totals["se_after_m3"])
+    assert plan_files(nothing)["next.csv"].count(b"\r\n") == 1
     with pytest.raises(e2w.UsageError, match="'test' or 'meter'"):
         e2w.next_tests(fitted, volume, read.wells, kind="guess")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,6 +75,15 @@ def test_variances_are_found_again():
     found = follow_panel(panel(y), code, class_names=names(3)).variances
     for name in ("level", "movement", "reading"):
         assert getattr(found, name) ** 0.5 == pytest.approx(getattr(V, name) ** 0.5, rel=0.12)
+
+
+def test_the_figure_shows_every_class():
+    code, _, _, y = made(60, 3)
+    followed = follow_panel(panel(y), code, class_names=names(3), variances=V)
+    ax = followed.plot(lang="en")
+    assert [text.get_text() for text in ax.texts] == ["类0", "类1", "类2"]
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), np.exp(followed.paths.mean[1]))
+    plt.close(ax.figure)
 
 
 def test_tables_and_arrays_say_the_same():

@@ -15,7 +15,6 @@ from elec2water.chain import FIRST, Start
 from elec2water.coefficient import Coefficient, fit_coefficient
 from elec2water.coefficient.update import seen_today
 from elec2water.county import County, domain_labels, fit_options, with_limits
-from elec2water.design import read_sample
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import DataRefusedError
 from elec2water.expiry import ExpiryRule, expiry_findings
@@ -26,7 +25,8 @@ from elec2water.pairs import pairs_frame
 from elec2water.release import ReleaseInfo
 from elec2water.review import model_findings, pair_energy_findings, pairs_off_grid, sample_findings
 from elec2water.revisions import record_findings, revised_quarters, revision_findings
-from elec2water.survey import DesignEstimate, adjust_for_refusal, design_totals, gap_findings
+from elec2water.sampled import sampled_wells
+from elec2water.survey import DesignEstimate, design_totals, gap_findings
 from elec2water.volume import Volume, estimate_volume
 
 Progress = Callable[[str], None]
@@ -192,19 +192,21 @@ def survey_totals(
 ) -> DesignEstimate:
     """Design-based totals of the quarter: the sample wells' volumes, expanded by their design weights.
 
-    Only what water meters saw enters, so that the answer does not lean on the model. Weights come from
-    ``design/sample.csv``; wells with pairs that are not in it, or all where there is no design, weigh N_h/n_h of
-    their stratum. Refusals are made up for within strata.
+    Only what water meters saw enters, so that the answer does not lean on the model. Weights, strata and the policy for
+    single-well strata are those of the design (:func:`~elec2water.sampled.sampled_wells`).
     """
     place = coefficient.posterior.sample
+    drawn = sampled_wells(county, place)
     measured_m3, measured_kwh = _measured(coefficient, volume)
     return design_totals(
         sample=place,
         volume_m3=measured_m3,
         energy_kwh=volume.wells.kwh,
         sample_energy_kwh=measured_kwh,
-        weights=_sample_weights(county, place),
+        weights=drawn.weights,
         strata=county.strata,
+        sample_strata=drawn.strata,
+        lonely=drawn.lonely,
         domains=dict(domains),
         lang=county.config.project.language,
     )
@@ -234,26 +236,6 @@ def _measured(coefficient: Coefficient, volume: Volume) -> tuple[Floats, Floats]
         for target, values in ((m3, pairs.volume_m3), (kwh, pairs.energy_kwh)):
             target += np.bincount(rows.well, weights=np.where(chosen & empty, values, 0.0), minlength=n)
     return m3, kwh
-
-
-def _sample_weights(county: County, place: NDArray[np.intp]) -> Floats:
-    codes = county.strata.codes
-    size = np.bincount(codes, minlength=len(county.strata.cells))
-    measured = np.bincount(codes[place], minlength=size.size)
-    weights = (size / np.maximum(measured, 1))[codes[place]].astype(np.float64)
-    sample = read_sample(county.folder / "design")
-    if sample is None:
-        return weights
-    primary = sample.loc[sample["role"] == "primary"]
-    responded = primary["well_id"].isin(county.wells["well_id"].iloc[place]).to_numpy()
-    if not responded.any():
-        return weights
-    adjusted = adjust_for_refusal(
-        primary["weight"].to_numpy(dtype=np.float64), responded, primary["stratum"].to_numpy()
-    )
-    by_id = dict(zip(primary["well_id"], adjusted, strict=True))
-    found = [by_id.get(well) for well in county.wells["well_id"].iloc[place]]
-    return np.array([w if f is None or f <= 0 else max(f, 1.0) for w, f in zip(weights, found, strict=True)])
 
 
 def _unread_months(energy: MonthlyEnergy, months: NDArray[np.datetime64], quarter: str, lang: str) -> Findings:

@@ -32,8 +32,9 @@ _TABLES = {
     "allocation": ALLOCATION_COLUMNS[:4],
     "coverage": COVERAGE_COLUMNS,
     "excluded": EXCLUDED_COLUMNS,
-    "sample": SAMPLE_COLUMNS,
+    "sample": SAMPLE_COLUMNS[:6],
 }
+_OPTIONAL = {"allocation": ALLOCATION_COLUMNS[4:], "sample": SAMPLE_COLUMNS[6:]}
 READ_BACK = ("design.json", "allocation.csv", "coverage.csv", "excluded.csv", "frame.csv", "sample.csv")
 """What of ``design/`` estimates may depend on; the rest is for people."""
 _FURTHER = {"frame": FRAME_COLUMNS, "precision": PRECISION_COLUMNS, "curve": CURVE_COLUMNS, "merges": MERGES_COLUMNS}
@@ -99,7 +100,9 @@ def read_design(folder: str | os.PathLike[str]) -> Design:
     missing = [name for name in ("design.json", *(f"{n}.csv" for n in _TABLES)) if not (source / name).is_file()]
     if missing:
         raise UsageError(f"design: {source} has no {', '.join(missing)}; draw a sample first with `elec2water design`")
-    tables = {name: _read(source / f"{name}.csv", columns, more=True) for name, columns in _TABLES.items()}
+    tables = {
+        name: _read(source / f"{name}.csv", columns, _OPTIONAL.get(name, ())) for name, columns in _TABLES.items()
+    }
     further = {
         name: _read(source / f"{name}.csv", columns)
         for name, columns in _FURTHER.items()
@@ -129,7 +132,7 @@ def read_sample(folder: str | os.PathLike[str]) -> pd.DataFrame | None:
     Returns
     -------
     pandas.DataFrame or None
-        ``well_id, stratum, role, weight``; ``None`` where there is no such file.
+        ``well_id, stratum, role, weight``, and ``stands_for`` if it is there; ``None`` where there is no such file.
 
     Raises
     ------
@@ -137,7 +140,27 @@ def read_sample(folder: str | os.PathLike[str]) -> pd.DataFrame | None:
         If a column is missing, a weight is no number, or the text is neither UTF-8 nor GB18030.
     """
     path = Path(folder) / "sample.csv"
-    return _read(path, ("well_id", "stratum", "role", "weight")) if path.is_file() else None
+    if not path.is_file():
+        return None
+    asked = ("well_id", "stratum", "role", "weight")
+    return _read(path, asked, ("stands_for",))
+
+
+def read_policy(folder: str | os.PathLike[str]) -> Mapping[str, object]:
+    """Read how the errors of a design are to be formed; nothing where the sample was listed by hand.
+
+    Parameters
+    ----------
+    folder : path
+
+    Raises
+    ------
+    UsageError
+        If ``design.json`` cannot be read.
+    """
+    path = Path(folder) / "design.json"
+    policy: Mapping[str, object] = _read_facts(path).get("policy", {}) if path.is_file() else {}
+    return policy
 
 
 def _csv(frame: pd.DataFrame) -> str:
@@ -156,8 +179,8 @@ def _write_whole(path: Path, content: bytes) -> Path:
     return path
 
 
-def _read(path: Path, columns: tuple[str, ...], *, more: bool = False) -> pd.DataFrame:
-    """Read the columns that must be there, and with `more` whatever others there are."""
+def _read(path: Path, columns: tuple[str, ...], optional: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Read the columns that must be there, and those of the optional ones that are."""
     records = [record for record in csv.reader(_decoded(path).splitlines()) if record]
     header = records[0] if records else []
     if not set(columns) <= set(header):
@@ -168,7 +191,9 @@ def _read(path: Path, columns: tuple[str, ...], *, more: bool = False) -> pd.Dat
             f"design: {path}, row {short[0]}: expected {len(header)} cells, found {len(records[short[0] - 1])}"
         )
     frame = pd.DataFrame(records[1:], columns=header, dtype="str")
-    return pd.DataFrame({name: _typed(frame[name], name, path) for name in (header if more else columns)})
+    return pd.DataFrame(
+        {name: _typed(frame[name], name, path) for name in (*columns, *(c for c in optional if c in header))}
+    )
 
 
 def _decoded(path: Path) -> str:

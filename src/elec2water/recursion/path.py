@@ -107,7 +107,9 @@ class WellInformation:
         inverse = np.where(read, 1.0 / F, 0.0)
         v = np.where(read, panel.y[:, 0], 0.0) - np.where(read, self.mean, 0.0)
         gain, kept = variance * inverse, np.where(read, panel.r[:, 0] / F, 1.0)
-        grown = [self._grow(g, inverse, v) for g in range(self.first.size - 1)]
+        weights = np.empty((self.n_steps + 1, self.order.size))
+        grown = [self._grow(g, inverse, v, kept, weights) for g in range(self.first.size - 1)]
+        weights[-1] = gain
         groups = np.diff(self.first)
         code = np.repeat(np.arange(groups.size), groups)
         return replace(
@@ -119,18 +121,30 @@ class WellInformation:
             n_read=self.n_read + np.bincount(code, read, groups.size).astype(np.int64),
             mean=self.mean + gain * v,
             variance=variance * kept,
-            weights=np.vstack([self.weights * kept, gain]),
+            weights=weights,
         )
 
-    def _grow(self, g: int, inverse: Floats, v: Floats) -> tuple[Floats, Floats]:
-        """Add a month to the precision and vector of one class: the innovation's row ``(-weights, 1)``."""
-        here, steps = slice(self.first[g], self.first[g + 1]), self.n_steps
-        scaled = self.weights[:, here] * inverse[here]
-        matrix = np.empty((steps + 1, steps + 1))
-        matrix[:steps, :steps] = self.precision[g] + scaled @ self.weights[:, here].T
-        matrix[steps, :steps] = matrix[:steps, steps] = -scaled.sum(axis=1)
-        matrix[steps, steps] = inverse[here].sum()
-        vector = np.append(self.vector[g] - scaled @ v[here], inverse[here] @ v[here])
+    def _grow(self, g: int, inverse: Floats, v: Floats, kept: Floats, weights: Floats) -> tuple[Floats, Floats]:
+        """Add a month to the precision and vector of one class, the innovation's row ``(-weights, 1)``.
+
+        The rows of ``weights`` for the months before are filled.
+        """
+        steps = self.n_steps
+        matrix = np.zeros((steps + 1, steps + 1))
+        vector = np.zeros(steps + 1)
+        for start in range(self.first[g], self.first[g + 1], _CHUNK):
+            here = slice(start, min(start + _CHUNK, self.first[g + 1]))
+            old = self.weights[:, here]
+            scaled = old * inverse[here]
+            matrix[:steps, :steps] += scaled @ old.T
+            matrix[steps, :steps] -= scaled.sum(axis=1)
+            vector[:steps] -= scaled @ v[here]
+            np.multiply(old, kept[here], out=weights[:steps, here])
+            matrix[steps, steps] += inverse[here].sum()
+            vector[steps] += inverse[here] @ v[here]
+        matrix[:steps, :steps] += self.precision[g]
+        matrix[:steps, steps] = matrix[steps, :steps]
+        vector[:steps] += self.vector[g]
         return matrix, vector
 
     def class_codes(self) -> Ints:

@@ -57,8 +57,8 @@ class Search:
         """Condition on a test of one well; gives what it takes from the variance of every total, (D,)."""
         root = np.sqrt(self.variance[well])
         row = self.candidates.signal_covariances(well)
-        for earlier in self.rows:
-            row -= earlier * earlier[well]
+        if self.rows:
+            row -= np.array([earlier[well] for earlier in self.rows]) @ np.array(self.rows)
         row /= root
         along = self.cross[:, well] / root
         self.cross -= np.outer(along, row)

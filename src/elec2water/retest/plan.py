@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,12 +21,15 @@ from elec2water.retest.effects import Candidates
 from elec2water.retest.greedy import Choice, Prices, choose
 from elec2water.volume import Volume
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 MOST_TOTALS = 512
 """Totals of one kind beyond which a kind is left out of the choice."""
-LEAST_ENERGY = 0.1
+LEAST_ENERGY = 0.25
 """Least electricity of a well worth a test, as a share of the median of the wells that can be tested."""
 IN_USE = "in_use"
 _YEAR_SECONDS = 365.25 * 86400.0
@@ -89,6 +94,11 @@ class RetestPlan:
 
     def _repr_html_(self) -> str:
         return self.wells.to_html(index=False)
+
+    def plot(self, **options: object) -> Axes:
+        """Draw what the tests are worth; options as for :func:`elec2water.plot_retest.value_of_tests`."""
+        axes: Axes = import_module("elec2water.plot_retest").value_of_tests(self.wells, **options)
+        return axes
 
 
 @dataclass(frozen=True)
@@ -196,6 +206,12 @@ def _prices(wells: pd.DataFrame, costs: Costs) -> Prices:
 def _refuse_unusable(volume: Volume, wells: pd.DataFrame, n: int, costs: Costs, kind: str, repeats: int) -> None:
     if len(wells) != volume.wells.well_id.size:
         raise UsageError(f"wells: expected the {volume.wells.well_id.size} wells of the volume, found {len(wells)}")
+    strange = np.flatnonzero(wells["well_id"].to_numpy(dtype=object) != volume.wells.well_id)
+    if strange.size:
+        first = wells["well_id"].iloc[strange[:5]].tolist()
+        raise UsageError(
+            f"wells: expected the order of the volume, found {strange.size} elsewhere ({first}); sort them"
+        )
     if n < 1 or repeats < 1:
         raise UsageError(f"n and repeats: expected at least 1, found {n} and {repeats}")
     price = np.asarray(costs.well, dtype=np.float64)

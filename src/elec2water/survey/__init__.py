@@ -17,7 +17,7 @@ from elec2water.survey.estimators import (
     separate_ratio_totals,
     totals,
 )
-from elec2water.survey.linearised import Domains, Estimate, SampleDesign
+from elec2water.survey.linearised import Domains, Estimate, LonelyPolicy, SampleDesign, lonely_policy
 from elec2water.survey.reported import DesignEstimate, adjust_for_refusal, design_totals, gap_findings
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "DesignEstimate",
     "Domains",
     "Estimate",
+    "LonelyPolicy",
     "SampleDesign",
     "adjust_for_refusal",
     "calibrate",
@@ -33,6 +34,7 @@ __all__ = [
     "design_totals",
     "gap_findings",
     "greg_totals",
+    "lonely_policy",
     "means",
     "ratios",
     "separate_ratio_totals",

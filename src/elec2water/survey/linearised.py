@@ -14,7 +14,7 @@ probabilities; with π taken as 0 it is the with-replacement variance of Hansen 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +26,21 @@ Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
 LonelyPolicy: TypeAlias = Literal["adjust", "center", "certainty", "fail"]
 _LONELY_POLICIES = ("adjust", "center", "certainty", "fail")
+
+
+def lonely_policy(name: object) -> LonelyPolicy:
+    """Check the name of a policy for strata with one unit.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name.
+    """
+    for policy in get_args(LonelyPolicy):
+        if policy == name:
+            found: LonelyPolicy = policy
+            return found
+    raise UsageError(f"survey: lonely must be one of {', '.join(_LONELY_POLICIES)}, found {name!r}")
 
 
 @dataclass(frozen=True)

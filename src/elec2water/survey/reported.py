@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -17,7 +17,7 @@ from elec2water.keys import Keys, Labels
 from elec2water.strata import UNKNOWN, Strata
 from elec2water.survey.calibration import greg_totals
 from elec2water.survey.estimators import combined_ratio_totals, separate_ratio_totals
-from elec2water.survey.linearised import Domains, Estimate, SampleDesign, sum_by
+from elec2water.survey.linearised import Domains, Estimate, LonelyPolicy, SampleDesign, sum_by
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
@@ -133,6 +133,8 @@ def design_totals(
     sample_energy_kwh: ArrayLike | None = None,
     prediction: ArrayLike | None = None,
     ratio: RatioKind = "separate",
+    sample_strata: ArrayLike | None = None,
+    lonely: LonelyPolicy = "adjust",
     lang: str = "zh",
 ) -> DesignEstimate:
     """Stratified ratio and model-assisted (GREG) totals of volume by domain.
@@ -165,6 +167,10 @@ def design_totals(
         Volumes that a model predicts.
     ratio : {"separate", "combined"}
         One ratio a stratum, or one for all.
+    sample_strata : (n,) array, optional
+        Strata the wells were drawn in, for the standard error of *greg*; by default their classes.
+    lonely : {"adjust", "center", "certainty", "fail"}
+        What a stratum with one measured well contributes to it: see :class:`~.linearised.SampleDesign`.
     lang : str
         Language of the findings.
 
@@ -186,12 +192,13 @@ def design_totals(
         return DesignEstimate(pd.DataFrame({name: [] for name in COLUMNS}), 0, note)
     joined = _joined_strata(strata, arrays[0])
     taken = _sample_of(arrays, population, joined[strata.codes])
+    drawn = taken if sample_strata is None else _drawn_in(taken, sample_strata, sample, lonely)
     auxiliary = _auxiliary(strata, taken, None if prediction is None else np.asarray(prediction, dtype=np.float64))
     parts: list[_Part] = []
     for name, keys in domains.items():
         groups = _keys(keys, population.size, name)
         by_ratio = _ratio_totals(taken, joined[strata.codes], groups.codes, groups.names.size, ratio)
-        by_greg = _greg_totals(taken, auxiliary, groups.codes, groups.names.size)
+        by_greg = _greg_totals(drawn, auxiliary, groups.codes, groups.names.size)
         labels = groups.names.tolist()
         parts += [_Part(name, labels, "ratio", by_ratio), _Part(name, labels, "greg", by_greg)]
     return DesignEstimate(_table(parts), int(joined.max()) + 1, _collapse_findings(strata, joined, arrays[0], lang))
@@ -274,6 +281,17 @@ def _sample_of(arrays: _Arrays, population: Floats, joined: Integers) -> _Sample
     rows, volume, weights = arrays
     design = SampleDesign.of(weights, joined[rows], fraction=1.0 / np.maximum(weights, 1.0), lonely="adjust")
     return _Sample(design, rows, volume, population[rows], population)
+
+
+def _drawn_in(taken: _Sample, labels: ArrayLike, sample: ArrayLike, lonely: LonelyPolicy) -> _Sample:
+    """Describe the same wells by the strata they were drawn in."""
+    given = dict(
+        zip(np.asarray(sample, dtype=np.int64).tolist(), np.asarray(labels, dtype=object).tolist(), strict=True)
+    )
+    names = np.array([str(given[row]) for row in taken.rows.tolist()])
+    weights = taken.design.weights
+    design = SampleDesign.of(weights, names, fraction=1.0 / np.maximum(weights, 1.0), lonely=lonely)
+    return replace(taken, design=design)
 
 
 def _auxiliary(strata: Strata, taken: _Sample, prediction: Floats | None) -> Floats:

@@ -15,7 +15,7 @@ import pyarrow.parquet
 from elec2water.findings import Findings
 from elec2water.tables import markup
 from elec2water.tables.raw import Grid, RawTable, Recognise, of_grid, rows_above
-from elec2water.tables.text import IsNumeric, as_utf8, combined, read_text
+from elec2water.tables.text import KindOf, as_utf8, combined, read_text
 from elec2water.tables.workbook import read_workbook
 
 if TYPE_CHECKING:
@@ -45,9 +45,7 @@ _FOREIGN = {
 _HEAD = 40
 
 
-def read_raw(
-    path: Path, sheet: str | None, context: Context, recognise: Recognise, is_numeric: IsNumeric
-) -> list[RawTable]:
+def read_raw(path: Path, sheet: str | None, context: Context, recognise: Recognise, kind_of: KindOf) -> list[RawTable]:
     """Read one file.
 
     Parameters
@@ -61,8 +59,8 @@ def read_raw(
         For the findings.
     recognise : callable
         Finds the headings.
-    is_numeric : callable
-        Which headings are those of numbers.
+    kind_of : callable
+        What the column of a heading holds.
 
     Returns
     -------
@@ -89,7 +87,7 @@ def read_raw(
     elif _is_markup(head):
         tables = _read_markup(path.read_bytes(), sheet, context, recognise)
     else:
-        tables = [read_text(path.read_bytes(), context, recognise, is_numeric)]
+        tables = [read_text(path.read_bytes(), context, recognise, kind_of)]
     if any(len(table.rows) == 0 for table in tables):
         raise context.refuse("NO_ROWS", observed=", ".join(t.sheet for t in tables if len(t.rows) == 0) or 0)
     return [replace(table, file=path.name.split(".")[0]) for table in tables]

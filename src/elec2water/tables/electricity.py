@@ -81,21 +81,25 @@ def _words(kind: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(schema.words(kind).items(), key=lambda item: -len(item[0])))
 
 
-def _says(table: TypedTable, column: str, kind: str) -> npt.NDArray[np.object_]:
-    """Give what the cells of a column say in the words of a kind: the longest found in the cell, "" for nothing."""
+def _says(table: TypedTable, column: str, kind: str) -> npt.NDArray[np.object_] | None:
+    """Give what the cells of a column say in the words of a kind: the longest found in the cell, "" for nothing.
+
+    ``None`` where no cell says anything.
+    """
     if column not in table:
-        return np.full(len(table), "", dtype=object)
+        return None
     texts = [(text or "").lower() for text in table.distinct(column).to_pylist()]
     said = [next((value for word, value in _words(kind) if word in text), "") for text in texts]
-    return np.array([*said, ""], dtype=object)[table.codes(column)]
+    return np.array([*said, ""], dtype=object)[table.codes(column)] if any(said) else None
 
 
 def _one_direction(table: TypedTable, context: Context) -> Settled:
     """Leave out what was fed back and what is not energy (反向, 无功)."""
     columns = [name for name in ("direction", "time_of_use", "quality") if name in table]
-    other = np.zeros(len(table), dtype=bool)
-    for name in columns:
-        other |= _says(table, name, "flow") != ""
+    spoken = [said for name in columns if (said := _says(table, name, "flow")) is not None]
+    if not spoken:
+        return table.without("direction"), Findings.empty()
+    other = np.logical_or.reduce([said != "" for said in spoken])
     kwh = float(np.nansum(np.where(other, table.numbers("energy_kwh"), 0.0)))
     found = _counted(table, other, context, "DIRECTION_LEFT_OUT", kwh=kwh)
     return table.keep(~other).without("direction"), found
@@ -104,8 +108,10 @@ def _one_direction(table: TypedTable, context: Context) -> Settled:
 def _one_band(table: TypedTable, context: Context) -> Settled:
     """Of the rows of a meter and period keep the total; where only its parts are there, their sum."""
     band = _says(table, "time_of_use", "band")
-    part = (band != "") & (band != "total")
     bare = table.without("time_of_use")
+    if band is None:
+        return bare, Findings.empty()
+    part = (band != "") & (band != "total")
     if not part.any():
         return bare, Findings.empty()
     key = combine(*(table.codes(name) for name in ("meter_id", *_PERIOD) if name in table))

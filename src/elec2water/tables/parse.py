@@ -29,6 +29,7 @@ _COMPACT = r"^(?P<y>(?:19|20)[0-9]{2})(?P<m>[0-9]{2})(?P<d>[0-9]{2})$"
 _MONTH = r"^(?P<y>(?:19|20)[0-9]{2})[-/.年]?(?P<m>[0-9]{1,2})(?:月份?|\.0+)?$"
 _DAY_FIRST = r"^(?P<d>1[3-9]|2[0-9]|3[01])[-/.](?P<m>[0-9]{1,2})[-/.](?P<y>(?:19|20)[0-9]{2})$"
 _DAY_SECOND = r"^(?P<m>[0-9]{1,2})[-/.](?P<d>1[3-9]|2[0-9]|3[01])[-/.](?P<y>(?:19|20)[0-9]{2})$"
+_LONG = 100_000
 _SHANGHAI = 8 * 3600
 _SERIAL = r"^[2-7][0-9]{4}(\.[0-9]+)?$"
 _AMBIGUOUS = r"^[0-9]{1,2}[-/.年][0-9]{1,2}[-/.月][0-9]{1,2}日?([T\s].*)?$|^[0-9]{1,2}[-/.][0-9]{1,2}[-/.][12][0-9]{3}$"
@@ -57,13 +58,16 @@ class Parsed:
 class Coded:
     """Text as integer codes into its distinct values (−1 where missing)."""
 
-    codes: npt.NDArray[np.int64]
+    codes: npt.NDArray[np.integer[Any]]
     values: pa.Array
 
     def spread(self, distinct: npt.NDArray[Any], missing: object) -> npt.NDArray[Any]:
         """Give each row the result for its distinct value."""
         padded = np.append(distinct, np.array([missing], dtype=distinct.dtype))
-        return padded[self.codes]
+        if distinct.dtype == bool and not padded.any():
+            return np.zeros(len(self.codes), dtype=bool)
+        spread: npt.NDArray[Any] = padded[self.codes]
+        return spread
 
 
 def encode(column: pa.Array) -> Coded:
@@ -82,9 +86,23 @@ def encode(column: pa.Array) -> Coded:
         encoded = column
     else:
         text = column if pa.types.is_string(column.type) else _as_text(column)
-        encoded = text.dictionary_encode()
-    codes = np.asarray(pc.fill_null(pc.cast(encoded.indices, pa.int64()), -1))
-    return Coded(codes, encoded.dictionary.cast(pa.string()))
+        encoded = by_runs(text)
+    indices = encoded.indices if encoded.indices.null_count == 0 else pc.fill_null(encoded.indices.cast(pa.int64()), -1)
+    return Coded(np.asarray(indices), encoded.dictionary.cast(pa.string()))
+
+
+def by_runs(text: pa.Array) -> pa.DictionaryArray:
+    """Code a column; where equal cells follow each other, as the months of a meter do, only one of them is hashed."""
+    n = len(text)
+    if n < _LONG or text.null_count:
+        return text.dictionary_encode()
+    starts = np.append(np.ones(1, dtype=bool), np.asarray(pc.not_equal(text.slice(1), text.slice(0, n - 1))))
+    heads = np.flatnonzero(starts)
+    if 2 * len(heads) > n:
+        return text.dictionary_encode()
+    short = text.take(pa.array(heads)).dictionary_encode()
+    codes = np.repeat(np.asarray(short.indices), np.diff(np.append(heads, n)))
+    return pa.DictionaryArray.from_arrays(pa.array(codes), short.dictionary)
 
 
 def _as_text(column: pa.Array) -> pa.Array:
@@ -151,7 +169,8 @@ def parse_text(column: pa.Array, kind: str, *, words: str = "", null_kind: str =
     changed = np.not_equal(_mask(pc.not_equal(clean, coded.values)), _mask(blank)) & ~_mask(blank)
     normalised = 0 if words else int(coded.spread(changed, missing=False).sum())
     if not (_mask(blank).any() or _mask(pc.not_equal(clean, coded.values)).any()):
-        return Parsed(_as_dictionary(coded.codes, coded.values), wrong)
+        same = pa.types.is_dictionary(column.type) and column.dictionary.type == pa.string()
+        return Parsed(column if same else _as_dictionary(coded.codes, coded.values), wrong)
     values = pc.if_else(blank, pa.scalar(None, pa.string()), clean)
     return Parsed(_recoded(coded, values), wrong, normalised)
 
@@ -164,8 +183,10 @@ def _recoded(coded: Coded, values: pa.Array) -> pa.DictionaryArray:
     return _as_dictionary(codes, encoded.dictionary)
 
 
-def _as_dictionary(codes: npt.NDArray[np.int64], values: pa.Array) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32), mask=codes < 0), values)
+def _as_dictionary(codes: npt.NDArray[np.integer[Any]], values: pa.Array) -> pa.DictionaryArray:
+    missing = codes < 0
+    indices = pa.array(codes.astype(np.int32, copy=False), mask=missing if missing.any() else None)
+    return pa.DictionaryArray.from_arrays(indices, values)
 
 
 def _dictionary(values: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:

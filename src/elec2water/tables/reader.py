@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -117,6 +117,36 @@ def _read_table(name: str, root: Path, config: Config) -> tuple[TypedTable | Non
     return checked, found + findings
 
 
+def read_one(path: Path, context: Context, config: Config) -> tuple[TypedTable, Findings]:
+    """Read and check one file by itself.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, or an archive of files.
+    context : Context
+        The table it is, and how findings call it.
+    config : Config
+        The project's own headings.
+
+    Returns
+    -------
+    TypedTable
+        Its records.
+    Findings
+        What was noticed.
+
+    Raises
+    ------
+    DataRefusedError
+        If it cannot be read.
+    """
+    with unpacked(Source(path, None, context.file), context) as inside:
+        read = [_read_source(one, context, config) for one in inside]
+    checked, found = validate(concat([table for table, _ in read]), context)
+    return checked, Findings.concat([*(more for _, more in read), found])
+
+
 def _together(files: tuple[str, ...]) -> str:
     names = list(dict.fromkeys(files))
     return ", ".join(names) if len(names) <= 3 else f"{names[0]} … {names[-1]} ({len(names)})"
@@ -136,17 +166,17 @@ def _read_source(source: Source, context: Context, config: Config) -> tuple[Type
     def recognise(rows: Sequence[Sequence[str]], merged: Sequence[layout.Range]) -> layout.Layout | None:
         return layout.recognise(rows, merged, known, headings.is_unit)
 
-    def is_numeric(text: str) -> bool:
-        return (known(text) or "").rpartition(":")[2] in _numeric_columns(context.table)
+    def kind_of(text: str) -> str:
+        return _kinds(context.table).get((known(text) or "").rpartition(":")[2], "")
 
-    raws = container.read_raw(source.path, source.sheet, context, recognise, is_numeric)
+    raws = container.read_raw(source.path, source.sheet, context, recognise, kind_of)
     read = [_typed(raw, own, context, config) for raw in raws]
     return concat([table for table, _ in read]), Findings.concat(found for _, found in read)
 
 
 @cache
-def _numeric_columns(table: str) -> frozenset[str]:
-    return frozenset(column.column for column in schema.columns(table) if column.type == "number")
+def _kinds(table: str) -> Mapping[str, str]:
+    return {column.column: column.type for column in schema.columns(table)}
 
 
 def _typed(raw: RawTable, own: headings.Aliases, context: Context, config: Config) -> tuple[TypedTable, Findings]:

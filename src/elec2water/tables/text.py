@@ -17,21 +17,23 @@ import pyarrow.csv
 
 from elec2water.findings import Findings
 from elec2water.tables.layout import HEADER_ROWS, MAX_HEIGHT, Layout
+from elec2water.tables.parse import by_runs
 from elec2water.tables.raw import RawTable, Recognise, rows_above
 
 if TYPE_CHECKING:
     from elec2water.tables.context import Context
 
-IsNumeric = Callable[[str], bool]
-"""Whether the column of a heading holds plain numbers."""
+KindOf = Callable[[str], str]
+"""What the column of a heading holds: ``number``, ``id``, or anything else."""
 
 _CHUNK = 1 << 24
 _HEAD_BYTES = 400_000
+_ENDS, _CTRL_Z = b"\r\n\x1a", b"\x1a"
 _BOMS = (b"\xff\xfe", b"\xfe\xff")
 _BAD_COLUMN = re.compile(r"[Cc]olumn #(\d+)")
 
 
-def read_text(data: bytes, context: Context, recognise: Recognise, is_numeric: IsNumeric) -> RawTable:
+def read_text(data: bytes, context: Context, recognise: Recognise, kind_of: KindOf) -> RawTable:
     """Read comma-, tab- or semicolon-separated text.
 
     Parameters
@@ -42,26 +44,22 @@ def read_text(data: bytes, context: Context, recognise: Recognise, is_numeric: I
         For the findings.
     recognise : callable
         Finds the headings.
-    is_numeric : callable
-        Which columns to try as numbers at once; one that holds anything else is read as text.
+    kind_of : callable
+        What the columns hold: numbers are tried as such at once; a column that holds anything else is read as text.
 
     Raises
     ------
     DataRefusedError
         If the text cannot be decoded, has no headings, or its records do not fit them.
     """
-    content, found = as_utf8(data, context)
-    content = content.rstrip(b"\r\n\x1a")
-    header = _find_header(content, recognise)
-    if header is None:
-        first = content.split(b"\n", 1)[0].decode("utf-8", "replace")
-        raise context.refuse("HEADER_NOT_FOUND", observed=first.strip()[:80])
+    content, found = as_utf8(data, context, whole=False)
     try:
-        headings, columns = header.layout.headings, _fast(content, header, is_numeric)
-        wide = Findings.empty()
-    except pa.ArrowInvalid:
-        headings, columns, wide = _careful(content, header, context)
-    size = len(columns[0])
+        header, columns, wide = _read(content, context, recognise, kind_of)
+    except UnicodeDecodeError:
+        # the beginning was plain, what follows is not UTF-8
+        content, found = as_utf8(data, context)
+        header, columns, wide = _read(content, context, recognise, kind_of)
+    headings, size = header.layout.headings, len(columns[0])
     if size == 0:
         raise context.refuse("NO_ROWS", observed=0)
     rows = np.arange(header.layout.body + 1, header.layout.body + 1 + size)
@@ -75,8 +73,32 @@ def read_text(data: bytes, context: Context, recognise: Recognise, is_numeric: I
     )
 
 
-def as_utf8(data: bytes, context: Context) -> tuple[bytes, Findings]:
-    """Climb the ladder: byte order mark, strict UTF-8, strict GB18030; a detector would call GBK Korean."""
+def _read(
+    content: bytes, context: Context, recognise: Recognise, kind_of: KindOf
+) -> tuple[_Header, tuple[pa.Array, ...], Findings]:
+    content = _without_end(content)
+    header = _find_header(content, recognise)
+    if header is None:
+        first = content[:4096].split(b"\n", 1)[0].decode("utf-8", "replace")
+        raise context.refuse("HEADER_NOT_FOUND", observed=first.strip()[:80])
+    try:
+        return header, _fast(content, header, kind_of), Findings.empty()
+    except pa.ArrowInvalid:
+        return header, *_careful(content, header, context)
+
+
+def _without_end(content: bytes) -> bytes:
+    """Leave out line ends and the mark of an old text file at the end; copy nothing if there is but one."""
+    tail = content[-_HEAD_BYTES:]
+    surplus = len(tail) - len(tail.rstrip(_ENDS))
+    return content if surplus <= 2 and _CTRL_Z not in tail[-3:] else content.rstrip(_ENDS)
+
+
+def as_utf8(data: bytes, context: Context, *, whole: bool = True) -> tuple[bytes, Findings]:
+    """Climb the ladder: byte order mark, strict UTF-8, strict GB18030; a detector would call GBK Korean.
+
+    With `whole` false only the beginning is looked at, for reading by columns sees what is not UTF-8.
+    """
     if data.startswith(_BOMS):
         try:
             return data.decode("utf-16").encode("utf-8"), context.finding("ENCODING_NORMALISED", observed="UTF-16")
@@ -85,9 +107,14 @@ def as_utf8(data: bytes, context: Context) -> tuple[bytes, Findings]:
     if b"\x00" in data:
         raise context.refuse("ENCODING", observed="NUL", row=data.count(b"\n", 0, data.index(b"\x00")) + 1)
     data = data.removeprefix(codecs.BOM_UTF8)
-    if data.isascii() or _is_utf8(data):
+    if data.isascii() or _is_utf8(data if whole else _whole_lines(data)):
         return data, Findings.empty()
     return _from_gb18030(data, context), context.finding("ENCODING_NORMALISED", observed="GB18030")
+
+
+def _whole_lines(data: bytes) -> bytes:
+    head = data[:_HEAD_BYTES]
+    return head if len(head) == len(data) else head[: head.rfind(b"\n") + 1]
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -159,16 +186,20 @@ def _first_records(head: str, delimiter: str) -> tuple[list[list[str]], list[int
     return rows, lines
 
 
-def _fast(content: bytes, header: _Header, is_numeric: IsNumeric) -> tuple[pa.Array, ...]:
+def _fast(content: bytes, header: _Header, kind_of: KindOf) -> tuple[pa.Array, ...]:
     """Read by columns; numbers as numbers where every cell is a plain one."""
     headings = header.layout.headings
     if content.count(b"\n", 0, _HEAD_BYTES) + 1 <= header.lines:
         return tuple(pa.array([], type=pa.string()) for _ in headings)
-    plain = {i for i, text in enumerate(headings) if is_numeric(text)}
+    kinds = [kind_of(text) for text in headings]
+    plain = {i for i, kind in enumerate(kinds) if kind == "number"}
+    ids = {i for i, kind in enumerate(kinds) if kind == "id"}
     while True:
         try:
-            table = _parsed(content, header, plain)
+            table = _parsed(content, header, plain, ids)
         except pa.ArrowInvalid as error:
+            if "UTF8" in str(error):
+                content.decode("utf-8")
             column = _BAD_COLUMN.search(str(error))
             if column is None or int(column[1]) not in plain:
                 raise
@@ -176,23 +207,22 @@ def _fast(content: bytes, header: _Header, is_numeric: IsNumeric) -> tuple[pa.Ar
             continue
         odd = {i for i in plain if not _all_finite(table.column(i))}
         if not odd:
-            return tuple(combined(column) for column in table.columns)
+            columns = [combined(column) for column in table.columns]
+            return tuple(by_runs(c) if pa.types.is_string(c.type) else c for c in columns)
         plain -= odd
 
 
-def _parsed(content: bytes, header: _Header, plain: set[int]) -> pa.Table:
+def _parsed(content: bytes, header: _Header, plain: set[int], ids: set[int]) -> pa.Table:
     names = [f"c{i}" for i in range(len(header.layout.headings))]
     text = pa.dictionary(pa.int32(), pa.string())
-    types = {name: pa.float64() if i in plain else text for i, name in enumerate(names)}
+    types = {n: pa.float64() if i in plain else pa.string() if i in ids else text for i, n in enumerate(names)}
     return pyarrow.csv.read_csv(
         pa.BufferReader(content),
         read_options=pyarrow.csv.ReadOptions(skip_rows=header.lines, column_names=names, block_size=1 << 22),
         parse_options=pyarrow.csv.ParseOptions(
             delimiter=header.delimiter, newlines_in_values=b'"' in content, ignore_empty_lines=False
         ),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=types, strings_can_be_null=False, null_values=[""], check_utf8=False
-        ),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False, null_values=[""]),
     )
 
 
@@ -212,12 +242,9 @@ def combined(column: pa.ChunkedArray) -> pa.Array:
     return merged.chunk(0) if merged.num_chunks else pa.array([], type=column.type)
 
 
-def _careful(
-    content: bytes, header: _Header, context: Context
-) -> tuple[tuple[str, ...], tuple[pa.Array, ...], Findings]:
+def _careful(content: bytes, header: _Header, context: Context) -> tuple[tuple[pa.Array, ...], Findings]:
     """Read records of unequal length: short ones (notes, blank lines) are filled up, long ones are refused."""
-    headings = header.layout.headings
-    width = len(headings)
+    width = len(header.layout.headings)
     reader = csv.reader(io.StringIO(content.decode("utf-8"), newline=""), delimiter=header.delimiter, strict=True)
     try:
         records = list(reader)[header.layout.body :]
@@ -232,7 +259,7 @@ def _careful(
     )
     padded = [(cells + [""] * width)[:width] for cells in records]
     columns = zip(*padded, strict=True) if padded else ([] for _ in range(width))
-    return headings, tuple(pa.array(list(column), type=pa.string()) for column in columns), wide
+    return tuple(pa.array(list(column), type=pa.string()) for column in columns), wide
 
 
 def _one_line(error: Exception) -> str:

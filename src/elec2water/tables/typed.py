@@ -19,6 +19,7 @@ Values: TypeAlias = Any
 
 TEXT = pd.StringDtype(storage="pyarrow", na_value=np.nan)
 TEXT_TYPES = ("id", "text", "category", "choice")
+_DAY_S = 86_400
 DATE_TYPES = ("date", "datetime", "month")
 
 MANY_READINGS = 1_000_000
@@ -93,20 +94,20 @@ class TypedTable:
     def numbers(self, name: str) -> npt.NDArray[np.float64]:
         """Give a numeric column, all NaN where it is absent."""
         if name not in self.columns:
-            return np.full(len(self), np.nan)
+            return np.broadcast_to(np.nan, len(self))
         return np.asarray(self.columns[name])
 
     def dates(self, name: str) -> npt.NDArray[np.datetime64]:
         """Give a date column, all NaT where it is absent."""
         if name not in self.columns:
-            return np.full(len(self), np.datetime64("NaT", "s"))
+            return np.broadcast_to(np.datetime64("NaT", "s"), len(self))
         return np.asarray(self.columns[name])
 
     def codes(self, name: str) -> npt.NDArray[np.int64]:
         """Give integer codes of any column: equal cells have equal codes, missing ones −1."""
         values = self.columns[name]
         if isinstance(values, np.ndarray):
-            return pd.factorize(values)[0].astype(np.int64)
+            return _days(values) if values.dtype.kind == "M" else pd.factorize(values)[0].astype(np.int64)
         return np.asarray(values.indices.fill_null(-1)).astype(np.int64)
 
     def distinct(self, name: str) -> pa.Array:
@@ -145,11 +146,13 @@ class TypedTable:
         """Give the frame of docs/architecture.md: canonical columns first, index = row in the file."""
         known = {column.column: column for column in schema.columns(self.table)}
         names = [*known, *(name for name in self.columns if name not in known)]
+        no_text = pd.Series(pd.array(pa.nulls(len(self), pa.large_string()), dtype=TEXT), copy=False)
         data = {
-            name: _series(self.columns[name], coded=_stays_coded(self, name)) if name in self.columns
-            else _empty(known[name], len(self))
+            name: _series(self.columns[name], coded=_stays_coded(self, name))
+            if name in self.columns
+            else _empty(known[name], no_text)
             for name in names
-        }  # fmt: skip
+        }
         frame = pd.DataFrame(data, copy=False)
         frame.index = pd.Index(self.rows, name="row")
         frame.attrs["file"] = ", ".join(self.files)
@@ -159,6 +162,18 @@ class TypedTable:
 def _stays_coded(table: TypedTable, name: str) -> bool:
     """Whether a text column stays coded: meters of millions of readings need not be compared letter by letter again."""
     return table.table == "readings" and name == "meter_id" and len(table) >= MANY_READINGS
+
+
+def _days(dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
+    """Give dates the number of their day where all are whole days, else of their kind; −1 where missing."""
+    missing = np.isnat(dates)
+    seconds = dates.astype("datetime64[s]").view(np.int64)
+    days = seconds // _DAY_S
+    if missing.all() or ((days * _DAY_S != seconds) & ~missing).any():
+        return pd.factorize(dates)[0].astype(np.int64)
+    codes: npt.NDArray[np.int64] = days - (days[~missing].min() if missing.any() else days.min())
+    codes[missing] = -1
+    return codes
 
 
 def concat(parts: Sequence[TypedTable]) -> TypedTable:
@@ -211,10 +226,9 @@ def _series(values: Values, *, coded: bool) -> Values | pd.Series[str]:
     return pd.Series(pd.array(values.cast(pa.large_string()), dtype=TEXT), copy=False)
 
 
-def _empty(column: schema.Column, size: int) -> Values | pd.Series[str]:
+def _empty(column: schema.Column, no_text: pd.Series[str]) -> Values | pd.Series[str]:
+    """Give a column that the file does not have: one value seen from every row, and one blank text, take no memory."""
     if column.type in TEXT_TYPES:
-        return pd.Series(pd.array(pa.nulls(size, pa.large_string()), dtype=TEXT), copy=False)
-    # One value seen from every row: a column that the file does not have takes no memory.
-    if column.type in DATE_TYPES:
-        return np.broadcast_to(np.datetime64("NaT", "s"), size)
-    return np.broadcast_to(np.nan, size)
+        return no_text
+    missing = np.datetime64("NaT", "s") if column.type in DATE_TYPES else np.nan
+    return np.broadcast_to(missing, len(no_text))

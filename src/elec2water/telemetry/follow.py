@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -23,6 +25,9 @@ from elec2water.telemetry.monthly import (
 )
 from elec2water.telemetry.oddities import READING_LIMIT, find_oddities
 from elec2water.telemetry.variances import LevelVariances, learn_variances
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -135,6 +140,11 @@ class FollowedLevels:
                 "n_wells": np.repeat(np.diff(self.information.first), T),
             }
         )
+
+    def plot(self, **options: object) -> Axes:
+        """Draw the paths of the classes; options as for :func:`elec2water.plot_retest.class_paths`."""
+        axes: Axes = import_module("elec2water.plot_retest").class_paths(self.class_table(), **options)
+        return axes
 
     def append(self, pairs: pd.DataFrame) -> FollowedLevels:
         """Take in the pairs of later months; only these rows are read, and what was held is not changed.

@@ -1,0 +1,111 @@
+"""Damaged copies of good files from a seed: bytes changed, cut, doubled, swapped; words that readers trip over."""
+
+import io
+import zipfile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import bad_input_cases as good
+import forms_kit as kit
+
+WORDS = [
+    b",",
+    b'"',
+    b"\n",
+    b"\r",
+    b";",
+    b"\t",
+    b"'",
+    b"NaN",
+    b"1e999",
+    b"\xef\xbb\xbf",
+    b"-",
+    b"/",
+    b"</td>",
+    b"<table>",
+    b"<tr>",
+    b"<!--",
+    b"]]>",
+    b"&#0;",
+    b"&#x110000;",
+    b"rowspan=999999999 ",
+    b'colspan="0" ',
+    b"<!DOCTYPE x>",
+    "合计".encode(),
+    "13月".encode(),
+    "2026年".encode(),
+    "总".encode(),
+    "反向".encode(),
+    b"0001-00-00",
+    b"9999-99-99",
+    b"99999",
+    b"1_000",
+    b"\xe2\x80\xae",
+    b"=1+1",
+    b"PK\x03\x04",
+    b"PAR1",
+    "表号".encode(),
+    "电量".encode(),
+]
+
+UNREADABLE = [b"\x00", b"\xff\xfe", b"\x81", b"\xba\xcf"]
+
+
+def parquet() -> bytes:
+    """Write the clean readings as Parquet."""
+    head, *body = good.rows(good.READINGS)
+    stream = io.BytesIO()
+    pq.write_table(
+        pa.table({name: list(column) for name, column in zip(head, zip(*body, strict=True), strict=True)}), stream
+    )
+    return stream.getvalue()
+
+
+def seeds() -> dict[str, list[bytes]]:
+    """Give good files by suffix: text, markup, Parquet, and workbooks."""
+    rows = good.XLS_ROWS
+    text = [good.READINGS, good.wide(), good.wide("7月,8月", "2026年"), good.BANDS, good.TWO_ENDED.format(last=800),
+        good.BILLS.format(first=1200), good.READINGS + "合计,,,5550\n填表人：张三,,,\n"]  # fmt: skip
+    return {
+        "csv": [t.encode() for t in text] + [t.encode("gb18030") for t in text] + [text[0].encode("utf-16")],
+        "html": [kit.html_of(good.rows(t)) for t in text[:4]] + [kit.xml_of(rows)],
+        "parquet": [parquet()],
+        "xlsx": [good.book(good.READINGS), good.merged_form(), kit.xls_of(rows), kit.ods_of(rows)],
+        "gz": [kit.gz_of(good.READINGS), kit.zip_of({"7月.csv": good.READINGS})],
+    }
+
+
+def damaged(data: bytes, rng: np.random.Generator) -> bytes:
+    """Change a file in one to eight places."""
+    content = bytearray(data)
+    for _ in range(int(rng.integers(1, 9))):
+        at, change = int(rng.integers(max(len(content), 1))), rng.random()
+        span = int(rng.integers(1, 40))
+        if change < 0.25 and content:
+            content[at] = int(rng.integers(32, 127)) if rng.random() < 0.9 else int(rng.integers(256))
+        elif change < 0.45:
+            del content[at : at + span]
+        elif change < 0.8:
+            content[at:at] = WORDS[int(rng.integers(len(WORDS)))] if rng.random() < 0.95 else UNREADABLE[at % 4]
+        elif change < 0.9:
+            content[at:at] = content[at : at + span] * int(rng.integers(1, 5))
+        else:
+            to = int(rng.integers(max(len(content), 1)))
+            content[to : to + span] = content[at : at + span]
+    return bytes(content)
+
+
+def damaged_member(data: bytes, rng: np.random.Generator) -> bytes:
+    """Damage one member of a zip and pack it anew, so that the damage reaches the reader."""
+    if not data.startswith(b"PK") or rng.random() < 0.3:
+        return damaged(data, rng)
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        names = old.namelist()
+        hit = names[int(rng.integers(len(names)))]
+        for name in names:
+            content = old.read(name)
+            new.writestr(name, damaged(content, rng) if name == hit else content)
+    return out.getvalue()
