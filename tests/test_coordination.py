@@ -37,7 +37,7 @@ def renewed(codes, previous, grown, n_each, rotate, seed, method="random", place
     return network, drawn, plan
 
 
-@pytest.mark.parametrize(("rotate", "draws"), [(0.0, 1_500), (0.3, 2_000), (1.0, 1_500)])
+@pytest.mark.parametrize(("rotate", "draws"), [(0.0, 700), (0.3, 900), (1.0, 700)])
 def test_over_old_and_new_draws_the_probabilities_are_those_stated(rotate, draws):
     """The oracle is the definition: draw the old network, then the new one; count. New energies, a larger sample."""
     codes, old, grown, _ = frame()
@@ -56,7 +56,7 @@ def test_over_old_and_new_draws_the_probabilities_are_those_stated(rotate, draws
     tail = 1e-4 / (2 * codes.size)
     low, high = stats.binom.ppf(tail, draws, stated), stats.binom.isf(tail, draws, stated)
     assert ((low <= count) & (count <= high)).all()
-    assert kept / network_size == pytest.approx((old * stay).sum() / old.sum(), abs=0.01)
+    assert kept / network_size == pytest.approx((old * stay).sum() / old.sum(), abs=0.015)
     assert np.median(stay[old > 0]) == pytest.approx(1 - rotate)
 
 

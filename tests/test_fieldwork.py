@@ -196,6 +196,9 @@ def test_the_files_of_a_design_are_the_same_each_time(tmp_path):
     written = write_design(design, tmp_path, files)
     assert {path.name for path in written} >= {*files, "sample.csv", "frame.csv"}
     assert written[-1].name == "sample.csv"
+    write_design(design, tmp_path, {"report.html": b"x"})
+    assert not (tmp_path / "map.png").exists()
+    write_design(design, tmp_path, files)
     again = read_design(tmp_path)
     pd.testing.assert_frame_equal(again.frame, design.frame)
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")

@@ -18,7 +18,7 @@ from elec2water.coefficient import Coefficient, FitOptions, fit_coefficient
 from elec2water.coefficient.state import from_dataset, to_dataset
 from elec2water.config import Config, load_config
 from elec2water.county import County, read_project
-from elec2water.design import Design, design_sample, read_design, write_design
+from elec2water.design import Budget, Design, Network, design_sample, read_design, write_design
 from elec2water.energy import MonthlyEnergy, impute, monthly_energy
 from elec2water.errors import ConfigError, DataRefusedError, Elec2WaterError, ReleaseError, UsageError
 from elec2water.findings import Findings
@@ -37,6 +37,7 @@ from elec2water.volume import Totals, Volume, estimate_volume
 __version__ = metadata.version("elec2water")
 
 __all__ = [
+    "Budget",
     "Coefficient",
     "Config",
     "ConfigError",
@@ -49,6 +50,7 @@ __all__ = [
     "FitOptions",
     "FollowedLevels",
     "MonthlyEnergy",
+    "Network",
     "ReleaseError",
     "RetestPlan",
     "Run",

@@ -28,6 +28,7 @@ from elec2water.revisions import record_findings, revised_quarters, revision_fin
 from elec2water.sampled import sampled_wells
 from elec2water.survey import DesignEstimate, design_totals, gap_findings
 from elec2water.volume import Volume, estimate_volume
+from elec2water.watch import change_findings
 
 Progress = Callable[[str], None]
 Floats = NDArray[np.float64]
@@ -78,6 +79,7 @@ def estimate_quarter(
         + pair_energy_findings(coefficient, energy, county.wells["well_id"].to_numpy(dtype=object), lang=lang)
         + pairs_off_grid(county.pairs, county.wells, lang=lang)
         + model_findings(coefficient, volume, county.wells, lang=lang)
+        + change_findings(coefficient, lang=lang)
         + expiry_findings(
             coefficient,
             volume,

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from elec2water.calendar_ import month_of
 from elec2water.coefficient import features
+from elec2water.coefficient.changes import find_changes
 from elec2water.coefficient.classes import class_table
 from elec2water.coefficient.equipment import NEVER, Equipment
 from elec2water.coefficient.features import FeatureSpec, Static
 from elec2water.coefficient.gaussian import Rows
+from elec2water.coefficient.innovations import Limits
 from elec2water.coefficient.news import UpdateRecord
 from elec2water.coefficient.posterior import Posterior, fit_posterior
 from elec2water.coefficient.shared import Layout
@@ -47,10 +49,11 @@ class FitOptions:
     strata_classes: int = 3
     covariates: tuple[str, ...] = ()
     wear_mean_per_year: float = -0.02
-    wear_sd_per_year: float = 0.015
+    wear_sd_per_year: float = 0.010
     student_df: float = 4.0
     shared_meter_rel_u: float = 0.01
     meter_rel_u: float = 0.02
+    alarms_per_100_well_years: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -263,7 +266,9 @@ def fit_coefficient(
     equipment = equipment if pumps is None else equipment.adding(pumps.of_wells(sample_id))
     sample, rows = measured_rows(measured, context, spec, layout, equipment)
     posterior = fit_posterior(rows, layout, sample, student_df=options.student_df, progress=progress)
-    return Coefficient(posterior, spec, options, windows, sample_id, measured, equipment)
+    changes = find_changes(posterior, Limits.of(options.alarms_per_100_well_years))
+    record = UpdateRecord(changes=changes.table(sample_id, pair_moments(measured, layout)))
+    return Coefficient(posterior, spec, options, windows, sample_id, measured, equipment, record=record)
 
 
 def on_grid(wells: pd.DataFrame) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from elec2water.calendar_ import month_of
 from elec2water.coefficient import features
+from elec2water.coefficient.changes import Changes, detected_pumps, fault_variance, find_changes, watched
 from elec2water.coefficient.equipment import Equipment
 from elec2water.coefficient.fit import (
     Coefficient,
@@ -26,6 +27,7 @@ from elec2water.coefficient.fit import (
     pair_moments,
 )
 from elec2water.coefficient.gaussian import Rows
+from elec2water.coefficient.innovations import Limits
 from elec2water.coefficient.news import UpdateRecord, class_news
 from elec2water.coefficient.posterior import Posterior, posterior_at
 from elec2water.coefficient.shared import Layout
@@ -37,6 +39,7 @@ Floats = NDArray[np.float64]
 Months = NDArray[np.datetime64]
 
 _YEAR = 12
+_ROUNDS_OF_CHANGES = 4
 
 
 _NEVER = np.datetime64("9999-01", "M")
@@ -171,16 +174,62 @@ def absorb(
     equipment = coefficient.equipment
     if given.context is not None:
         equipment = equipment.of_wells(sample_id).adding(Equipment.of(sample_id, given.context.pump_installed[place]))
-    sample, rows = updated_rows(coefficient, given, layout, equipment)
-    posterior = _at_nodes(coefficient, rows, layout, sample, progress)
+    anchor = (coefficient.windows.level[-1] + 1).astype("datetime64[s]")
+    seen = _watch(coefficient, given, layout, watched(equipment, anchor), anchor, progress)
+    fresh = given.merged.origin[seen.changes.found] < 0
+    table = seen.changes.take(fresh).table(sample_id, pair_moments(given.merged.pairs, layout))
     return replace(
         coefficient,
-        posterior=posterior,
+        posterior=seen.posterior,
         sample_id=sample_id,
         measured=given.merged.pairs,
-        equipment=equipment,
-        outlook=_outlook(coefficient, given, months, posterior),
+        equipment=seen.equipment,
+        outlook=_outlook(coefficient, given, months, seen.posterior),
+        record=UpdateRecord(changes=table),
     )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A posterior with the changes of wells that it takes for granted."""
+
+    posterior: Posterior
+    equipment: Equipment
+    changes: Changes
+
+
+def _watch(
+    coefficient: Coefficient,
+    given: Given,
+    layout: Layout,
+    equipment: Equipment,
+    anchor: np.datetime64,
+    progress: Callable[[str], None] | None,
+) -> _Seen:
+    """Absorb the pairs, and absorb them again with the wells reset that broke with their past since the fit.
+
+    What is found depends on the pairs alone, not on the order in which they came.
+    """
+    limits = Limits.of(coefficient.options.alarms_per_100_well_years)
+    moments = pair_moments(given.merged.pairs, layout)
+    sample, rows = updated_rows(coefficient, given, layout, equipment)
+    known = Changes.none()
+    for _ in range(_ROUNDS_OF_CHANGES):
+        rows = replace(rows, extra=rows.extra + fault_variance(known, rows))
+        posterior = _at_nodes(coefficient, rows, layout, sample, progress)
+        found = find_changes(posterior, limits)
+        sample_id = _ids(coefficient, given, sample)
+        late = found.sudden & (moments[found.row] >= anchor)
+        if not late.any():
+            break
+        known = known.joined(found.take(late))
+        equipment = equipment.adding(detected_pumps(found.take(late), sample_id, moments))
+        sample, rows = updated_rows(coefficient, given, layout, equipment)
+    return _Seen(posterior, equipment, known.joined(found.take(~late)))
+
+
+def _ids(coefficient: Coefficient, given: Given, sample: NDArray[np.intp]) -> NDArray[np.object_]:
+    return coefficient.sample_id[sample] if given.context is None else given.context.well_id[sample]
 
 
 def _at_nodes(
@@ -204,7 +253,8 @@ def _at_nodes(
 def _record(before: Coefficient, given: Given, after: Coefficient, *, with_news: bool) -> UpdateRecord:
     """Say what came in and what it moved."""
     merged = given.merged
-    record = UpdateRecord(
+    record = replace(
+        after.record,
         new=merged.pairs.take(merged.new),
         corrected=merged.pairs.take(merged.corrected),
         withdrawn=before.measured.take(merged.withdrawn),

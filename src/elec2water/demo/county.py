@@ -47,6 +47,8 @@ class County:
         (N, M) coefficient of the pumping plant alone [m³/kWh], also in months without pumping.
     depth_m
         (N, M) depth to water at rest, or None where the mechanism of the county has no water table.
+    pump_replaced
+        (N,) ``datetime64[M]`` when the pump was replaced, NaT where it stayed, or None where pumps do not age.
     """
 
     name: str
@@ -63,6 +65,7 @@ class County:
     volume_m3: Reals
     kappa: Reals
     depth_m: Reals | None
+    pump_replaced: Months | None = None
 
     def __repr__(self) -> str:
         first, last = self.months[0], self.months[-1]

@@ -19,8 +19,8 @@ Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
 
 _DAYS_PER_YEAR: Final = 365.25
-_REPLACED_PER_YEAR: Final = 0.05
-_RECORDED: Final = 0.6
+REPLACED_PER_YEAR: Final = 0.05
+RECORDED: Final = 0.6
 _HOURS_PER_MONTH: Final = 600.0
 _SEASON: Final = np.array([0.004, 0.010, 0.055, 0.085, 0.125, 0.175, 0.205, 0.165, 0.085, 0.050, 0.035, 0.006])
 _NORM_M3_PER_MU: Final = np.array([225.0, 195.0, 155.0, 125.0])
@@ -61,7 +61,9 @@ class Flows:
     depth_m: Floats
 
 
-def draw_pumps(plants: Plants, seed: int) -> Pumps:
+def draw_pumps(
+    plants: Plants, seed: int, *, replaced_per_year: float = REPLACED_PER_YEAR, recorded: float = RECORDED
+) -> Pumps:
     """Draw how good the pumps are and how they age.
 
     New plants reach a wire-to-water efficiency of about 0.56, larger ones a little more; wear averages 2 % a year
@@ -80,8 +82,8 @@ def draw_pumps(plants: Plants, seed: int) -> Pumps:
         log_efficiency_next=np.clip(new + 0.05 + other, low, high),
         wear_per_year=-rng.gamma(2.2, 0.02 / 2.2, n),
         wear_per_year_next=-rng.gamma(2.2, 0.02 / 2.2, n),
-        replaced_after_years=rng.exponential(1 / _REPLACED_PER_YEAR, n),
-        recorded=rng.random(n) < _RECORDED,
+        replaced_after_years=rng.exponential(1.0 / max(replaced_per_year, 1e-9), n),
+        recorded=rng.random(n) < recorded,
     )
 
 

@@ -26,6 +26,8 @@ def simulate_county(
     end_quarter: str = "2026Q3",
     n_townships: int | None = None,
     shared_meters: float = 0.04,
+    replaced_per_year: float = pumping.REPLACED_PER_YEAR,
+    recorded: float = pumping.RECORDED,
     name: str = "示范县",
     county_code: str = "130499",
 ) -> County:
@@ -45,6 +47,8 @@ def simulate_county(
         By default one for 40 wells, from 3 to 16.
     shared_meters
         Share of wells that hang on a meter with a neighbour.
+    replaced_per_year, recorded
+        Share of the pumps replaced in a year, and of these replacements that the registry learns of.
     name, county_code
         Of the county; the code is of no real county.
 
@@ -75,7 +79,7 @@ def simulate_county(
     base = aquifers.draw_base_depth(townships, seed)
     table = aquifers.draw_water_tables(base, climate, seed)
     plants = registry.draw_plants(n_wells, townships, base, seed)
-    pumps = pumping.draw_pumps(plants, seed)
+    pumps = pumping.draw_pumps(plants, seed, replaced_per_year=replaced_per_year, recorded=recorded)
     truth = _truth(plants, pumps, table, climate, seed)
     ids = registry.well_ids(n_wells, seed)
     installed = pumping.installation_dates(plants, pumps, climate)
@@ -101,7 +105,16 @@ def simulate_county(
         volume_m3=truth[1],
         kappa=truth[2],
         depth_m=truth[3],
+        pump_replaced=_replaced(pumps, climate),
     )
+
+
+def _replaced(pumps: pumping.Pumps, climate: aquifers.Climate) -> NDArray[np.datetime64]:
+    """Give the first month that a new pump works, NaT for pumps that stay: a month counts by its middle."""
+    place = np.searchsorted(climate.years, pumps.replaced_after_years)
+    within = place < len(climate.months)
+    month = climate.months[np.where(within, place, 0)]
+    return np.where(within, month, np.datetime64("NaT", "M"))
 
 
 def _truth(

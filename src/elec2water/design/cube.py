@@ -35,6 +35,8 @@ _CURVE_BITS = 16
 _MOST_LEVELS = 5
 _UNITS_A_CELL = 2.5
 _WORK = 4e7
+_DEPENDENT = 1e-7
+_TIE = 1e-6
 
 
 def balanced(
@@ -146,11 +148,39 @@ def _reach(p: Floats, direction: Floats, group: Integers, groups: int) -> Floats
 def null_vectors(differences: Floats) -> Floats:
     """Return for each of B matrices (K, K−1) a unit vector (K,) that all its columns are orthogonal to: (B, K).
 
-    The last column of the full orthogonal factor of a QR decomposition, which exists whatever the rank.
+    The last column of the full orthogonal factor of a QR decomposition. Its sign, and where columns hang together but
+    for rounding its direction, would hang on the last digits of the data; both are settled, so that a sample does not
+    change with the order in which sums were formed.
     """
     if differences.shape[2] == 0:
         return np.ones(differences.shape[:2])
-    return np.asarray(np.linalg.qr(differences, mode="complete").Q[:, :, -1])
+    q, r = np.linalg.qr(differences, mode="complete")
+    vector = q[:, :, -1].copy()
+    pivot = np.abs(np.diagonal(r, axis1=1, axis2=2))
+    hanging = (pivot <= _DEPENDENT * np.linalg.norm(differences, axis=1)).any(axis=1)
+    vector[hanging] = _orthogonal(differences[hanging])
+    largest = np.abs(vector)
+    lead = (largest >= (1.0 - _TIE) * largest.max(axis=1, keepdims=True)).argmax(axis=1)
+    return np.asarray(vector * np.sign(vector[np.arange(lead.size), lead])[:, None])
+
+
+def _orthogonal(differences: Floats) -> Floats:
+    """As :func:`null_vectors`, by Gram and Schmidt, twice: columns that hang on those before them are passed over."""
+    matrices, k, columns = differences.shape
+    basis = np.zeros((matrices, k, columns))
+    for j in range(columns):
+        rest = differences[:, :, j]
+        before = np.linalg.norm(rest, axis=1)
+        for _ in range(2):
+            rest = rest - np.einsum("bkj,bj->bk", basis[:, :, :j], np.einsum("bkj,bk->bj", basis[:, :, :j], rest))
+        length = np.linalg.norm(rest, axis=1)[:, None]
+        basis[:, :, j] = np.divide(rest, length, out=np.zeros_like(rest), where=length > _DEPENDENT * before[:, None])
+    free = 1.0 - (basis**2).sum(axis=2)
+    axis = (free >= (1.0 - _TIE) * free.max(axis=1, keepdims=True)).argmax(axis=1)
+    row = np.arange(matrices)
+    vector = -np.einsum("bkj,bj->bk", basis, basis[row, axis])
+    vector[row, axis] += 1.0
+    return np.asarray(vector / np.linalg.norm(vector, axis=1, keepdims=True))
 
 
 def _fly_inside(walk: _Walk, along: Integers, kept: int) -> None:

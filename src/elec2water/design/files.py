@@ -37,6 +37,8 @@ _TABLES = {
 _OPTIONAL = {"allocation": ALLOCATION_COLUMNS[4:], "sample": SAMPLE_COLUMNS[6:]}
 READ_BACK = ("design.json", "allocation.csv", "coverage.csv", "excluded.csv", "frame.csv", "sample.csv")
 """What of ``design/`` estimates may depend on; the rest is for people."""
+_SHEETS = ("field_sheet.xlsx", "map.gpkg", "map.png", "report.html")
+"""Files of an earlier design that would tell of wells no longer drawn."""
 _FURTHER = {"frame": FRAME_COLUMNS, "precision": PRECISION_COLUMNS, "curve": CURVE_COLUMNS, "merges": MERGES_COLUMNS}
 
 
@@ -74,6 +76,8 @@ def write_design(
         for name in (*_FURTHER, *_TABLES):
             text = _csv(getattr(design, name))
             staged.append(_write_text(Path(temporary) / f"{name}.csv", text, "utf-8-sig"))
+        for name in set(_SHEETS) - set(sheets or {}):
+            (target / name).unlink(missing_ok=True)
         for path in staged:
             path.replace(target / path.name)
     return [target / path.name for path in staged]

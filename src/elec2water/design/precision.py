@@ -52,7 +52,8 @@ def precision_table(
 def precision_curve(allocator: Allocator, chosen: Allocation, rule: AllocationRule | None) -> pd.DataFrame:
     """Tabulate the expected CV of the county's total for other numbers of wells: ``CURVE_COLUMNS``.
 
-    Below the number of strata the frame counts as one stratum.
+    Where `n` is small for the strata, more of them would be joined: the frame counts as one stratum below twice the
+    sum of the minima.
 
     Parameters
     ----------
@@ -86,10 +87,11 @@ def _cv_at(n: int, allocator: Allocator, chosen: Allocation, rule: AllocationRul
     if n == drawn:
         return chosen.total_cv
     population = allocator.population
-    if n < allocator.n_wells.size:
+    if n < 2 * int(allocator.minimum.sum()):
         curve = Curve(population.size, population.spread)
-        squares = np.array(curve.sum_of_squares)
-        return math.sqrt(float(population.lost(np.array(curve.variance(n)), squares))) / math.fsum(allocator.volume)
+        left = float(population.lost(np.array(curve.variance(n)), np.array(curve.sum_of_squares)))
+        joined = math.sqrt(left) / math.fsum(allocator.volume)
+        return max(joined, chosen.total_cv) if n < drawn else min(joined, chosen.total_cv)
     if rule is not None and max(n, drawn) <= _MANY_WELLS:
         return allocator.of_size(n, rule).total_cv
     shares = chosen.n_sample.astype(np.float64)

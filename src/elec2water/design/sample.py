@@ -34,6 +34,7 @@ COUNTY = "county"
 STRATUM = "stratum"
 _ENERGY_COLUMNS = ("annual_kwh", "energy_kwh")
 _USUAL_HOURS = 600.0
+_DECIMALS = 9
 _LEAST_SIZE = 0.1
 """Smallest size of a well against the mean of its stratum: last year's idle well may be busy in the next."""
 
@@ -279,11 +280,16 @@ def _frame(wells: pd.DataFrame, energy: Floats, strata: Strata, expected: Antici
     return _Frame(
         wells=wells.iloc[kept].reset_index(drop=True),
         energy=energy[kept],
-        anticipated=Anticipated(expected.coefficient[kept], expected.log_sd[kept], expected.source),
+        anticipated=Anticipated(_steady(expected.coefficient[kept]), _steady(expected.log_sd[kept]), expected.source),
         codes=codes.astype(np.int64),
         names=tuple(map(str, cells["stratum"])),
         aquifers=aquifers,
     )
+
+
+def _steady(values: Floats) -> Floats:
+    """Drop the last digits, which hang on the order in which sums were formed and would draw other wells."""
+    return np.asarray(np.round(values, _DECIMALS))
 
 
 def _with_fewer_strata(frame: _Frame, policy: ThinStrata, min_wells: int, at_most: int) -> tuple[_Frame, pd.DataFrame]:

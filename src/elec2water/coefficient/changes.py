@@ -1,0 +1,157 @@
+"""Wells whose readings broke with their past: found, named, and kept from moving their class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from elec2water.calendar_ import month_of
+from elec2water.coefficient.equipment import Equipment
+from elec2water.coefficient.gaussian import Rows
+from elec2water.coefficient.innovations import Alarms, Limits, lone_outliers, scan
+from elec2water.coefficient.posterior import Posterior
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+NEW_PUMP, WATER_METER, MULTIPLIER, OTHER_LOAD, WEAR = "new_pump", "water_meter", "multiplier", "other_load", "wear"
+FAULTS = (WATER_METER, MULTIPLIER, OTHER_LOAD)
+"""What tells nothing of the class any more."""
+FAULT_VARIANCE = 25.0
+"""Variance of ln κ of a pair measured through a fault."""
+
+_MULTIPLIERS = np.array([2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 80.0, 100.0])
+_CLOSE = 0.10
+_LARGE_FALL, _LARGE_RISE, _MULTIPLIED = -0.35, 0.60, 0.6
+_SHARE_BY_ENERGY = 0.5
+_NO_WEIGHT = 1e6
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Changes of wells, one row each, sorted by well.
+
+    ``well`` (K,) places among the sample wells; ``row`` and ``found`` (K,) the first pair after the change and the one
+    that showed it; ``step`` (K,) in ln κ, NaN for a slow drift; ``z`` (K,) standard deviations or cumulative sum;
+    ``candidate`` (K,).
+    """
+
+    well: Ints
+    row: Ints
+    found: Ints
+    step: Floats
+    z: Floats
+    candidate: NDArray[np.object_]
+
+    @property
+    def sudden(self) -> NDArray[np.bool_]:
+        """(K,) True for a step, False for a slow drift."""
+        return np.isfinite(self.step)
+
+    def take(self, kept: NDArray[np.generic]) -> Changes:
+        """Keep some."""
+        return Changes(*(getattr(self, name)[kept] for name in ("well", "row", "found", "step", "z", "candidate")))
+
+    @classmethod
+    def none(cls) -> Changes:
+        """Give no change."""
+        place, size = np.zeros(0, dtype=np.intp), np.zeros(0)
+        return cls(place, place, place, size, size, np.zeros(0, dtype=object))
+
+    def joined(self, other: Changes) -> Changes:
+        """Join two, by pair."""
+        names = ("well", "row", "found", "step", "z", "candidate")
+        both = Changes(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names))
+        return both.take(np.argsort(both.row, kind="stable"))
+
+    def table(self, sample_id: NDArray[np.object_], moments: NDArray[np.datetime64]) -> pd.DataFrame:
+        """Give ``well_id, since, found, candidate, step, z``; ``moments`` (R,) are those of the pairs."""
+        month = month_of(moments).astype(str).astype(object)
+        return pd.DataFrame(
+            {
+                "well_id": sample_id[self.well],
+                "since": month[self.row],
+                "found": month[self.found],
+                "candidate": self.candidate,
+                "step": self.step,
+                "z": self.z,
+            }
+        )
+
+
+def find_changes(posterior: Posterior, limits: Limits) -> Changes:
+    """Look for breaks and drifts in the innovations of every sample well.
+
+    The class's part is the posterior's, which robust weights have kept from following a single well.
+    """
+    rows = replace(posterior.plain_rows, level_scale=posterior.rows.level_scale)
+    # A wrong reading would make the next, right one look like a change.
+    residual = rows.y - rows.product(posterior.mean)
+    wrong = lone_outliers(rows, residual, posterior.impossible_pairs)
+    rows = replace(rows, scale=np.where(wrong, _NO_WEIGHT * rows.scale, rows.scale))
+    layout = posterior.layout
+    common = np.diag(posterior.covariance)[layout.cells_start :][rows.cell]
+    alarms = scan(rows, residual, posterior.typical, common, limits)
+    anomaly = rows.moving[:, layout.moving_names.index("energy_anomaly")]
+    stepped = np.flatnonzero(alarms.step_row >= 0)
+    drifted = np.flatnonzero((alarms.drift_row >= 0) & (alarms.step_row < 0))
+    steps = Changes(
+        stepped,
+        alarms.step_row[stepped],
+        alarms.step_found[stepped],
+        alarms.step[stepped],
+        alarms.step_z[stepped],
+        _named(alarms, stepped, rows, anomaly),
+    )
+    return steps.joined(_drifts(alarms, drifted))
+
+
+def _drifts(alarms: Alarms, drifted: Ints) -> Changes:
+    total = alarms.drift_sum[drifted]
+    named = np.where(total > 0, WATER_METER, WEAR).astype(object)
+    none = np.full(drifted.size, np.nan)
+    return Changes(drifted, alarms.drift_row[drifted], alarms.drift_found[drifted], none, total, named)
+
+
+def _named(alarms: Alarms, wells: Ints, rows: Rows, anomaly: Floats) -> NDArray[np.object_]:
+    """Name the likeliest cause from the size of the step and what the electricity did meanwhile."""
+    step = alarms.step[wells]
+    more = np.array([_energy_rise(rows, anomaly, alarms.step_row[w], w) for w in wells])
+    near = np.abs(np.abs(step)[:, None] - np.log(_MULTIPLIERS)[None, :]).min(axis=1) < _CLOSE
+    name = np.full(wells.size, NEW_PUMP, dtype=object)
+    name[(step < _LARGE_FALL) | (step > _LARGE_RISE)] = WATER_METER
+    name[(step < _LARGE_FALL) & (more > -_SHARE_BY_ENERGY * step)] = OTHER_LOAD
+    name[near & (np.abs(step) > _MULTIPLIED)] = MULTIPLIER
+    return name
+
+
+def _energy_rise(rows: Rows, anomaly: Floats, row: int, well: int) -> float:
+    """Rise of ln energy, against its usual and its aquifer's month, of the pairs since ``row`` over those before."""
+    first, last = np.searchsorted(rows.well, [well, well + 1])
+    before, after = anomaly[first:row], anomaly[row:last]
+    return float(after.mean() - before.mean()) if before.size and after.size else 0.0
+
+
+def detected_pumps(changes: Changes, sample_id: NDArray[np.object_], moments: NDArray[np.datetime64]) -> Equipment:
+    """Give sudden changes as changes of equipment, dated at the first day of the month in which they showed."""
+    sudden = changes.take(changes.sudden)
+    since = month_of(moments[sudden.row]).astype("datetime64[s]")
+    return Equipment.of(sample_id[sudden.well], since, detected=True)
+
+
+def fault_variance(changes: Changes, rows: Rows) -> Floats:
+    """Variance to add to each pair (R,): so much since a fault that neither class nor well learns from it."""
+    extra = np.zeros(rows.y.size)
+    for k in np.flatnonzero(np.isin(changes.candidate.astype(str), FAULTS) & changes.sudden):
+        end = np.searchsorted(rows.well, changes.well[k], side="right")
+        extra[changes.row[k] : end] = FAULT_VARIANCE
+    return extra
+
+
+def watched(equipment: Equipment, anchor: np.datetime64) -> Equipment:
+    """Give the changes that stand whatever the readings since ``anchor`` say."""
+    kept = ~(equipment.detected & (equipment.date >= anchor))
+    return Equipment(equipment.well_id[kept], equipment.date[kept], equipment.detected[kept])

@@ -1,0 +1,246 @@
+"""Standardised innovations of sample wells, and the tests that find a break or a slow drift in them.
+
+For each well the pairs in the order of time are whitened by the Cholesky factor of what the model allows, given the
+shared effects: the innovations are independent standard normal variables while nothing changes (Harvey 1989,
+Forecasting, Structural Time Series Models and the Kalman Filter, section 5.4). A change of level from a pair on is a
+known direction in them, so that its generalised likelihood ratio has a standard normal root (Willsky & Jones 1976,
+IEEE Trans. Autom. Control 21); drifts are summed up by a two-sided CUSUM (Page 1954, Biometrika 41).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from elec2water.coefficient.gaussian import Group, Rows, WellVariances, group_wells, well_covariance
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+PAIRS_A_YEAR = 12.0
+CUSUM_SLACK = 0.5
+"""Half the drift, in standard deviations a pair, that the CUSUM is to find."""
+_HALF_EACH = 0.5
+_KEPT = 0.4
+EACH_AT_LEAST = 1.5
+"""Standard deviations by which each of two pairs must lean to the side of a change."""
+_FEWEST_BEFORE = 3
+_INNER = 0.90
+_USUAL_WIDTH = 1.2
+_ENOUGH = 100
+_PRIOR_PAIRS = 6.0
+_WAY_BACK = 0.5
+_MAD_TO_SD = 1.4826
+_CLIP = 3.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of the two tests for a rate of false alarms.
+
+    Attributes
+    ----------
+    step : float
+        Standard deviations of a change of level seen in two pairs one after the other.
+    cusum : float
+        Of the cumulative sums.
+    """
+
+    step: float
+    cusum: float
+
+    @classmethod
+    def of(cls, alarms_per_100_well_years: float) -> Limits:
+        """Share the alarms allowed between the two tests.
+
+        The step is tested at each pair, two-sided; that both pairs must lean its way, and the width of real
+        innovations, keep two fifths of the alarms of the plain normal limit (simulated). The mean time
+        between false alarms of the CUSUM follows from Siegmund's approximation ``(e^{2kb} - 2kb - 1) / 2k²`` with
+        ``b = h + 1.166`` (Siegmund 1985, Sequential Analysis, eq. 2.57), halved for its two sides.
+        """
+        rate = _HALF_EACH * alarms_per_100_well_years / (100.0 * PAIRS_A_YEAR)
+        h, k = 3.0, CUSUM_SLACK
+        while 2.0 / _time_between(h, k) > rate:
+            h += 0.05
+        return cls(float(special.ndtri(1.0 - 0.5 * rate / _KEPT)), h)
+
+
+def _time_between(h: float, k: float) -> float:
+    x = 2.0 * k * (h + 1.166)
+    return float((np.exp(x) - x - 1.0) / (2.0 * k * k))
+
+
+@dataclass(frozen=True)
+class Alarms:
+    """What the two tests say of each sample well, (W,); rows are -1 where there is no alarm.
+
+    Attributes
+    ----------
+    step_row, step_found : (W,)
+        First pair of a change of level, and the pair after it that confirmed it.
+    step, step_z : (W,)
+        Size in ln κ, and in standard deviations.
+    drift_row, drift_found : (W,)
+        First pair of a drift and the pair at which the cumulative sum passed its limit.
+    drift_sum : (W,)
+    """
+
+    step_row: Ints
+    step_found: Ints
+    step: Floats
+    step_z: Floats
+    drift_row: Ints
+    drift_found: Ints
+    drift_sum: Floats
+
+    @classmethod
+    def none(cls, n_wells: int) -> Alarms:
+        """Give alarms for wells of which none has one."""
+        rows = [np.full(n_wells, -1, dtype=np.intp) for _ in range(4)]
+        sizes = [np.zeros(n_wells) for _ in range(3)]
+        return cls(rows[0], rows[1], sizes[0], sizes[1], rows[2], rows[3], sizes[2])
+
+
+def scan(rows: Rows, residual: Floats, variances: WellVariances, shared_variance: Floats, limits: Limits) -> Alarms:
+    """Test every well since its last known change of pump.
+
+    Parameters
+    ----------
+    rows : Rows
+        Pairs by well in the order of time, without robust weights.
+    residual : (R,)
+        ``y - Xθ̂``.
+    variances : WellVariances
+    shared_variance : (R,)
+        Variance that the months' common movement adds to each pair.
+    limits : Limits
+    """
+    parts = []
+    for group in group_wells(rows):
+        if group.rows.shape[1] > _FEWEST_BEFORE + 1:
+            L = _factor(group, rows, variances, shared_variance)
+            z = np.linalg.solve(L, residual[group.rows][:, :, None])[:, :, 0]
+            parts.append(_Part(group, L, np.asarray(z, dtype=np.float64), _pairs_before(rows.pump[group.rows])))
+    alarms = Alarms.none(rows.n_wells)
+    steps = [_step_scores(part) for part in parts]
+    counted = [part.before >= _FEWEST_BEFORE for part in parts]
+    widths = _widths([np.where(c[:, :-1], np.abs(s[0]), np.nan) for c, s in zip(counted, steps, strict=True)])
+    for part, found, width in zip(parts, steps, widths, strict=True):
+        _find_steps(alarms, part, found, width, limits.step)
+    widths = _widths([np.where(c, np.abs(part.z), np.nan) for c, part in zip(counted, parts, strict=True)])
+    for part, width in zip(parts, widths, strict=True):
+        _find_drifts(alarms, part, width, limits.cusum)
+    return alarms
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Wells with the same number of pairs: Cholesky factors (w, n, n), innovations and pairs before each (w, n)."""
+
+    group: Group
+    factor: Floats
+    z: Floats
+    before: Ints
+
+
+def _widths(sizes: list[Floats]) -> list[Floats]:
+    """Tell how much wider than standard normal ones the innovations up to each pair are, (w, n) for each part.
+
+    At least the inner nine tenths of all wells', and more for a well whose own median till then says so: readings err
+    with heavier tails than the variances say, and some wells swing with the seasons. A change moves neither.
+    """
+    every = np.concatenate([s[np.isfinite(s)] for s in sizes]) if sizes else np.zeros(0)
+    common = _USUAL_WIDTH
+    if every.size >= _ENOUGH:
+        common = max(1.0, float(np.quantile(every, _INNER)) / float(special.ndtri(0.5 * (1.0 + _INNER))))
+    return [np.maximum(common, _own_width(size, common)) for size in sizes]
+
+
+def _own_width(size: Floats, common: float) -> Floats:
+    """Width of a well's innovations before each pair, from their median, drawn to that of all wells; (w, n)."""
+    width = np.full(size.shape, common)
+    for j in range(1, size.shape[1]):
+        ordered = np.sort(size[:, :j], axis=1)
+        n = np.isfinite(ordered).sum(axis=1)
+        median = ordered[np.arange(n.size), np.maximum(n - 1, 0) // 2]
+        own = np.where(n > 0, _MAD_TO_SD * np.nan_to_num(median), 0.0)
+        width[:, j] = np.sqrt((_PRIOR_PAIRS * common**2 + n * own**2) / (_PRIOR_PAIRS + n))
+    return width
+
+
+def lone_outliers(rows: Rows, residual: Floats, outlying: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell which outlying pairs (R,) stand alone among their well's: wrong readings, for a changed well stays changed.
+
+    The next pair is then back, by more than half of the way, where the one before was.
+    """
+    lone = np.zeros(outlying.size, dtype=bool)
+    j = np.flatnonzero(outlying[1:-1]) + 1
+    j = j[(rows.well[j - 1] == rows.well[j]) & (rows.well[j + 1] == rows.well[j])]
+    out, back = residual[j] - residual[j - 1], residual[j + 1] - residual[j - 1]
+    lone[j] = np.sign(out) * back < _WAY_BACK * np.abs(out)
+    return lone
+
+
+def _factor(group: Group, rows: Rows, variances: WellVariances, shared_variance: Floats) -> Floats:
+    S = well_covariance(group, rows, variances)
+    diagonal = np.arange(group.rows.shape[1])
+    S[:, diagonal, diagonal] += shared_variance[group.rows]
+    return np.asarray(np.linalg.cholesky(S), dtype=np.float64)
+
+
+def _pairs_before(pump: Ints) -> Ints:
+    """Count the pairs of the last pump before each pair, (w, n); -1 for pairs of an earlier pump."""
+    latest = pump == pump[:, -1:]
+    return np.where(latest, np.cumsum(latest, axis=1) - 1, -1)
+
+
+def _step_scores(part: _Part) -> tuple[Floats, Floats, Floats]:
+    """Score of a change of level from each pair on as it and the next show it, size, and the lesser lean of the two.
+
+    All (w, n - 1). Seen from the pairs before, both must lean to the side of the change: one wrong reading is none.
+    """
+    L, z = part.factor, part.z
+    n = z.shape[1]
+    unit = np.linalg.solve(L, np.broadcast_to(np.tril(np.ones((n, n))), L.shape))
+    j = np.arange(n - 1)
+    u0, u1 = unit[:, j, j], unit[:, j + 1, j]
+    size = np.sqrt(u0**2 + u1**2)
+    score = (u0 * z[:, :-1] + u1 * z[:, 1:]) / size
+    alone = L[:, j + 1, j] * z[:, :-1] + L[:, j + 1, j + 1] * z[:, 1:]
+    alone /= np.sqrt(L[:, j + 1, j] ** 2 + L[:, j + 1, j + 1] ** 2)
+    return score, score / size, np.minimum(np.sign(score) * z[:, :-1], np.sign(score) * alone)
+
+
+def _find_steps(
+    alarms: Alarms, part: _Part, scores: tuple[Floats, Floats, Floats], width: Floats, limit: float
+) -> None:
+    """Note the first change of level of each well."""
+    score, step, lean = scores
+    found = (np.abs(score) > width * limit) & (lean > width * EACH_AT_LEAST) & (part.before[:, :-1] >= _FEWEST_BEFORE)
+    here = np.flatnonzero(found.any(axis=1))
+    first = found.argmax(axis=1)[here]
+    wells = part.group.wells[here]
+    alarms.step_row[wells] = part.group.rows[here, first]
+    alarms.step_found[wells] = part.group.rows[here, first + 1]
+    alarms.step[wells] = step[here, first]
+    alarms.step_z[wells] = score[here, first] / width[here, first]
+
+
+def _find_drifts(alarms: Alarms, part: _Part, width: Floats, limit: float) -> None:
+    """Note where the CUSUM passes its limit; innovations are cut, so that one wrong reading sounds no alarm."""
+    group, z = part.group, np.clip(part.z / width, -_CLIP, _CLIP)
+    total = np.zeros((2, z.shape[0]))
+    began = np.zeros((2, z.shape[0]), dtype=np.intp)
+    for j in range(z.shape[1]):
+        steps = np.array([z[:, j], -z[:, j]]) - CUSUM_SLACK
+        began = np.where(total == 0.0, j, began)
+        total = np.where(part.before[:, j] >= _FEWEST_BEFORE, np.maximum(total + steps, 0.0), 0.0)
+        side, highest = total.argmax(axis=0), total.max(axis=0)
+        new = (highest > limit) & (alarms.drift_row[group.wells] < 0)
+        wells = group.wells[new]
+        alarms.drift_row[wells] = group.rows[new, began[side, np.arange(side.size)][new]]
+        alarms.drift_found[wells] = group.rows[new, j]
+        alarms.drift_sum[wells] = np.where(side == 0, highest, -highest)[new]

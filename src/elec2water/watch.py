@@ -1,0 +1,61 @@
+"""What is said of wells whose readings broke with their past, in words an official can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from elec2water.coefficient import Coefficient
+from elec2water.coefficient.changes import MULTIPLIER, NEW_PUMP, OTHER_LOAD, WATER_METER, WEAR
+from elec2water.coefficient.innovations import Limits
+from elec2water.findings import Findings, findings_of
+
+_NAMES: Mapping[str, Mapping[str, str]] = {
+    "zh": {
+        NEW_PUMP: "换泵或检修",
+        WATER_METER: "水表故障",
+        MULTIPLIER: "电表倍率变动",
+        OTHER_LOAD: "接入其他用电",
+        WEAR: "水泵严重磨损或水表渐偏",
+    },
+    "en": {
+        NEW_PUMP: "a new or repaired pump",
+        WATER_METER: "a fault of the water meter",
+        MULTIPLIER: "the multiplier of the electricity meter",
+        OTHER_LOAD: "another load",
+        WEAR: "a badly worn pump or a water meter going off",
+    },
+}
+
+
+def change_findings(coefficient: Coefficient, *, lang: str = "zh") -> Findings:
+    """Name the wells that changed or drift since the release before, since when, by how much, and the likely cause."""
+    table = coefficient.changes
+    limits = Limits.of(coefficient.options.alarms_per_100_well_years)
+    names = table["candidate"].map(_NAMES[lang])
+    sudden = table["step"].notna()
+    steps, drifts = table[sudden], table[~sudden]
+    found = findings_of(
+        "WELL_CHANGED",
+        table="pairs",
+        well_id=steps["well_id"].to_numpy(dtype=object),
+        period=steps["found"].to_numpy(dtype=object),
+        since=steps["since"].to_numpy(dtype=object),
+        observed=[f"{value:.1f}" for value in steps["z"]],
+        limit=f"{limits.step:.1f}",
+        percent=[f"{100.0 * np.expm1(value):+.0f}" for value in steps["step"]],
+        candidate=names[sudden].to_numpy(dtype=object),
+        lang=lang,
+    )
+    return found + findings_of(
+        "WELL_DRIFTS",
+        table="pairs",
+        well_id=drifts["well_id"].to_numpy(dtype=object),
+        period=drifts["found"].to_numpy(dtype=object),
+        since=drifts["since"].to_numpy(dtype=object),
+        observed=[f"{value:.1f}" for value in drifts["z"]],
+        limit=f"{limits.cusum:.1f}",
+        candidate=names[~sudden].to_numpy(dtype=object),
+        lang=lang,
+    )

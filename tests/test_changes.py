@@ -1,0 +1,151 @@
+"""Changes of wells: innovations are white, breaks and drifts are found and named, one wrong reading is none of them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core_kit import small_case
+from elec2water.coefficient import gaussian
+from elec2water.coefficient.changes import find_changes
+from elec2water.coefficient.gaussian import Rows, WellVariances
+from elec2water.coefficient.innovations import Limits, scan
+
+VARIANCES = WellVariances(0.05, 0.002, 0.0025, 2.0)
+LIMITS = Limits.of(1.0)
+
+
+def rows_of(n_wells, n_pairs):
+    """Wells read every month, with no shared effect at all."""
+    n = n_wells * n_pairs
+    return Rows(
+        well=np.repeat(np.arange(n_wells), n_pairs),
+        y=np.zeros(n),
+        time=np.tile(np.arange(n_pairs) / 12.0, n_wells),
+        pump=np.zeros(n, dtype=np.intp),
+        cell=np.zeros(n, dtype=np.intp),
+        static=np.zeros((n_wells, 1)),
+        moving=np.zeros((n, 0)),
+        scale=np.ones(n),
+        extra=np.zeros(n),
+        level_scale=np.ones(n_wells),
+        n_cells=1,
+    )
+
+
+def draw(rows, seed):
+    """Draw the residuals of wells from the covariance that the model gives them."""
+    rng = np.random.default_rng(seed)
+    residual = np.empty(rows.y.size)
+    for group in gaussian.group_wells(rows):
+        L = np.linalg.cholesky(gaussian.well_covariance(group, rows, VARIANCES))
+        residual[group.rows] = np.einsum("wij,wj->wi", L, rng.standard_normal(group.rows.shape))
+    return residual
+
+
+def scanned(rows, residual):
+    return scan(rows, residual, VARIANCES, np.zeros(rows.y.size), LIMITS)
+
+
+def test_false_alarms_stay_below_the_rate_that_is_stated():
+    """3,000 well-years without a change: at most one alarm in a hundred, by the binomial's 99.9 % bound."""
+    rows = rows_of(1000, 36)
+    alarms = scanned(rows, draw(rows, 1))
+    n = int(((alarms.step_row >= 0) | (alarms.drift_row >= 0)).sum())
+    assert n <= 30 + 3.1 * np.sqrt(30)
+
+
+@pytest.mark.parametrize(("step", "least"), [(0.25, 0.85), (-0.25, 0.85), (0.4, 0.9)])
+def test_a_step_is_found_at_its_second_reading(step, least):
+    rows = rows_of(400, 24)
+    residual = draw(rows, 2)
+    changed = np.arange(0, 400, 10)
+    for well in changed:
+        residual[well * 24 + 15 : (well + 1) * 24] += step
+    alarms = scanned(rows, residual)
+    found = alarms.step_row[changed] == changed * 24 + 15
+    assert found.mean() >= least
+    np.testing.assert_array_equal(alarms.step_found[changed][found], changed[found] * 24 + 16)
+    np.testing.assert_allclose(alarms.step[changed][found].mean(), step, atol=0.04)
+
+
+def test_a_slow_fault_is_found_by_the_sums_before_a_year_is_over():
+    rows = rows_of(300, 36)
+    residual = draw(rows, 3)
+    drifting = np.arange(0, 300, 10)
+    for well in drifting:
+        residual[well * 36 + 12 : (well + 1) * 36] += 0.03 * np.arange(24)
+    alarms = scanned(rows, residual)
+    found = (alarms.drift_row[drifting] >= 0) | (alarms.step_row[drifting] >= 0)
+    assert found.mean() > 0.8
+    others = np.setdiff1d(np.arange(300), drifting)
+    assert (alarms.drift_row[others] >= 0).mean() < 0.05
+
+
+def test_a_known_change_of_pump_is_no_alarm():
+    rows = rows_of(200, 24)
+    residual = draw(rows, 4)
+    later = np.tile(np.arange(24) >= 12, 200)
+    residual[later] += 0.3
+    told = replace(rows, pump=later.astype(np.intp))
+    assert (scanned(told, residual).step_row >= 0).sum() <= 4
+
+
+@pytest.fixture(scope="module")
+def case():
+    return small_case(60, 14, 5, pair_months=24, last_pair=-1, missing=0.0)
+
+
+def with_factor(pairs, well, since, factor, until="2100-01-01"):
+    changed = pairs.copy()
+    here = changed["well_id"].eq(well) & changed["start"].between(since, until, inclusive="left")
+    changed.loc[here, "volume_m3"] *= factor
+    return changed
+
+
+def followed(case, pairs):
+    early = replace(case, pairs=pairs[pairs["start"] < "2025-10-01"]).fit()
+    known = {"wells": case.wells, "water_levels": case.water_levels, "energy": case.energy}
+    return early, early.update(pairs, **known, whole=True)
+
+
+def busiest(case):
+    late = case.pairs[case.pairs["start"] >= "2026-04-01"]
+    return late["well_id"].value_counts().index[0]
+
+
+class TestCounty:
+    def test_a_changed_well_is_named_and_does_not_drag_its_class(self, case):
+        well = busiest(case)
+        _, usual = followed(case, case.pairs)
+        _, changed = followed(case, with_factor(case.pairs, well, "2026-04-01", 0.4))
+        assert well in changed.changes["well_id"].tolist()
+        row = changed.changes[changed.changes["well_id"] == well].iloc[0]
+        assert row["step"] == pytest.approx(np.log(0.4), abs=0.2)
+        assert row["candidate"] in {"water_meter", "multiplier"}
+        moved = changed.summary["coefficient_m3_per_kwh"] / usual.summary["coefficient_m3_per_kwh"]
+        np.testing.assert_allclose(moved, 1.0, atol=0.03)
+
+    def test_one_wrong_month_is_no_change(self, case):
+        well = busiest(case)
+        _, odd = followed(case, with_factor(case.pairs, well, "2026-05-01", 2.5, "2026-06-01"))
+        assert well not in odd.changes["well_id"].tolist()
+
+    def test_the_order_of_pairs_does_not_matter_when_wells_change(self, case):
+        pairs = with_factor(case.pairs, busiest(case), "2026-04-01", 0.4)
+        early, at_once = followed(case, pairs)
+        known = {"wells": case.wells, "water_levels": case.water_levels, "energy": case.energy}
+        step = early
+        for _, month in pairs[pairs["start"] >= "2025-10-01"].groupby("start"):
+            step = step.update(month, **known)
+        np.testing.assert_allclose(step.posterior.means, at_once.posterior.means, rtol=0, atol=1e-8)
+        np.testing.assert_array_equal(step.equipment.date, at_once.equipment.date)
+
+    def test_what_is_found_is_told_once(self, case):
+        well = busiest(case)
+        _, changed = followed(case, with_factor(case.pairs, well, "2026-04-01", 0.4))
+        assert changed.update(with_news=False).changes.empty
+        assert (
+            find_changes(changed.posterior, LIMITS).well.size == 0
+            or well not in changed.sample_id[find_changes(changed.posterior, LIMITS).well]
+        )
