@@ -97,9 +97,43 @@ def damaged(data: bytes, rng: np.random.Generator) -> bytes:
     return bytes(content)
 
 
+def damaged_text(data: bytes, rng: np.random.Generator) -> bytes:
+    """Damage letters instead of bytes, so that the text stays text and the damage reaches what reads its cells."""
+    try:
+        codec = "utf-16" if data.startswith(b"\xff\xfe") else "utf-8"
+        letters = data.decode(codec)
+    except UnicodeDecodeError:
+        codec = "gb18030"
+        letters = data.decode(codec)
+    # one byte a letter for the time of the damage, and back
+    distinct = sorted(set(letters) | set("".join(word.decode("utf-8", "ignore") for word in WORDS)))[:255]
+    code = {letter: i for i, letter in enumerate(distinct)}
+    content = bytes(code[letter] for letter in letters if letter in code)
+    for _ in range(int(rng.integers(1, 9))):
+        word = WORDS[int(rng.integers(len(WORDS)))].decode("utf-8", "ignore")
+        at = int(rng.integers(max(len(content), 1)))
+        span = int(rng.integers(1, 25))
+        change = rng.random()
+        if change < 0.5:
+            content = content[:at] + bytes(code[c] for c in word if c in code) + content[at:]
+        elif change < 0.7:
+            content = content[:at] + content[at + span :]
+        elif change < 0.85:
+            content = content[:at] + content[at : at + span] * int(rng.integers(2, 5)) + content[at + span :]
+        else:
+            content = content[:at] + bytes([int(rng.integers(len(distinct)))]) + content[at + 1 :]
+    return "".join(distinct[i] for i in content).encode(codec, "ignore")
+
+
 def damaged_member(data: bytes, rng: np.random.Generator) -> bytes:
     """Damage one member of a zip and pack it anew, so that the damage reaches the reader."""
-    if not data.startswith(b"PK") or rng.random() < 0.3:
+    if data.startswith((b"PK", b"PAR1", b"\xd0\xcf", b"\x1f\x8b")):
+        whole = not data.startswith(b"PK") or rng.random() < 0.3
+    elif rng.random() < 0.85:
+        return damaged_text(data, rng)
+    else:
+        whole = True
+    if whole:
         return damaged(data, rng)
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:

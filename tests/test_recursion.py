@@ -16,6 +16,7 @@ from elec2water.errors import UsageError
 from elec2water.recursion import (
     PathPrior,
     auxiliary_residuals,
+    compiled,
     filter_levels,
     integrate_wells,
     smooth_levels,
@@ -100,6 +101,17 @@ def test_month_by_month_is_all_at_once(seed, n, steps):
     np.testing.assert_allclose(state.mean, whole.mean, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(state.variance, whole.variance, rtol=1e-12)
     np.testing.assert_allclose(state.log_likelihood, whole.log_likelihood, rtol=1e-10, atol=1e-12)
+
+
+def test_a_numba_that_does_not_load_is_done_without(monkeypatch):
+    """A broken installation (a numpy too new for it) stops no large panel, and is told where it was asked for."""
+    monkeypatch.setattr(compiled, "_numba", lambda: None)
+    monkeypatch.setattr(compiled, "_LARGE", 1)
+    y, q, r = panel(5, 6, seed=9)
+    found = filter_levels(y, q, r, variance=1.0).state
+    np.testing.assert_array_equal(found.mean, filter_levels(y, q, r, variance=1.0, engine="numpy").state.mean)
+    with pytest.raises(UsageError, match=r"elec2water\[fast\]"):
+        filter_levels(y, q, r, variance=1.0, engine="numba")
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from multiprocessing import cpu_count
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,15 +52,25 @@ def sweep_kernel(engine: Engine, n_readings: int) -> Kernel | None:
 def _wanted(engine: Engine, n_readings: int) -> bool:
     if engine not in ("auto", "numpy", "numba"):
         raise UsageError(f"engine: expected 'auto', 'numpy' or 'numba', found {engine!r}")
-    there = find_spec("numba") is not None
-    if engine == "numba" and not there:
+    if engine == "numba" and _numba() is None:
         raise UsageError("engine='numba': numba is not installed; pip install 'elec2water[fast]', or leave engine out")
-    return there and (engine == "numba" or (engine == "auto" and n_readings >= _LARGE))
+    return engine == "numba" or (engine == "auto" and n_readings >= _LARGE and _numba() is not None)
+
+
+@cache
+def _numba() -> ModuleType | None:
+    """Give numba, or None where it is not installed or does not work with the numpy that is."""
+    try:
+        return import_module("numba")
+    except ImportError:
+        return None
 
 
 @cache
 def _kernel(function: Kernel) -> Kernel:
-    numba: Any = import_module("numba")
+    numba = _numba()
+    if numba is None:
+        return function
     compiled: Kernel = numba.njit(nogil=True, fastmath=set(_SAFE))(function)
     return compiled
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from elec2water import schema
 from elec2water.findings import Findings
 from elec2water.tables import parse
+from elec2water.tables.private import hide
 from elec2water.tables.typed import DATE_TYPES, TEXT_TYPES, TypedTable, Values
 
 if TYPE_CHECKING:
@@ -203,7 +204,8 @@ def _blanks(check: _Checked, table: TypedTable, context: Context) -> Findings:
 
 def _raw(cells: pa.Array, at: npt.NDArray[np.int64]) -> list[str]:
     taken = cells.take(pa.array(at)).to_pylist()
-    return ["" if cell is None else f"{cell:.15g}" if isinstance(cell, float) else str(cell)[:80] for cell in taken]
+    texts = ["" if cell is None else f"{cell:.15g}" if isinstance(cell, float) else str(cell)[:80] for cell in taken]
+    return [hide(text) for text in texts]
 
 
 def _limits(check: _Checked, rule: str, at: npt.NDArray[np.int64]) -> object:

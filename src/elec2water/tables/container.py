@@ -14,6 +14,7 @@ import pyarrow.parquet
 
 from elec2water.findings import Findings
 from elec2water.tables import markup
+from elec2water.tables.private import hide
 from elec2water.tables.raw import Grid, RawTable, Recognise, of_grid, rows_above
 from elec2water.tables.text import KindOf, as_utf8, combined, read_text
 from elec2water.tables.workbook import read_workbook
@@ -134,7 +135,7 @@ def _chosen(
     known = [(grid, layout) for grid in named if (layout := recognise(grid.head(_HEAD), grid.merged)) is not None]
     if not known:
         first = next((cell for column in named[0].columns for cell in column if cell.strip()), "")
-        raise context.refuse("HEADER_NOT_FOUND", observed=first[:80])
+        raise context.refuse("HEADER_NOT_FOUND", observed=hide(first[:80]))
     if len(known) > 1 and sheet != "*":
         raise context.refuse("SHEETS_AMBIGUOUS", observed=", ".join(grid.name for grid, _ in known))
     tables = [of_grid(grid, layout, rows_above(layout, context)) for grid, layout in known]

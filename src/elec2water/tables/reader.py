@@ -198,6 +198,7 @@ def _typed(raw: RawTable, own: headings.Aliases, context: Context, config: Confi
 def _further(resolved: tuple[headings.Heading | None, ...], context: Context, config: Config) -> Findings:
     """Point out columns that nothing uses: a misspelt heading looks like one."""
     known = {*schema.names(context.table), *config.strata.by, *config.model.covariates, *config.estimate.domains}
+    known |= {word for kind in ("row_number", "year_heading") for word in schema.words(kind)}
     extra = [heading.column for heading in resolved if heading is not None and heading.column not in known]
     return context.finding("UNKNOWN_COLUMN", observed=extra)
 

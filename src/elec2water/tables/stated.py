@@ -27,6 +27,8 @@ _PATTERNS = tuple(
         rf"(?<![\d一二三四五六七八九十年]){_MONTH}月份?(?!\d)",
     )
 )
+_YEAR_APART = re.compile(r"(?<!\d)((?:19|20)\d\d)年度?")
+_EDGES = " \t\r\n-_/.:·"
 _YEAR_ALONE = re.compile(r"(?<!\d)((?:19|20)\d\d)(?!\d)")
 
 
@@ -68,10 +70,12 @@ def period_in(text: str) -> Stated | None:
         said = match.groupdict()
         month, day = _number(said.get("month"), _MONTH_WORDS), _number(said.get("day"), {})
         quarter = _number(said.get("quarter"), _QUARTER_WORDS)
+        rest = (plain[: match.start()] + plain[match.end() :]).strip(_EDGES)
+        if "year" not in said and len(years := _YEAR_APART.findall(rest)) == 1:
+            said["year"], rest = years[0], _YEAR_APART.sub("", rest).strip(_EDGES)
         year = _number(said.get("year"), {})
         if (month is not None and not 1 <= month <= 12) or (day is not None and not _is_date(year, month, day)):
             continue
-        rest = (plain[: match.start()] + plain[match.end() :]).strip(" \t\r\n-_/.:·")
         return Stated(year, quarter, month, day, rest)
     return None
 

@@ -18,6 +18,7 @@ import pyarrow.csv
 from elec2water.findings import Findings
 from elec2water.tables.layout import HEADER_ROWS, MAX_HEIGHT, Layout
 from elec2water.tables.parse import by_runs
+from elec2water.tables.private import hide
 from elec2water.tables.raw import RawTable, Recognise, rows_above
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def read_text(data: bytes, context: Context, recognise: Recognise, kind_of: Kind
     DataRefusedError
         If the text cannot be decoded, has no headings, or its records do not fit them.
     """
+    if b"\n" not in data and b"\r" in data:
+        data = data.replace(b"\r", b"\n")
     content, found = as_utf8(data, context, whole=False)
     try:
         header, columns, wide = _read(content, context, recognise, kind_of)
@@ -80,7 +83,7 @@ def _read(
     header = _find_header(content, recognise)
     if header is None:
         first = content[:4096].split(b"\n", 1)[0].decode("utf-8", "replace")
-        raise context.refuse("HEADER_NOT_FOUND", observed=first.strip()[:80])
+        raise context.refuse("HEADER_NOT_FOUND", observed=hide(first.strip()[:80]))
     try:
         return header, _fast(content, header, kind_of), Findings.empty()
     except pa.ArrowInvalid:
@@ -145,11 +148,14 @@ def _from_gb18030(data: bytes, context: Context) -> bytes:
 
 
 def _first_bad(data: bytes) -> int:
-    try:
-        data.decode("gb18030")
-    except UnicodeDecodeError as error:
-        return error.start
-    return len(data)
+    """Find where reading stops: in the encoding that goes farther, for that is the one the file was written in."""
+    stops = []
+    for codec in ("utf-8", "gb18030"):
+        try:
+            data.decode(codec)
+        except UnicodeDecodeError as error:
+            stops.append(error.start)
+    return max(stops, default=len(data))
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,9 @@ def _pairs_by_month(raw: RawTable, own: headings.Aliases) -> tuple[RawTable, Fin
         return raw, Findings.empty()
     first = parse_dates(raw.columns[months[0]], months=True).values.astype("datetime64[M]")
     start, end = (_text_of(dates) for dates in (first, first + 1))
-    return replace(raw, headings=(*raw.headings, "start", "end"), columns=(*raw.columns, start, end)), Findings.empty()
+    kept = [i for i in range(len(raw.headings)) if i != months[0]]
+    names = (*(raw.headings[i] for i in kept), "start", "end")
+    return replace(raw, headings=names, columns=(*(raw.columns[i] for i in kept), start, end)), Findings.empty()
 
 
 def _text_of(months: np.ndarray[tuple[int], np.dtype[np.datetime64]]) -> pa.DictionaryArray:

@@ -143,7 +143,10 @@ class TypedTable:
         return np.array(cells.to_pylist(), dtype=object)
 
     def to_frame(self) -> pd.DataFrame:
-        """Give the frame of docs/architecture.md: canonical columns first, index = row in the file."""
+        """Give the frame of docs/architecture.md: canonical columns first, index = row in the file.
+
+        Where several files were read, a last column ``file`` says which one a record is from.
+        """
         known = {column.column: column for column in schema.columns(self.table)}
         names = [*known, *(name for name in self.columns if name not in known)]
         no_text = pd.Series(pd.array(pa.nulls(len(self), pa.large_string()), dtype=TEXT), copy=False)
@@ -153,6 +156,9 @@ class TypedTable:
             else _empty(known[name], no_text)
             for name in names
         }
+        if len(set(self.files)) > 1:
+            distinct, place = np.unique(np.array(self.files, dtype=object), return_inverse=True)
+            data["file"] = pd.Series(pd.Categorical.from_codes(place[self.file_codes], categories=pd.Index(distinct)))
         frame = pd.DataFrame(data, copy=False)
         frame.index = pd.Index(self.rows, name="row")
         frame.attrs["file"] = ", ".join(self.files)

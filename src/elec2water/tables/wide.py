@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from elec2water import schema
 from elec2water.findings import Findings
 from elec2water.tables import headings, stated
 from elec2water.tables.parse import encode, parse_numbers, tidy
@@ -121,6 +122,8 @@ def lengthen(raw: RawTable, own: headings.Aliases, context: Context) -> tuple[Ra
     found = context.finding(
         "WIDE_READ", observed=len(periods), limit=f"{periods[0][0]} … {periods[-1][1]}", blank=long.blank
     )
+    if "read_on" in long.raw.headings and not daily:
+        found += context.finding("READ_DAY_ASSUMED")
     return long.raw, found + _totals_left(raw, cells, own, context)
 
 
@@ -245,7 +248,9 @@ def _coded(column: pa.Array) -> pa.Array:
 def _is_blank(column: pa.Array) -> npt.NDArray[np.bool_]:
     if not pa.types.is_string(column.type):
         return np.asarray(column.is_null())
-    return np.asarray(pc.fill_null(pc.equal(tidy(column), ""), fill_value=True))
+    text = pc.utf8_lower(tidy(column))
+    nothing = pa.array(["", *(word.casefold() for word in schema.words("null"))])
+    return np.asarray(pc.or_(pc.is_null(text), pc.is_in(text, value_set=nothing))).astype(bool)
 
 
 def _time_columns(
