@@ -99,3 +99,10 @@ def test_from_ten_real_wells_the_model_beats_class_mean_and_regression(real_test
     error = scores["weighted_absolute_error"]
     assert error["elec2water"] < error["log-linear, depth"]
     assert error["elec2water"] < error["class mean"] - 0.05
+
+
+def test_four_years_end_with_a_smaller_error_than_the_fixed_coefficient(tmp_path):
+    names = run_notebook("four_years.py", tmp_path, smaller=("WELLS = 300", "WELLS = 150"))
+    error = names["error"].iloc[-2:].abs().mean()
+    assert error["updated"] < error["fixed"]
+    assert names["after"].county.se_m3[0] < names["volume"].county.se_m3[0]

@@ -137,6 +137,17 @@ def test_falling_water_moves_every_well_by_the_slope_of_the_level(case, early):
     assert fell[pumped & usual.wells.sampled].max() < 0.5 * slope * np.log(1.2)
 
 
+def test_without_water_levels_the_interval_widens_faster(case):
+    """What the water table does in a year is then unknown: 2 % a year, beside the 1 % of wear."""
+    grown = []
+    for levels in (case.water_levels, None):
+        fitted = replace(case, pairs=early_pairs(case), water_levels=levels).fit()
+        table = fitted.update(until=np.datetime64("2030-09", "M")).summary
+        before, after = (t["se"] / t["coefficient_m3_per_kwh"] for t in (fitted.summary, table))
+        grown.append(float(np.sqrt(np.log1p(after**2) - np.log1p(before**2)).mean()))
+    assert grown[1] > 1.5 * grown[0]
+
+
 class TestPumps:
     def test_a_date_added_after_the_fit_resets_a_sample_well(self, case, early):
         """An old date of installation stands in the registry; a later one is another pump, not a correction."""

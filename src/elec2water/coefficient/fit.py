@@ -38,6 +38,8 @@ Months = NDArray[np.datetime64]
 
 GRID = "grid"
 _SMALL_MONTH = 0.05
+UNSEEN = 0.02
+"""Standard deviation of what an unobserved water table does to ln κ in a year: 3 % of its depth at a slope of -0.65."""
 
 
 @dataclass(frozen=True)
@@ -414,11 +416,16 @@ def _learn(
         columns,
         weight=weight,
         reference_year=reference_year,
-        wear=(options.wear_mean_per_year, options.wear_sd_per_year),
+        wear=(options.wear_mean_per_year, _wear_sd(options, moving.level)),
         covariates=options.covariates,
     )
     spec = replace(spec, strata_breaks=tuple((name, tuple(limits)) for name, limits in moving.strata.breaks.items()))
     return spec, _context(wells, columns, moving, months, spec)
+
+
+def _wear_sd(options: FitOptions, level: Floats) -> float:
+    """Where no water level is known, what wear does in a year and what a falling or rising table does are one."""
+    return options.wear_sd_per_year if np.isfinite(level).any() else float(np.hypot(options.wear_sd_per_year, UNSEEN))
 
 
 @dataclass(frozen=True)
