@@ -1,4 +1,4 @@
-"""Write what the benchmarks measured into docs/accuracy.md, docs/speed.md and the two READMEs.
+"""Write what the benchmarks measured into docs/accuracy.md, speed.md, energy.md and the two READMEs.
 
     python benchmarks/make_tables.py
 
@@ -90,6 +90,8 @@ def speed_tables() -> str:
         "bench_totals": totals_part,
         "bench_recursion": recursion_part,
         "bench_update": update_part,
+        "bench_selection": selection_part,
+        "selection_study": selection_quality_part,
     }
     for name, writer in writers.items():
         path = RESULTS / f"{name}.json"
@@ -129,6 +131,45 @@ def totals_part(data: Mapping) -> str:
     """Township totals with their joint covariance."""
     rows = [[k.replace("_", " "), "–" if v is None else f"{v:,.4g}"] for k, v in data.items()]
     return "## Township totals with their joint covariance\n\n" + table(["", ""], rows)
+
+
+def selection_part(rows: list[Mapping]) -> str:
+    """Stratified selection against svy, samplics and R sampling; peers against ours of the same job and frame."""
+    ours = {(r["job"], r["wells"]): r["s"] for r in rows if r["tool"] == "elec2water"}
+    lines = []
+    for r in rows:
+        own = ours[r["job"], r["wells"]]
+        seconds = r["s"] if isinstance(r["s"], str) else f"{r['s']:.3f}"
+        ratio = "" if isinstance(r["s"], str) else f"× {r['s'] / own:.1f}"
+        lines.append([r["job"], f"{r['wells']:,}", f"{r['strata']:,}", r["tool"], seconds, ratio])
+    head = ["job", "wells", "strata", "tool", "s", "against ours"]
+    return "## Selection of stratified samples\n\n" + table(head, lines)
+
+
+def selection_quality_part(data: Mapping) -> str:
+    """Whether stated probabilities are true, and what the methods of selection give."""
+    checked = [
+        [name, f"{r['draws']:,}", f"{r['units']}", f"{r['largest_z']:.2f}", f"{r['mean_z2']:.2f}",
+         f"{r['outside_99_percent_bounds']}"]
+        for name, r in data["probabilities"].items()
+    ]  # fmt: skip
+    head = [
+        "method",
+        "draws",
+        "uncertain wells",
+        "largest deviation (s.e.)",
+        "mean square",
+        "outside 99 % bounds (all together)",
+    ]
+    given = [
+        [r["method"], f"{r['voronoi']:.3f}", f"{r['energy_cv']:.2%}", f"{r['volume_cv']:.2%}"] for r in data["quality"]
+    ]
+    quality = ["method", "Voronoi measure", "CV of Σ energy/π", "CV of Σ volume/π"]
+    return (
+        "## Selection: are the stated probabilities true?\n\n" + table(head, checked)
+        + "\nSpread and balance over simulated counties whose strata lie across one another on the map:\n\n"
+        + table(quality, given)
+    )  # fmt: skip
 
 
 def recursion_part(data: Mapping) -> str:
@@ -199,6 +240,12 @@ def main() -> None:
     head = "# Speed against the peers\n\nEvery comparison was timed in one run on one machine; read the ratios.\n\n"
     (ROOT / "docs" / "speed.md").write_text(head + speed_tables(), encoding="utf-8")
     (ROOT / "docs" / "retests.md").write_text(retests(), encoding="utf-8")
+    energy = ROOT / "docs" / "energy.md"
+    text = energy.read_text(encoding="utf-8")
+    for mark, name in (("faults", "fault_study"), ("hidden", "hidden_months")):
+        made = RESULTS / f"{name}.md"
+        text = between(text, mark, made.read_text(encoding="utf-8")) if made.exists() else text
+    energy.write_text(text, encoding="utf-8")
     for name, chinese in (("README.md", False), ("README.zh.md", True)):
         path = ROOT / name
         path.write_text(

@@ -18,6 +18,7 @@ from elec2water.design import (
     constant,
     cv_bounds,
     design_sample,
+    files,
     inclusion_probabilities,
     optimal_breaks,
     read_design,
@@ -515,13 +516,13 @@ def test_the_curve_falls_and_is_marked():
 
 
 def test_an_extended_network_keeps_its_wells_and_states_the_probabilities_of_both_draws():
-    """Over 90 pairs of draws a well is in the second network as often as is stated, binomially."""
+    """Over 50 pairs of draws a well is in the second network as often as is stated, binomially."""
     wells, energy = county(60, seed=3)
     wells = wells.assign(power_source="grid", status="in_use")
     energy = np.where(energy > 0, energy, 3_000.0)
     strata = classify(wells, ["aquifer"])
     counts, stated = np.zeros(len(wells)), np.zeros(len(wells))
-    repeats = 90
+    repeats = 50
     for seed in range(repeats):
         first = design_sample(wells, energy, strata, n=12, seed=seed, reserve_ratio=0.0)
         second = design_sample(
@@ -549,3 +550,13 @@ def test_a_chosen_network_speaks_for_itself_alone_and_a_share_may_rotate_out():
     assert len(set(network) & set(rotated.primary["well_id"])) == 5
     with pytest.raises(UsageError, match="rotates"):
         design_sample(wells, energy, n=40, seed=2, network=Network.chosen(network, rotate=1.5))
+
+
+def test_a_province_comes_back_as_it_was_written(tmp_path, monkeypatch):
+    """Large tables go another way to the disk; what is read is the same."""
+    design, *_ = drawn()
+    monkeypatch.setattr(files, "_MANY_ROWS", 10)
+    write_design(design, tmp_path)
+    again = read_design(tmp_path)
+    for name in ("sample", "frame", "allocation", "excluded"):
+        pd.testing.assert_frame_equal(getattr(design, name), getattr(again, name))

@@ -6,6 +6,7 @@ import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -140,6 +141,11 @@ class Allocator:
         self.curves = [Curve(size, spread) for size, spread in zip(*groups, strict=True)]
         self.volume = population.by_stratum(population.volume)
         self._squares = np.array([curve.sum_of_squares for curve in self.curves])
+
+    @cached_property
+    def unstratified(self) -> Curve:
+        """Curve of the whole frame as one stratum."""
+        return Curve(self.population.size, self.population.spread)
 
     def result(self, n_sample: Integers) -> Allocation:
         """Give the variance that any allocation leaves."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from elec2water.design.allocation import Allocation, AllocationRule, Allocator, Curve, apportioned
+from elec2water.design.allocation import Allocation, AllocationRule, Allocator, apportioned
 from elec2water.design.domains import Domain, Floats, Integers, expected_cv
 
 COUNTY_RULE = 5
@@ -88,7 +88,7 @@ def _cv_at(n: int, allocator: Allocator, chosen: Allocation, rule: AllocationRul
         return chosen.total_cv
     population = allocator.population
     if n < 2 * int(allocator.minimum.sum()):
-        curve = Curve(population.size, population.spread)
+        curve = allocator.unstratified
         left = float(population.lost(np.array(curve.variance(n)), np.array(curve.sum_of_squares)))
         joined = math.sqrt(left) / math.fsum(allocator.volume)
         return max(joined, chosen.total_cv) if n < drawn else min(joined, chosen.total_cv)

@@ -279,7 +279,7 @@ def _frame(wells: pd.DataFrame, energy: Floats, strata: Strata, expected: Antici
     aquifers = tuple(map(str, cells["aquifer"])) if "aquifer" in cells.columns else ("",) * len(cells)
     return _Frame(
         wells=wells.iloc[kept].reset_index(drop=True),
-        energy=energy[kept],
+        energy=_steady(energy[kept]),
         anticipated=Anticipated(_steady(expected.coefficient[kept]), _steady(expected.log_sd[kept]), expected.source),
         codes=codes.astype(np.int64),
         names=tuple(map(str, cells["stratum"])),

@@ -13,7 +13,7 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from elec2water.errors import UsageError
-from elec2water.fieldwork.sheet_words import Part, SheetWords, sheet_words
+from elec2water.fieldwork.sheet_words import Part, SheetWords, sheet_words, stratum_label
 
 _CREATED = dt.datetime(1980, 1, 1, tzinfo=dt.UTC).replace(tzinfo=None)
 _MOST_FORMS = 1_000
@@ -183,6 +183,8 @@ def _write_part(sheet: Worksheet, row: int, part: Part, record: Mapping[object, 
 def _shown(column: pd.Series, words: Mapping[str, str]) -> list[object]:
     """Give the cells of a column as Python values, blank where missing, words of the language for codes."""
     cells = column.astype("object").where(column.notna(), "").tolist()
+    if column.name == "stratum":
+        return [stratum_label(str(cell), words) for cell in cells]
     if column.name in _WORDED:
         return [words.get(f"{column.name}_{cell}", cell) for cell in cells]
     return [round(cell) if isinstance(cell, float) else cell for cell in cells] if column.name in _WHOLE else cells

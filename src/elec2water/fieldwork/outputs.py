@@ -14,6 +14,8 @@ from elec2water.fieldwork.visits import visits_of
 from elec2water.plot_design import Lang, has_places, map_png
 
 _TITLES = {"zh": ("样本井", "抽样框内的井"), "en": ("sample wells", "wells of the frame")}
+_MOST_ON_MAP = 100_000
+"""A province's frame is no map: its wells are in frame.csv."""
 
 
 def design_files(
@@ -48,12 +50,13 @@ def design_files(
     energy = None if annual_kwh is None else np.asarray(annual_kwh, dtype=np.float64).tolist()
     visits = visits_of(design.sample, wells, meters=meters, annual_kwh=energy)
     sample_title, frame_title = _TITLES[lang]
+    layers = [Layer("sample_wells", sample_title, visits)]
+    if len(design.frame) <= _MOST_ON_MAP:
+        layers.append(Layer("frame_wells", frame_title, _frame(design, wells)))
     files = {
         "field_sheet.xlsx": field_sheet_bytes(visits, title=county, lang=lang),
         "report.html": design_report(design, visits, wells, county=county, lang=lang).encode(),
-        "map.gpkg": geopackage_bytes(
-            [Layer("sample_wells", sample_title, visits), Layer("frame_wells", frame_title, _frame(design, wells))]
-        ),
+        "map.gpkg": geopackage_bytes(layers),
     }
     if has_places(wells):
         files["map.png"] = map_png(visits, wells, title=f"{county}　{sample_title}", lang=lang)

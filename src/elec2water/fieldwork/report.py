@@ -16,6 +16,7 @@ from scipy import stats
 
 from elec2water.design.result import Design
 from elec2water.errors import UsageError
+from elec2water.fieldwork.sheet_words import sheet_words, stratum_label
 from elec2water.plot_design import Lang, curve_png, has_places, map_png
 
 _LEVEL = 0.90
@@ -60,7 +61,7 @@ def design_report(design: Design, visits: pd.DataFrame, wells: pd.DataFrame, *, 
         "coverage": _section(words["coverage"], _coverage(design, words)),
         "what_if": _section(words["what_if"], _what_if(design, words)),
         "domains": _section(words["domains"], _domains(design, words)),
-        "strata": _section(words["strata"], _strata(design, words)),
+        "strata": _section(words["strata"], _strata(design, words, lang)),
         "map": _section(
             words["map"], _picture(map_png(visits, wells, dpi=_DPI, lang=lang) if has_places(wells) else b"")
         ),
@@ -142,17 +143,23 @@ def _domains(design: Design, words: Words) -> str:
     return _table(head, rows, left=1)
 
 
-def _strata(design: Design, words: Words) -> str:
+def _strata(design: Design, words: Words, lang: Lang) -> str:
     table = design.allocation.sort_values(["n_sample", "n_wells"], ascending=False, kind="stable")
     columns = [name for name in ("n_neyman", "n_proportional") if name in table.columns]
     shown, rest = table.head(_MOST_STRATA), table.iloc[_MOST_STRATA:]
     energy = "energy_kwh" in table.columns
+    sheet = sheet_words(lang).words
     rows: list[Sequence[str]] = []
     for record in shown.to_dict("records"):
         kwh = f"{record['energy_kwh'] / _KWH_A_UNIT:,.1f}" if energy else ""
         numbers = (f"{record['n_wells']:,}", kwh, f"{record['n_sample']:,}")
         rows.append(
-            (str(record["stratum"]), *numbers, *(f"{record[c]:,}" for c in columns), _percent(record["expected_cv"]))
+            (
+                stratum_label(str(record["stratum"]), sheet),
+                *numbers,
+                *(f"{record[c]:,}" for c in columns),
+                _percent(record["expected_cv"]),
+            )
         )
     if len(rest):
         kwh = f"{rest['energy_kwh'].sum() / _KWH_A_UNIT:,.1f}" if energy else ""

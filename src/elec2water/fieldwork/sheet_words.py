@@ -13,6 +13,7 @@ from functools import cache
 from importlib import resources
 
 from elec2water.errors import UsageError
+from elec2water.strata import SEPARATOR
 
 LANGUAGES = ("zh", "en")
 
@@ -81,3 +82,21 @@ def _form(rows: list[dict[str, str]], lang: str) -> tuple[Part, ...]:
         lines = tuple(tuple(row[lang].split("|")) for row in inside if row["kind"] == "line")
         parts.append(Part(head[lang], int(head["key"]), float(head["size"]), boxes, lines))
     return tuple(parts)
+
+
+def stratum_label(stratum: str, words: Mapping[str, str]) -> str:
+    """Say the irrigation methods in a stratum's name in the language of the sheet.
+
+    Parameters
+    ----------
+    stratum : str
+        Such as ``浅层 | 泵深≤29 | pipe``.
+    words : mapping
+        ``irrigation_method_<method>``, as in :attr:`SheetWords.words`.
+
+    Examples
+    --------
+    >>> stratum_label("浅层 | 泵深≤29 | pipe", sheet_words("zh").words)
+    '浅层 | 泵深≤29 | 管灌'
+    """
+    return SEPARATOR.join(words.get(f"irrigation_method_{part}", part) for part in stratum.split(SEPARATOR))

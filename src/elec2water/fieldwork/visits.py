@@ -56,7 +56,7 @@ def visits_of(
     """
     registry = wells.drop_duplicates("well_id").set_index("well_id")
     if annual_kwh is not None:
-        energy = pd.Series(np.asarray(annual_kwh, dtype=np.float64), index=wells["well_id"].to_numpy())
+        energy = pd.Series(np.round(np.asarray(annual_kwh, dtype=np.float64), 3), index=wells["well_id"].to_numpy())
         registry = registry.assign(annual_kwh=energy[~energy.index.duplicated()])
     table = chosen.reset_index(drop=True)
     known = [name for name in (*_REGISTRY, "annual_kwh") if name in registry.columns and name not in table.columns]
