@@ -84,7 +84,7 @@ def run_one(folder):
     seconds = {}
     steps = {
         project: ("read_project", "publish_release"),
-        county: ("monthly_energy", "impute"),
+        county: ("read_energy", "screen", "impute"),
         quarter: ("fit_coefficient", "estimate_volume", "survey_totals"),
     }
     for module, names in steps.items():
@@ -96,7 +96,7 @@ def run_one(folder):
     started = time.perf_counter()
     project.run(folder, quarter=QUARTER)
     whole = time.perf_counter() - started
-    computing = sum(seconds[name] for name in ("monthly_energy", "impute", "estimate_volume", "totals_frame"))
+    computing = sum(seconds[name] for name in ("read_energy", "impute", "estimate_volume", "totals_frame"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     facts = {name: round(value, 3) for name, value in seconds.items()}
     print(json.dumps(facts | {"computing": round(computing, 3), "whole": round(whole, 3), "peak_gb": round(peak, 2)}))

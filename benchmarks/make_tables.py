@@ -1,4 +1,4 @@
-"""Write what the benchmarks measured into docs/accuracy.md, docs/speed.md and the two READMEs.
+"""Write what the benchmarks measured into docs/accuracy.md, speed.md, energy.md and the two READMEs.
 
     python benchmarks/make_tables.py
 
@@ -240,6 +240,12 @@ def main() -> None:
     head = "# Speed against the peers\n\nEvery comparison was timed in one run on one machine; read the ratios.\n\n"
     (ROOT / "docs" / "speed.md").write_text(head + speed_tables(), encoding="utf-8")
     (ROOT / "docs" / "retests.md").write_text(retests(), encoding="utf-8")
+    energy = ROOT / "docs" / "energy.md"
+    text = energy.read_text(encoding="utf-8")
+    for mark, name in (("faults", "fault_study"), ("hidden", "hidden_months")):
+        made = RESULTS / f"{name}.md"
+        text = between(text, mark, made.read_text(encoding="utf-8")) if made.exists() else text
+    energy.write_text(text, encoding="utf-8")
     for name, chinese in (("README.md", False), ("README.zh.md", True)):
         path = ROOT / name
         path.write_text(

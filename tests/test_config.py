@@ -92,3 +92,21 @@ def test_other_formats_are_refused(tmp_path):
         load_config(tmp_path)
     with pytest.raises(ConfigError, match="TOML"):
         load_config(tmp_path / "elec2water.yaml")
+
+
+def test_rules_of_the_project(tmp_path):
+    text = (
+        "[project]\nname='x'\n[rules]\ndisable=['FLAT_LINE']\nthreshold={SPIKE=20}\nseverity={OVER_CAPACITY='info'}\n"
+    )
+    settings = load_config(written(tmp_path, text)).rules.settings
+    assert (settings.limit("SPIKE"), settings.speaks("FLAT_LINE")) == (20.0, False)
+    assert settings.severity == {"OVER_CAPACITY": "info"}
+    for wrong, expected in [
+        ("disable=['FLATLINE']", "did you mean 'FLAT_LINE'"),
+        ("disable=['NO_ROWS']", "not up for choice"),
+        ("threshold={FLAT_LINE='x'}", "rules.threshold"),
+        ("threshold={PAIR_ENERGY=3}", "has no threshold"),
+        ("severity={SPIKE='loud'}", "'error', 'warning' or 'info'"),
+    ]:
+        with pytest.raises(ConfigError, match=expected):
+            load_config(written(tmp_path, f"[project]\nname='x'\n[rules]\n{wrong}\n"))

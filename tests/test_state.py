@@ -115,3 +115,12 @@ def test_a_file_of_format_1_still_loads_and_forecasts_the_same():
     assert far.covariance[-1, -1] == pytest.approx(OLD["far"], rel=1e-8)
     paths = posterior.paths(np.full(6, 2026.6), np.ones(6, dtype=np.intp))
     np.testing.assert_allclose(paths.offset - paths.gain @ posterior.mean, OLD["paths"], rtol=1e-7)
+
+
+def test_a_file_of_format_1_is_updated_without_its_registry():
+    coefficient = from_dataset(xr.open_dataset(OLD_FILE, engine="h5netcdf").load())
+    later = coefficient.update(until=np.datetime64("2030-12", "M"))
+    assert later.news["wear_and_time"].lt(0).all()
+    again = from_dataset(to_dataset(later))
+    np.testing.assert_array_equal(again.posterior.means, later.posterior.means)
+    np.testing.assert_array_equal(again.summary["se"], later.summary["se"])

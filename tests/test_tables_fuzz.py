@@ -35,3 +35,11 @@ def test_a_damaged_registry_never_ends_in_a_traceback(tmp_path):
         for _ in range(20):
             tables, findings = read(tmp_path, wells__csv=damaged_member(wells.decode().encode(codec), rng))
             assert len(tables.wells) > 0 or findings.errors.count > 0
+
+
+def test_parquet_whose_columns_lost_rows_is_refused(tmp_path):
+    rng = np.random.default_rng([11, 5656])
+    kind = ["csv", "html", "parquet", "gz", "xlsx"][int(rng.choice(5, p=[0.70, 0.22, 0.03, 0.03, 0.02]))]
+    data = damaged_member(SEEDS[kind][int(rng.integers(len(SEEDS[kind])))], rng)
+    _, findings = read(tmp_path, readings__parquet=data)
+    assert findings.errors.frame["rule"].tolist() == ["FILE_BROKEN"]

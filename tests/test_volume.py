@@ -11,6 +11,7 @@ from core_kit import QUARTER, small_case
 from elec2water.calendar_ import quarter_months
 from elec2water.coefficient.fit import describe_wells
 from elec2water.coefficient.predict import blank_variance
+from elec2water.energy.split import Split
 from elec2water.stats import mixture_quantile
 from elec2water.volume import result
 from elec2water.volume.estimate import _Parts
@@ -282,3 +283,36 @@ def test_pairs_are_laid_over_months_by_days(case, coefficient):
         made, np.array([False, True, True]), quarter_months(QUARTER), 4, meter_rel_u=0.02, pair_error=0.01
     )
     assert np.isnan(broken.volume_m3[0]).all()
+
+
+def test_wells_of_one_meter_lend_each_other_energy_and_their_sum_keeps_it(case, coefficient):
+    """Shares nobody stated: the county's own variance falls by 2·damping·v·v', one well alone keeps its own."""
+    window = case.energy.window(*quarter_months(QUARTER)[[0, -1]])
+    free = np.flatnonzero(np.isfinite(window.kwh).all(axis=1))
+    free = free[~np.isin(free, coefficient.posterior.sample)][:2]
+    split = Split(free, np.array([5, 5]), case.energy.kwh[free], np.array([0.1, 0.1]))
+    plain = case.volume(coefficient)
+    shared = replace(case, energy=replace(case.energy, split=split)).volume(coefficient)
+    v = plain.wells.converted_m3[free].sum(axis=1)
+    expected = plain.total().own_m6[0] - 0.2 * v[0] * v[1]
+    np.testing.assert_allclose(shared.total().own_m6, [expected], rtol=1e-9)
+    apart = np.where(np.arange(200) == free[0], "one", "others")
+    np.testing.assert_allclose(shared.total(apart).own_m6, plain.total(apart).own_m6, rtol=1e-12)
+
+
+def test_covariance_of_months_enters_the_well_and_its_totals(case, coefficient):
+    place = np.searchsorted(case.energy.months, quarter_months(QUARTER))
+    turning = (case.energy.kwh[:, place] > 0).all(axis=1)
+    turning[coefficient.posterior.sample] = False
+    well = int(np.flatnonzero(turning)[3])
+    lags = np.zeros((2, *case.energy.kwh.shape))
+    lags[:, well] = -0.0005 * case.energy.kwh[well].min() ** 2
+    plain = case.volume(coefficient)
+    bound = replace(case, energy=replace(case.energy, lags=lags)).volume(coefficient)
+    others = np.arange(200) != well
+    np.testing.assert_array_equal(bound.wells.own_variance_m6[others], plain.wells.own_variance_m6[others])
+    kappa = plain.wells.converted_m3[well] / plain.monthly_kwh[well]
+    near, far = lags[:, well, place]
+    change = 2 * (kappa[0] * kappa[1] * near[0] + kappa[1] * kappa[2] * near[1] + kappa[0] * kappa[2] * far[0])
+    found = bound.wells.own_variance_m6[well] - plain.wells.own_variance_m6[well]
+    assert found == pytest.approx(change, rel=1e-6)

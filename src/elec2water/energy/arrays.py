@@ -76,7 +76,7 @@ def codes(ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
     Parameters
     ----------
     ids : pandas.Series, length n
-        Text, may be blank.
+        Text or categories of text, may be blank.
 
     Returns
     -------
@@ -85,6 +85,8 @@ def codes(ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
     names : pandas.Index
         The distinct ids, by code.
     """
+    if isinstance(ids.dtype, pd.CategoricalDtype):
+        return _codes_of_categories(ids)
     values = pa.chunked_array([pa.array(ids.astype("str"), type=pa.large_string(), from_pandas=True)]).combine_chunks()
     n = len(values)
     if n > 1 and values.null_count == 0:
@@ -99,6 +101,18 @@ def codes(ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
             return np.repeat(np.asarray(code, dtype=np.int64), length), pd.Index(names)
     code, names = pd.factorize(ids)
     return np.asarray(code, dtype=np.int64), pd.Index(names)
+
+
+def _codes_of_categories(ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
+    """Give the codes that a categorical column has already, without those of categories that do not occur."""
+    code = np.asarray(ids.cat.codes, dtype=np.int64)
+    names = pd.Index(ids.cat.categories.astype("str"))
+    used = np.zeros(len(names) + 1, dtype=bool)
+    used[code] = True
+    if used[:-1].all():
+        return code, names
+    place = np.append(np.cumsum(used[:-1]) - 1, -1)
+    return place[code], names[used[:-1]]
 
 
 def _block_length(values: pa.Array) -> int:

@@ -87,9 +87,22 @@ def scaled_up(cells: Cells, days: Floats, shape_per_day: float) -> Cells:
     Cells
         ``kwh`` and ``variance`` NaN where fewer than :data:`ENOUGH_DAYS` of the days were read.
     """
-    if np.array_equal(cells.days, np.broadcast_to(days, cells.days.shape)):
-        return cells
     wanted = np.broadcast_to(days, cells.days.shape)
+    odd = np.flatnonzero((cells.days != wanted).any(axis=1))
+    if not len(odd):
+        return cells
+    if 2 * len(odd) > len(wanted):
+        return _scaled(cells, wanted, shape_per_day)
+    some = Cells(cells.kwh[odd], cells.variance[odd], cells.days[odd], cells.reason[odd], cells.lags[:, odd])
+    scaled = _scaled(some, wanted[odd], shape_per_day)
+    out = Cells(*(getattr(cells, name).copy() for name in ("kwh", "variance", "days", "reason", "lags")))
+    for name in ("kwh", "variance", "days", "reason"):
+        getattr(out, name)[odd] = getattr(scaled, name)
+    out.lags[:, odd] = scaled.lags
+    return out
+
+
+def _scaled(cells: Cells, wanted: Floats, shape_per_day: float) -> Cells:
     part = np.divide(np.minimum(cells.days, wanted), wanted, out=np.zeros_like(cells.days), where=wanted > 0)
     enough, full = part >= ENOUGH_DAYS, part >= _FULL
     scale = np.where(enough, 1.0 / np.where(part > 0, part, 1.0), np.nan)

@@ -82,14 +82,15 @@ def coverage_findings(
 ) -> Findings:
     """Report, month by month, the energy of wells whose month is read too little to be known (``PARTIAL_MONTH``)."""
     months, wells, energy = [], [], []
-    if not np.isnan(of_wells.kwh[:, asked]).any():
-        return NOTHING
+    unknown = np.asarray(np.isnan(of_wells.kwh[:, asked]).any(axis=1))
+    link = np.flatnonzero(unknown[epochs.well])
+    well, epoch = epochs.well[link], epochs.epoch[link]
     for month in range(asked.start, asked.stop):
-        lost = np.isnan(of_wells.kwh[epochs.well, month]) & (cells.days[epochs.epoch, month] > 0)
+        lost = np.isnan(of_wells.kwh[well, month]) & (cells.days[epoch, month] > 0)
         if lost.any():
             months.append(str(axis.months[month]))
-            wells.append(len(np.unique(epochs.well[lost])))
-            energy.append(float(epochs.share[lost] @ cells.kwh[epochs.epoch[lost], month]))
+            wells.append(len(np.unique(well[lost])))
+            energy.append(float(epochs.share[link[lost]] @ cells.kwh[epoch[lost], month]))
     if not months:
         return NOTHING
     return findings_of(

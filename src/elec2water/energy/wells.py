@@ -59,9 +59,10 @@ def _moved(cells: Cells, epochs: Epochs, n_wells: int) -> Cells:
         return cells
     out = Cells.empty(n_wells, cells.kwh.shape[1])
     out.kwh[epochs.well] = cells.kwh[epochs.epoch]
-    out.variance[epochs.well] = cells.variance[epochs.epoch]
     out.days[epochs.well] = cells.days[epochs.epoch]
-    out.reason[epochs.well] = cells.reason[epochs.epoch]
+    if cells.reason.any():
+        out.variance[epochs.well] = cells.variance[epochs.epoch]
+        out.reason[epochs.well] = cells.reason[epochs.epoch]
     if len(cells.lags):
         out = out.with_lags()
         out.lags[:, epochs.well] = cells.lags[:, epochs.epoch]

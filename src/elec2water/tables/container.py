@@ -151,10 +151,14 @@ def _read_parquet(path: Path, context: Context) -> RawTable:
         size = file.metadata.num_rows
         blank = pa.nulls(size, pa.string())
         columns = tuple(blank if name in odd else _coded(file.read(columns=[name]).column(0)) for name in names)
-    except (pa.ArrowException, OSError) as error:
+        for column in columns:
+            column.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise context.refuse("FILE_BROKEN", observed=" ".join(str(error).split())[:200]) from error
     if size == 0:
         raise context.refuse("NO_ROWS", observed=0)
+    if any(len(column) != size for column in columns):
+        raise context.refuse("FILE_BROKEN", observed=f"{size} ≠ {sorted({len(column) for column in columns})}")
     return RawTable(names, columns, np.arange(2, size + 2), context.finding("COLUMN_TYPE", observed=odd))
 
 

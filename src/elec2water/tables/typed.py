@@ -22,6 +22,9 @@ TEXT_TYPES = ("id", "text", "category", "choice")
 _DAY_S = 86_400
 DATE_TYPES = ("date", "datetime", "month")
 
+MANY_READINGS = 1_000_000
+"""From here on the meters of readings are categories of text and not text cell by cell."""
+
 
 @dataclass(frozen=True, slots=True)
 class TypedTable:
@@ -148,7 +151,9 @@ class TypedTable:
         names = [*known, *(name for name in self.columns if name not in known)]
         no_text = pd.Series(pd.array(pa.nulls(len(self), pa.large_string()), dtype=TEXT), copy=False)
         data = {
-            name: _series(self.columns[name]) if name in self.columns else _empty(known[name], no_text)
+            name: _series(self.columns[name], coded=_stays_coded(self, name))
+            if name in self.columns
+            else _empty(known[name], no_text)
             for name in names
         }
         if len(set(self.files)) > 1:
@@ -158,6 +163,11 @@ class TypedTable:
         frame.index = pd.Index(self.rows, name="row")
         frame.attrs["file"] = ", ".join(self.files)
         return frame
+
+
+def _stays_coded(table: TypedTable, name: str) -> bool:
+    """Whether a text column stays coded: meters of millions of readings need not be compared letter by letter again."""
+    return table.table == "readings" and name == "meter_id" and len(table) >= MANY_READINGS
 
 
 def _days(dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
@@ -212,9 +222,13 @@ def _joined(arrays: Sequence[Values]) -> Values:
     return pa.chunked_array(texts).unify_dictionaries().combine_chunks()
 
 
-def _series(values: Values) -> Values | pd.Series[str]:
+def _series(values: Values, *, coded: bool) -> Values | pd.Series[str]:
     if isinstance(values, np.ndarray):
         return values
+    if coded and values.dictionary.null_count == 0:
+        categories = pd.Index(pd.array(values.dictionary.cast(pa.large_string()), dtype=TEXT))
+        codes = np.asarray(values.indices.fill_null(-1).to_numpy(zero_copy_only=False))
+        return pd.Series(pd.Categorical.from_codes(codes, categories=categories))
     return pd.Series(pd.array(values.cast(pa.large_string()), dtype=TEXT), copy=False)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from elec2water.energy.arrays import Ints
-from elec2water.energy.screen.copies import copied_blocks, flat_lines
+from elec2water.energy.screen.copies import repeated_values
 from elec2water.energy.screen.multipliers import lost_multipliers
 from elec2water.energy.screen.series import Desk, MeterMonths
 from elec2water.energy.screen.slips import spikes
@@ -26,8 +26,7 @@ _USUAL_RULES: Mapping[str, Callable[[MeterMonths, Usual, Desk], Findings]] = {
     "UNIT_SUSPECT": meters_in_other_units,
 }
 _PLAIN_RULES: Mapping[str, Callable[[MeterMonths, Desk], Findings]] = {
-    "SERIES_COPIED": copied_blocks,
-    "FLAT_LINE": flat_lines,
+    "SERIES_COPIED": repeated_values,
     "UNIT_SUSPECT_MONTH": months_in_other_units,
 }
 
@@ -59,4 +58,5 @@ def screen(series: MeterMonths, groups: Ints, desk: Desk) -> Findings:
         name: partial(rule, series, usual, desk) for name, rule in _USUAL_RULES.items()
     }
     asked |= {name: partial(rule, series, desk) for name, rule in _PLAIN_RULES.items()}
-    return Findings.concat(rule() for name, rule in asked.items() if desk.settings.speaks(name))
+    told = (name for name in asked if name == "SERIES_COPIED" or desk.settings.speaks(name))
+    return Findings.concat(asked[name]() for name in told)

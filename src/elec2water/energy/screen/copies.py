@@ -20,13 +20,23 @@ _WHOLE = 0.2
 _PRIMES = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
 
 
-def copied_blocks(series: MeterMonths, desk: Desk) -> Findings:
+def repeated_values(series: MeterMonths, desk: Desk) -> Findings:
+    """Ask both rules on equal energies: ``SERIES_COPIED`` and ``FLAT_LINE``."""
+    cents, resolution = _cents(series.kwh)
+    found = [
+        rule(series, desk, cents, resolution)
+        for name, rule in (("SERIES_COPIED", copied_blocks), ("FLAT_LINE", flat_lines))
+        if desk.settings.speaks(name)
+    ]
+    return Findings.concat(found)
+
+
+def copied_blocks(series: MeterMonths, desk: Desk, cents: Ints, resolution: float) -> Findings:
     """Report blocks of at least three months that occur twice, in two meters or in one (``SERIES_COPIED``).
 
     A block of energies v_1 … v_n, read to a resolution r, repeats by chance with a probability near Π r/v; a copy is
     reported where Σ log2(v/r) exceeds log2 of the number of pairs of blocks by the threshold (bits).
     """
-    cents, resolution = _cents(series.kwh)
     found = _extended(cents, *_twins(cents))
     found = _Pairs.joined(found.take(found.meter != found.other), _repeats(cents))
     bits = _information(series.kwh, found, resolution)
@@ -42,9 +52,8 @@ def copied_blocks(series: MeterMonths, desk: Desk) -> Findings:
     return _copies(series, found.take(told), desk)
 
 
-def flat_lines(series: MeterMonths, desk: Desk) -> Findings:
+def flat_lines(series: MeterMonths, desk: Desk, cents: Ints, resolution: float) -> Findings:
     """Report runs of equal energies that are not zero, as estimates carried on are (``FLAT_LINE``)."""
-    cents, resolution = _cents(series.kwh)
     least = int(desk.settings.limit("FLAT_LINE"))
     equal = (cents[:, 1:] == cents[:, :-1]) & (cents[:, 1:] > 0)
     if not equal.any():

@@ -111,9 +111,11 @@ def series_of_meters(
         first = epochs.first[:-1]
         kwh, days = np.add.reduceat(kwh, first, axis=0), np.add.reduceat(days, first, axis=0)
         estimated = np.logical_or.reduceat(estimated, first, axis=0)
-    if not np.array_equal(days, np.broadcast_to(axis.days, days.shape)):
-        part = np.minimum(days / axis.days, 1.0)
-        kwh = np.where(part >= ENOUGH_DAYS, kwh / np.where(part > 0, part, 1.0), np.nan)
+    odd = np.flatnonzero((days != axis.days).any(axis=1))
+    if len(odd):
+        part = np.minimum(days[odd] / axis.days, 1.0)
+        kwh = kwh.copy()
+        kwh[odd] = np.where(part >= ENOUGH_DAYS, kwh[odd] / np.where(part > 0, part, 1.0), np.nan)
     links = registry.links
     well = np.full(n_meters, -1, dtype=np.int64)
     well[links.meter[::-1]] = links.well[::-1]

@@ -27,14 +27,15 @@ def spikes(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
     than its class. A slip also stands apart from the meter's other months.
     """
     needed = desk.settings.limit("SPIKE") * _TEN
-    sd = usual.upper_sd[usual.group] * _restlessness(usual)
+    with np.errstate(invalid="ignore"):
+        some = np.flatnonzero((usual.residual > 0.5 * _TEN).any(axis=1) & (usual.count >= LEAST_MONTHS))
+    sd = usual.upper_sd[usual.group[some]] * _restlessness(usual, some)
     least = 0.5 * _TEN + needed * sd**2 / _TEN
-    high = np.greater(usual.residual, least, where=np.isfinite(usual.residual), out=np.zeros(sd.shape, dtype=bool))
-    high &= series.in_period() & (usual.count >= LEAST_MONTHS)[:, None]
-    meter, month = np.nonzero(high)
+    row, month = np.nonzero((np.nan_to_num(usual.residual[some]) > least) & series.in_period())
+    meter, limit = some[row], least[row, month]
     residual = usual.residual[meter, month]
     apart = residual - _third(usual.residual[meter]) > LEAST_GAP
-    meter, month, residual = meter[apart], month[apart], residual[apart]
+    meter, month, residual, limit = meter[apart], month[apart], residual[apart], limit[apart]
     energy = series.kwh[meter, month]
     return desk.findings(
         "SPIKE",
@@ -43,7 +44,7 @@ def spikes(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
             first=month,
             last=month,
             observed=np.exp(residual).round(1),
-            limit=np.exp(least[meter, month]).round(1),
+            limit=np.exp(limit).round(1),
             stake=energy - energy * np.exp(-residual),
             candidates=_causes(series, meter, month, residual, desk),
         ),
@@ -51,12 +52,12 @@ def spikes(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
     )
 
 
-def _restlessness(usual: Usual) -> Floats:
-    """Tell how much more a meter's other months vary than its class's do, at least 1; shape (R, M)."""
-    sd = np.where(usual.residual > 0, usual.upper_sd[usual.group], usual.lower_sd[usual.group])
-    square = np.nan_to_num(usual.residual / sd) ** 2
+def _restlessness(usual: Usual, rows: Ints) -> Floats:
+    """Tell how much more the other months of some meters vary than their class's do, at least 1; shape (k, M)."""
+    residual, group = np.nan_to_num(usual.residual[rows]), usual.group[rows]
+    square = (residual / np.where(residual > 0, usual.upper_sd[group], usual.lower_sd[group])) ** 2
     others = square.sum(axis=1, keepdims=True) - square + PRIOR_MONTHS
-    return np.asarray(np.sqrt(np.maximum(others / (usual.count - 1 + PRIOR_MONTHS)[:, None], 1.0)))
+    return np.asarray(np.sqrt(np.maximum(others / (usual.count[rows] - 1 + PRIOR_MONTHS)[:, None], 1.0)))
 
 
 def _third(residual: Floats) -> Floats:

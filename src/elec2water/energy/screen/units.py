@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from elec2water.energy.screen.series import Desk, MeterMonths, Suspects
-from elec2water.energy.screen.usual import Usual, median
+from elec2water.energy.screen.usual import Usual, median, tellers
 from elec2water.findings import Findings, findings_of
 
 FACTORS = {1_000.0: "MWh", 10_000.0: "万kWh"}
@@ -59,10 +59,11 @@ def months_in_other_units(series: MeterMonths, desk: Desk) -> Findings:
 
     Looked at is the middle one of the meters that used energy, where at least a third of all did.
     """
-    turned = series.kwh > 0
-    hours = np.where(turned, series.kwh, np.nan) / (series.capacity_kw[:, None] * HOURS_PER_MONTH)
-    part = median(hours, axis=0)
-    many = turned.sum(axis=0) >= LEAST_TURNED * np.isfinite(series.kwh).sum(axis=0)
+    some = tellers(np.zeros(len(series.kwh), dtype=np.int64), desk.reporter.meter_id)
+    kwh, capacity = series.kwh[some], series.capacity_kw[some]
+    turned = kwh > 0
+    part = median(np.where(turned, kwh, np.nan) / (capacity[:, None] * HOURS_PER_MONTH), axis=0)
+    many = turned.sum(axis=0) >= LEAST_TURNED * np.isfinite(kwh).sum(axis=0)
     low = 1.0 / desk.settings.limit("UNIT_SUSPECT_MONTH")
     month = np.flatnonzero(np.isfinite(part) & many & series.in_period() & ((part < low) | (part > 1.0)))
     if not len(month):

@@ -76,7 +76,7 @@ def fit_usual(kwh: Floats, group: Ints, size: Floats, names: Texts) -> Usual:
     Usual
     """
     n_groups = int(group.max(initial=0)) + 1
-    chosen = _tellers(kwh, group, names)
+    chosen = tellers(group, names)
     logs = _log(kwh[chosen])
     effect, level = _polish(logs, group[chosen], n_groups)
     residual = logs - level[:, None] - effect[group[chosen]]
@@ -93,17 +93,15 @@ def fit_usual(kwh: Floats, group: Ints, size: Floats, names: Texts) -> Usual:
 
 
 def _log(kwh: Floats) -> Floats:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(kwh)
-    logs[~np.isfinite(logs)] = np.nan
-    return logs
+    logs = np.full(kwh.shape, np.nan)
+    return np.log(kwh, out=logs, where=kwh > 0)
 
 
-def _tellers(kwh: Floats, group: Ints, names: Texts) -> Ints:
+def tellers(group: Ints, names: Texts) -> Ints:
     """Choose the meters that tell for their class: all of a small class, some of a large one."""
     step = 1 + np.bincount(group) // ENOUGH_METERS
     crowded = np.flatnonzero(step[group] > 1)
-    chosen = np.ones(len(kwh), dtype=bool)
+    chosen = np.ones(len(group), dtype=bool)
     if len(crowded):
         mixed = pd.util.hash_array(names[crowded], categorize=False)
         chosen[crowded] = mixed % step[group[crowded]].astype(np.uint64) == 0

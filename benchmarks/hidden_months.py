@@ -1,0 +1,123 @@
+"""Missing electricity: months that are known are hidden and imputed, in counties of every generator.
+
+    python benchmarks/hidden_months.py [--wells 1500] [--counties 4]
+
+Two studies: 5 % of the well-months hidden (do 90 % intervals hold 90 % of them?), and 5 % of the meters hidden for the
+whole last quarter (how far is the county's energy off, and what does that add to an error of 3 % of the volume?).
+Writes benchmarks/results/hidden_months.json and .md.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from counties import GENERATORS
+from elec2water.energy import impute, monthly_energy, predict_missing
+from elec2water.strata import classify
+
+RESULTS = Path(__file__).parent / "results"
+MONTHS, HIDDEN, BASE_ERROR = 18, 0.05, 0.03
+
+
+def county_energy(name, wells, seed):
+    """Give the energy of a county, classes, neighbourhoods and powers of its wells."""
+    made = GENERATORS[name](wells, seed)
+    months = made.months[-MONTHS:]
+    energy, _ = monthly_energy(made.wells, made.meters, made.readings, first=months[0], last=months[-1])
+    by = [c for c in ("aquifer", "pump_power_kw", "pump_depth_m") if made.wells[c].notna().any()]
+    facts = {
+        "power_kw": made.wells["pump_power_kw"].to_numpy(dtype=float),
+        "neighbours": made.wells["township"].to_numpy(dtype=object),
+    }
+    return energy, classify(made.wells, by).codes, facts
+
+
+def hide(energy, mask):
+    """Take the energies of a mask away."""
+    kwh, variance = (np.where(mask, np.nan, values) for values in (energy.kwh, energy.variance))
+    return replace(energy, kwh=kwh, variance=variance, quality=np.where(mask, "N", energy.quality))
+
+
+def single_months(energy, codes, facts, rng):
+    """Measure coverage and error of well-months hidden one by one."""
+    mask = (rng.random(energy.kwh.shape) < HIDDEN) & (energy.quality == "A")
+    law = predict_missing(hide(energy, mask), codes, **facts)
+    shown = mask & np.isfinite(law.mean)
+    truth = energy.kwh[shown]
+    lower, upper = (bound[shown] for bound in law.interval(0.9))
+    return {
+        "n": int(shown.sum()),
+        "inside": int(((lower <= truth) & (truth <= upper)).sum()),
+        "bias": float((law.mean[shown] - truth).sum() / truth.sum()),
+        "rmse": float(np.sqrt(np.mean((law.mean[shown] - truth) ** 2))),
+        "sd": float(np.sqrt(np.mean(law.variance[shown]))),
+    }
+
+
+def whole_quarter(energy, codes, facts, rng):
+    """Measure the error of the county's quarter when 5 % of the wells are not read in it, and what was said of it."""
+    told = np.isfinite(energy.kwh[:, -3:]).all(axis=1) & np.isfinite(energy.kwh[:, :-3]).any(axis=1)
+    gone = told & (rng.random(len(told)) < HIDDEN)
+    mask = np.zeros(energy.kwh.shape, dtype=bool)
+    mask[gone, -3:] = True
+    filled = impute(hide(energy, mask), codes, **facts)
+    total = float(energy.kwh[told, -3:].sum())
+    error = float(filled.kwh[gone, -3:].sum() - energy.kwh[gone, -3:].sum()) / total
+    variance = filled.variance[gone, -3:].sum()
+    variance += 2.0 * sum(filled.lags[k][gone, -3 : -k - 1].sum() for k in range(2))
+    return {"error": error, "said": float(np.sqrt(variance)) / total}
+
+
+def study(name, wells, seeds):
+    """Sum up both studies over counties."""
+    months, quarters = [], []
+    for seed in seeds:
+        energy, codes, facts = county_energy(name, wells, seed)
+        rng = np.random.default_rng(seed)
+        months.append(single_months(energy, codes, facts, rng))
+        quarters += [whole_quarter(energy, codes, facts, rng) for _ in range(5)]
+    n = sum(m["n"] for m in months)
+    errors = np.array([q["error"] for q in quarters])
+    rms = float(np.sqrt(np.mean(errors**2)))
+    return {
+        "hidden": n,
+        "coverage": sum(m["inside"] for m in months) / n,
+        "bias": float(np.mean([m["bias"] for m in months])),
+        "rmse / said": float(np.sqrt(sum(m["rmse"] ** 2 for m in months) / sum(m["sd"] ** 2 for m in months))),
+        "quarter error": rms,
+        "quarter said": float(np.sqrt(np.mean([q["said"] ** 2 for q in quarters]))),
+        "growth": float(np.hypot(BASE_ERROR, rms) - BASE_ERROR),
+    }
+
+
+def table(results):
+    """Write the results as Markdown."""
+    head = ["county", "hidden months", "90 % intervals hold", "bias", "error / said",
+            "quarter, 5 % of meters missing", "said", "3 % grows by"]  # fmt: skip
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for name, r in results.items():
+        cells = [name, f"{r['hidden']:,}", f"{100 * r['coverage']:.1f} %", f"{100 * r['bias']:+.1f} %",
+                 f"{r['rmse / said']:.2f}", f"{100 * r['quarter error']:.2f} %", f"{100 * r['quarter said']:.2f} %",
+                 f"{100 * r['growth']:.2f} points"]  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--wells", type=int, default=1500)
+    parser.add_argument("--counties", type=int, default=4)
+    options = parser.parse_args()
+    seeds = range(1, options.counties + 1)
+    results = {name: study(name, options.wells, seeds) for name in GENERATORS}
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "hidden_months.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "hidden_months.md").write_text(table(results), encoding="utf-8")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
