@@ -4,8 +4,7 @@ Studies (METHOD.md: no public data pair electricity and water over years, so tha
 
 * ``levels``: pairs of year one only, water levels known: bias and coverage of the county total year by year, beside the
   coefficient of year one held fixed;
-* ``blind``: the same without water levels;
-* ``pumps``: monthly pairs throughout, 3 % of the pumps replaced a year and nobody says so: what is found, and when.
+* ``blind``: the same without water levels.
 
     python benchmarks/updating.py levels --counties 40
 """
