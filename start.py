@@ -26,7 +26,9 @@ def main(arguments: list[str]) -> int:
         return complain("usage: python start.py [test [PYTEST ARGUMENTS]]")
     if install("[test]" if arguments else ""):
         return complain("The installation failed, for the reason above. When it is mended, run the same command again.")
-    return call(PYTHON, "-m", "pytest", *arguments[1:]) if arguments else run_demo()
+    # A worker a core; a file stays with one, since what it prepares is dear.
+    spread = ("-n", "auto", "--dist", "loadfile")
+    return call(PYTHON, "-m", "pytest", *spread, *arguments[1:]) if arguments else run_demo()
 
 
 def run_demo() -> int:

@@ -67,7 +67,7 @@ def test_test_installs_its_extra_and_hands_arguments_and_status_on(start):
     start.fails = "pytest"
     assert start.main(["test", "-k", "fonts"]) == 3
     assert start.calls[-2].endswith(f"--editable {start.ROOT.name}[test]")
-    assert start.calls[-1].endswith("-m pytest -k fonts")
+    assert start.calls[-1].endswith("-m pytest -n auto --dist loadfile -k fonts")
 
 
 @pytest.mark.parametrize(("step", "status"), [("venv", 2), ("pip", 2), ("demo", 3), ("elec2water run", 3)])

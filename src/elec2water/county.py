@@ -82,9 +82,16 @@ class County:
         desk = Desk(reading.reporter, _ids(self), settings)
         found = reading.findings + screen(reading.meters, self.strata.codes, desk)
         found = without_accepted(found, reading.corrections)
+        return self._filled(reading), not_said_before(found, self.findings).under(settings)
+
+    @cached_property
+    def electricity(self) -> MonthlyEnergy:
+        """Electricity up to the last month with a reading as :meth:`energy` gives it; nothing is looked for."""
+        return self._filled(self.reading())
+
+    def _filled(self, reading: EnergyReading) -> MonthlyEnergy:
         power = self.wells["pump_power_kw"].to_numpy(dtype=np.float64, na_value=np.nan)
-        filled = impute(reading.energy, self.strata.codes, power_kw=power, neighbours=_neighbours(self.wells))
-        return filled, not_said_before(found, self.findings).under(settings)
+        return impute(reading.energy, self.strata.codes, power_kw=power, neighbours=_neighbours(self.wells))
 
     def reading(self, last: np.datetime64 | None = None) -> EnergyReading:
         """Electricity of wells and of meters as it was read, up to ``last``; nothing is imputed.

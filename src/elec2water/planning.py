@@ -75,7 +75,7 @@ def plan_sample(
     section = county.config.design
     n, money = _size(section, n, target_cv, budget)
     tell("electricity of the last year")
-    energy, _ = county.energy()
+    energy = county.electricity
     annual = energy.annual_kwh(energy.months[-1])
     expected = anticipate(county, energy, annual, tell)
     tell("strata, allocation and draw")
@@ -179,7 +179,10 @@ def served_wells(county: County) -> NDArray[np.bool_]:
     """Give which wells an electricity meter serves (N,): by the links, or by the readings where there are none."""
     meters, readings = county.tables.meters, county.tables.readings
     linked = meters["well_id"] if len(meters) else readings["meter_id"]
-    return np.asarray(county.wells["well_id"].isin(linked.dropna().unique()).to_numpy(), dtype=bool)
+    found = pd.Index(linked.dropna().unique().astype(object)).get_indexer(
+        pd.Index(county.wells["well_id"], dtype=object)
+    )
+    return np.asarray(found >= 0, dtype=bool)
 
 
 def _size(
@@ -213,7 +216,10 @@ def _left_the_frame(county: County, drawn: Design) -> Findings:
     ids = [] if before is None else before.loc[before["role"] == "primary", "well_id"].tolist()
     ids += county.pairs["well_id"].dropna().unique().tolist()
     gone = sorted({well for well in ids if well in reason})
-    unknown = sorted(set(ids) - set(county.wells["well_id"]))
+    known = pd.Index(county.wells["well_id"], dtype=object)
+    unknown = sorted(
+        {well for well, at in zip(ids, known.get_indexer(pd.Index(ids, dtype=object)), strict=True) if at < 0}
+    )
     return findings_of(
         "DESIGN_SAMPLED_NOW_OUT",
         table="wells",

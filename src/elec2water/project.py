@@ -189,7 +189,7 @@ def design(
             county, n=n, target_cv=target_cv, budget=budget, extend=extend, rotate=rotate, seed=seed, progress=tell
         )
     tell("writing the field sheet, the map and the report")
-    energy, _ = county.energy()
+    energy = county.electricity
     sheets = design_files(
         drawn,
         county.wells,
@@ -316,7 +316,7 @@ def _demo_design(county: SyntheticCounty, seed: int) -> Design:
 def validate(folder: str | Path, *, folds: int = 10, progress: Progress | None = None) -> tuple[Validation, Path]:
     """Hold out wells and the last season; write ``validation/`` and give the tables."""
     county = accepted(read_project(folder))
-    energy, _ = county.energy()
+    energy = county.electricity
     with threadpool_limits(limits=1, user_api="blas"):
         result = validate_coefficient(
             county.pairs,

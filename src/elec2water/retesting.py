@@ -51,7 +51,7 @@ def plan_tests(county: County, wish: Wish, tell: Progress) -> tuple[RetestPlan, 
     UsageError
         No quarter is wholly read and none was named, or it cannot be reached.
     """
-    energy, _ = county.energy()
+    energy = county.electricity
     quarter = wish.quarter or busiest_quarter(county, energy)
     coefficient, expected = _known(county, quarter, tell)
     county = with_limits(county, dict(coefficient.spec.strata_breaks))
