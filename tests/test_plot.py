@@ -228,7 +228,7 @@ def test_what_is_missing_is_named():
 def test_results_hand_over_to_the_figures():
     totals, forecasts = totals_frame([1e4, 3e4]), forecast_frame(20)
     calibration = pd.DataFrame({"held_out": "wells", "level": [0.9], "coverage": [0.9], "n_wells": 20})
-    assert drawn(Run(None, totals, None, {}).plot(lang="en")) == drawn(plot.totals(totals))
+    assert drawn(Run(None, totals, None, {}, pd.DataFrame()).plot(lang="en")) == drawn(plot.totals(totals))
     validation = Validation(pd.DataFrame(), calibration, forecasts)
     for kind, frame in (("observed_predicted", forecasts), ("coverage", calibration), ("pit", forecasts)):
         same = getattr(plot, kind)(frame, lang="en")

@@ -16,6 +16,7 @@ from elec2water.errors import UsageError
 
 _BLOCK: Final = 50_000
 _DOUBLE_UP_TO: Final = 100_000
+_LEAST_PERMIT_M3: Final = 1000.0  # a well: nobody is allowed less than a few days of pumping
 
 
 def simulate_county(
@@ -153,7 +154,8 @@ def _permits(
     year = rng.choice([2021, 2022, 2023], count)
     text = np.array([f"D{county_code}G{y}-{k:04d}" for k, y in enumerate(year, start=1)], dtype=object)
     used = np.bincount(number, weights=volume_m3.mean(axis=1, dtype=np.float64) * 12, minlength=count)
-    limit = np.maximum(np.round(used * np.exp(0.12 + 0.2 * rng.standard_normal(count)), -2), 100.0)
+    least = _LEAST_PERMIT_M3 * np.bincount(number, minlength=count)
+    limit = np.maximum(np.round(used * np.exp(0.12 + 0.2 * rng.standard_normal(count)), -2), least)
     holder_town = registry.township_names(int(plants.township.max()) + 1, seed)
     first = np.zeros(count, dtype=np.int64)
     first[number] = plants.township
