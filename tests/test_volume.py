@@ -17,7 +17,7 @@ from elec2water.volume import result
 from elec2water.volume.estimate import _Parts
 from elec2water.volume.measured import measured_months
 
-DRAWS = 24_000
+DRAWS = 100_000  # fewer tell the spread of a heavy-tailed mixture to 2 % only
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +110,7 @@ def test_totals_agree_with_simulation(case, volume, simulated, domain):
     known = np.isfinite(volume.wells.volume_m3)
     worlds = np.column_stack([simulated[:, known & (labels == key)].sum(axis=1) for key in totals.keys])
     np.testing.assert_allclose(totals.volume_m3, worlds.mean(axis=0), rtol=0.01)
-    # Second order in how wells of a domain differ: at a CV of 12 % from 14 sample wells the rest is worth up to 2.3 %.
-    np.testing.assert_allclose(totals.se_m3, worlds.std(axis=0), rtol=0.02 if domain == "county" else 0.032)
+    np.testing.assert_allclose(totals.se_m3, worlds.std(axis=0), rtol=0.02)
     inside = ((totals.lower_m3 < worlds) & (worlds < totals.upper_m3)).mean(axis=0)
     np.testing.assert_allclose(inside, 0.90, atol=0.012)
     scale = np.sqrt(np.outer(*2 * [worlds.var(axis=0)]))
