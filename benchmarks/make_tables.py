@@ -1,4 +1,4 @@
-"""Write what the benchmarks measured into docs/accuracy.md, speed.md, energy.md and the two READMEs.
+"""Write what the benchmarks measured into docs/accuracy.md, speed.md, energy.md, design.md and the two READMEs.
 
     python benchmarks/make_tables.py
 
@@ -217,6 +217,21 @@ def between(text: str, mark: str, new: str) -> str:
     return re.sub(pattern, lambda m: f"{m.group(1)}\n{new}\n{m.group(2)}", text, flags=re.DOTALL)
 
 
+def design_worth(data: Mapping) -> str:
+    """Give what the design is worth, by generator: errors of a year's county total, in per cent."""
+    found = pd.DataFrame(data["counties"])
+    squares = ["srs_class_means", "systematic_pps", "ours_greg", "ours_model"]
+    heads = ["counties of", "n", "SRS, class means", "systematic ∝ energy, ratio", "our design, GREG", "our design, model",
+        "expected CV", "realised / expected"]  # fmt: skip
+    rows = []
+    for name, part in [*found.groupby("generator"), ("all", found)]:
+        rmse = [100 * float((part[column] ** 2).mean()) ** 0.5 for column in squares]
+        ratio = float((part["ours_greg"] / part["expected"]).mean())
+        cells = [f"{value:.1f}" for value in [*rmse, 100 * part["expected"].mean()]]
+        rows.append([str(name), str(len(part)), *cells, f"{ratio:.2f}"])
+    return table(heads, rows)
+
+
 def retests() -> str:
     """Give the page on tests with what the study measured."""
     words = {"meter": "One month of metering each:", "test": "One short pumping test each:"}
@@ -246,6 +261,10 @@ def main() -> None:
         made = RESULTS / f"{name}.md"
         text = between(text, mark, made.read_text(encoding="utf-8")) if made.exists() else text
     energy.write_text(text, encoding="utf-8")
+    page, worth = ROOT / "docs" / "design.md", RESULTS / "design_study.json"
+    if worth.exists():
+        made = design_worth(json.loads(worth.read_text(encoding="utf-8")))
+        page.write_text(between(page.read_text(encoding="utf-8"), "worth", made), encoding="utf-8")
     for name, chinese in (("README.md", False), ("README.zh.md", True)):
         path = ROOT / name
         path.write_text(
