@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from elec2water.tables.typed import TypedTable
 
 
+_WRITTEN_OTHERWISE = (
+    (r"\.0+$", ""), (r"\([^()]*\)$", ""), (r"[\s_/.#-]+", ""), ("o", "0"), ("[il]", "1"), ("^0+", ""),
+)  # fmt: skip
+
+
 def relate(tables: Mapping[str, TypedTable], lang: str = "zh") -> Findings:
     """Hold the tables against each other.
 
@@ -59,7 +64,7 @@ def _first_rows(table: TypedTable, name: str) -> npt.NDArray[np.int64]:
 
 
 def _candidates(unknown: pa.Array, other: pa.Array) -> list[str]:
-    """Name the only known identifier that differs in leading zeros or case; it is shown, never applied."""
+    """Name the only known identifier that differs in how it is written; it is shown, never applied."""
     reduced = _reduced(other)
     counts = {item["values"]: item["counts"] for item in pc.value_counts(reduced).to_pylist()} if len(unknown) else {}
     place = pc.index_in(_reduced(unknown), value_set=reduced).to_pylist()
@@ -70,7 +75,11 @@ def _candidates(unknown: pa.Array, other: pa.Array) -> list[str]:
 
 
 def _reduced(values: pa.Array) -> pa.Array:
-    return pc.replace_substring_regex(pc.utf8_lower(values), pattern="^0+", replacement="")
+    """Take away what hands and spreadsheets change: leading zeros, case, blanks and strokes, remarks, O for 0, 12.0."""
+    text = pc.utf8_lower(values)
+    for pattern, by in _WRITTEN_OTHERWISE:
+        text = pc.replace_substring_regex(text, pattern=pattern, replacement=by)
+    return text
 
 
 def _unknown(
@@ -95,9 +104,10 @@ def _hints(values: pa.Array, registry: pa.Array) -> list[str]:
 
 
 def _lost_zeros(context: Context, where: Mapping[str, object], values: pa.Array, hints: list[str]) -> Findings:
-    """Say of unknown identifiers that they are a known one without its leading zeros (or with more of them)."""
+    """Say of unknown identifiers that they are a known one without its leading zeros (or with more, or as 12.0)."""
     texts = values.to_pylist()
-    at = [i for i, hint in enumerate(hints) if hint != "—" and len(hint) != len(texts[i])]
+    bare = [text.lower().removesuffix(".0").lstrip("0") for text in texts]
+    at = [i for i, hint in enumerate(hints) if hint.lower().lstrip("0") == bare[i] and hint != texts[i]]
     some = {name: np.asarray(cells, dtype=object)[at] for name, cells in where.items()}
     return context.finding("ID_LENGTH", **some, observed=[texts[i] for i in at], limit=[hints[i] for i in at])
 
