@@ -61,7 +61,9 @@ def _other_accounts(readings: TypedTable, meters: TypedTable, context: Context) 
     strange = rows[~np.isin(meter[rows] * size + account[rows], stated)]
     _, first = np.unique(meter[strange], return_index=True)
     at = strange[np.sort(first)]
-    of_meter = dict(zip(meters.codes("meter_id")[told].tolist(), meters.codes("account_no")[told].tolist(), strict=True))
+    of_meter = dict(
+        zip(meters.codes("meter_id")[told].tolist(), meters.codes("account_no")[told].tolist(), strict=True)
+    )
     names = meters.distinct("account_no").to_pylist()
     known = [names[of_meter[m]] for m in meter[at].tolist()]
     return context.finding(

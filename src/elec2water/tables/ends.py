@@ -52,7 +52,8 @@ def exclusive_ends(table: TypedTable, context: Context) -> tuple[TypedTable, Fin
     if len(known) < FEWEST:
         return table, Findings.empty()
     moved, found = np.zeros(len(table), dtype=bool), []
-    same_day, day_before = _day(start) == _day(end), _day(start) == _day(end + _DAY)
+    after = (end + _DAY).astype("datetime64[D]")
+    same_day, day_before = _day(start) == _day(end), _day(start) == _day(after)
     touching, apart = _successions(table, start, end, known)
     for code in np.unique(table.file_codes[known]):
         rows = known[table.file_codes[known] == code]
@@ -68,7 +69,9 @@ def exclusive_ends(table: TypedTable, context: Context) -> tuple[TypedTable, Fin
             )
     if not found:
         return table, Findings.empty()
-    return table.with_columns(end=np.where(moved, table.dates("end") + _DAY, table.dates("end"))), Findings.concat(found)
+    return table.with_columns(end=np.where(moved, table.dates("end") + _DAY, table.dates("end"))), Findings.concat(
+        found
+    )
 
 
 def _past_midnight(table: TypedTable) -> TypedTable:
@@ -83,11 +86,11 @@ def _past_midnight(table: TypedTable) -> TypedTable:
 
 def _day(days: Days) -> npt.NDArray[np.int64]:
     """Day of the month, from 0."""
-    return (days - days.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64)
+    return np.asarray((days - days.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64))
 
 
 def _successions(table: TypedTable, start: Days, end: Days, known: npt.NDArray[np.int64]) -> tuple[Mask, Mask]:
-    """Tell after which periods the next one of the same meter (or well) begins on the day written as the end, or after."""
+    """Tell after which periods the next of the same meter (or well) begins on the day of the end, or a day later."""
     meter = table.codes("meter_id" if "meter_id" in table else "well_id")
     order = known[np.lexsort((start[known], meter[known]))]
     same = meter[order[1:]] == meter[order[:-1]]

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from elec2water.findings import Findings
+from elec2water.tables.coefficients import doubtful_coefficients
 from elec2water.tables.context import Context
-from elec2water.tables.places import permits_and_pumps
+from elec2water.tables.places import far_links, permits_and_pumps
 
 if TYPE_CHECKING:
     from elec2water.tables.typed import TypedTable
@@ -46,6 +47,10 @@ def relate(tables: Mapping[str, TypedTable], lang: str = "zh") -> Findings:
     if "permits" in tables:
         found.append(permits_and_pumps(tables["wells"], tables["permits"], contexts["permits"]))
         found.append(_unknown_permits(tables, contexts["wells"]))
+    if "pairs" in tables:
+        found.append(doubtful_coefficients(tables["pairs"], tables["wells"], contexts["pairs"]))
+    if "meters" in tables:
+        found.append(far_links(tables["meters"], tables["wells"], contexts["meters"]))
     found += _links(tables, contexts)
     return Findings.concat(found)
 

@@ -130,9 +130,7 @@ def _kinds(
     return kinds
 
 
-def _refuse_other_period(
-    raw: RawTable, lone: npt.NDArray[np.int64], own: headings.Aliases, context: Context
-) -> None:
+def _refuse_other_period(raw: RawTable, lone: npt.NDArray[np.int64], own: headings.Aliases, context: Context) -> None:
     """Refuse a sheet whose title names the month of all rows, and a row by itself another: a second table begins."""
     said = (*raw.above, raw.sheet, raw.file)
     month = stated.only_month(said)
