@@ -112,7 +112,8 @@ def _lost_zeros(context: Context, where: Mapping[str, object], values: pa.Array,
     """Say of unknown identifiers that they are a known one without its leading zeros (or with more, or as 12.0)."""
     texts = values.to_pylist()
     bare = [text.lower().removesuffix(".0").lstrip("0") for text in texts]
-    at = [i for i, hint in enumerate(hints) if hint.lower().lstrip("0") == bare[i] and hint != texts[i]]
+    known = [hint.lower() for hint in hints]
+    at = [i for i, text in enumerate(texts) if known[i].lstrip("0") == bare[i] and known[i] != text.lower()]
     some = {name: np.asarray(cells, dtype=object)[at] for name, cells in where.items()}
     return context.finding("ID_LENGTH", **some, observed=[texts[i] for i in at], limit=[hints[i] for i in at])
 
