@@ -252,7 +252,7 @@ def test_blank_attributes_add_their_spread(case, coefficient):
     context = coefficient.context(case.wells, case.water_levels, case.energy, months)
     added = blank_variance(context, posterior)
     blank = case.wells["irrigated_area_mu"].isna().to_numpy()
-    k = 1 + [f.name for f in coefficient.spec.numeric].index("log_area")
+    k = 1 + [f.name for f in coefficient.spec.numeric].index("log_energy_per_mu")
     slope2 = posterior.mean[k] ** 2 + posterior.covariance[k, k]
     least = slope2 * coefficient.spec.numeric[k - 1].spread ** 2
     assert (added[blank] >= least * (1 - 1e-9)).all()
