@@ -256,7 +256,7 @@ def _well_volumes(
 ) -> WellVolumes:
     volume = months.volume.sum(axis=1)
     own, log_variance = _well_variance(parts, months.kwh, months.converted, volume, months.shared_variance)
-    log_variance += meter_rel_u**2
+    log_variance += meter_rel_u**2 + np.where(parts.sampled, 0.0, _uncertain_spread(posterior))
     se = lognormal_sd(volume, log_variance)
     imputed = np.asarray(months.imputed.any(axis=1))
     z = _well_z(posterior, parts, months.shared_variance, 0.5 * (1.0 - confidence))
@@ -343,6 +343,15 @@ def _shared_meters(parts: _Parts, kwh: Floats, converted: Floats) -> SharedMeter
 def _month_weight(kwh: Floats) -> Floats:
     total = kwh.sum(axis=1, keepdims=True)
     return np.where(total > 0, kwh / np.where(total > 0, total, 1.0), 1.0 / kwh.shape[1])
+
+
+def _uncertain_spread(posterior: Posterior) -> float:
+    """Add to the log variance of a well without pairs: its level's variance is a mixture, with heavier tails."""
+    level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
+    change = level - posterior.weight @ level
+    return float(
+        np.log(posterior.weight @ np.exp(2.0 * change)) - 2.0 * np.log(posterior.weight @ np.exp(0.5 * change))
+    )
 
 
 def _well_z(posterior: Posterior, parts: _Parts, shared_variance: Floats, alpha: float) -> Floats:

@@ -236,14 +236,10 @@ class Volume:
             raise UsageError(f"covariance: expected at most {_DOMAINS_AT_ONCE} domains, found {totals.keys.size}")
         safe = np.where(totals.volume_m3 > 0, totals.volume_m3, 1.0)
         g, level_share = totals.sums / safe[:, None], totals.level_m3 / safe
-        common = g @ posterior.covariance @ g.T + self.shared_meter_rel_u**2
-        # Where wells spread more than is thought, the mean of every unmeasured well is higher: an error common to all.
-        half = 0.5 * (posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2)
-        half = half - posterior.weight @ half
-        cross = np.outer(g @ ((posterior.weight * half) @ posterior.means), level_share)
-        common += cross + cross.T + float(posterior.weight @ half**2) * np.outer(level_share, level_share)
-        common += np.diag(np.log1p(totals.own_m6 / safe**2))
-        return np.asarray(np.outer(totals.volume_m3, totals.volume_m3) * np.expm1(common))
+        of_nodes = _one_covariance if totals.keys.size > _DOMAINS_BY_NODE else _mixed_covariance
+        joint = np.outer(safe, safe) * of_nodes(posterior, g, level_share, self.shared_meter_rel_u**2)
+        np.fill_diagonal(joint, totals.se_m3**2)
+        return np.asarray(joint * np.outer(totals.volume_m3 > 0, totals.volume_m3 > 0))
 
     @cached_property
     def county(self) -> Totals:
@@ -383,6 +379,29 @@ def _one_node(volume: Volume, g: Floats, own: Floats, level_squared: Floats, lev
     shared += float(posterior.weight @ half**2) * level_share**2
     variance = np.log1p(own + change * level_squared) + shared + volume.shared_meter_rel_u**2
     return _LogNodes(np.zeros((1, g.shape[0])), variance[None, :])
+
+
+def _mixed_covariance(posterior: Posterior, g: Floats, level_share: Floats, meter: float) -> Floats:
+    """Relative covariance (G, G) of totals, what wells own left out: the mixture of the nodes' lognormal moments."""
+    level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
+    half = 0.5 * (level - posterior.weight @ level)
+    relative = np.exp((posterior.means - posterior.mean) @ g.T + half[:, None] * level_share)
+    mean = posterior.weight @ relative
+    second = np.zeros((g.shape[0], g.shape[0]))
+    for weight, r, C in zip(posterior.weight, relative, posterior.covariances, strict=True):
+        second += weight * np.outer(r, r) * np.exp(g @ C @ g.T + meter)
+    return np.asarray(second - np.outer(mean, mean))
+
+
+def _one_covariance(posterior: Posterior, g: Floats, level_share: Floats, meter: float) -> Floats:
+    """Give the same from the first two moments of the nodes, for very many domains."""
+    # Where wells spread more than is thought, the mean of every unmeasured well is higher: an error common to all.
+    half = 0.5 * (posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2)
+    half = half - posterior.weight @ half
+    common = g @ posterior.covariance @ g.T + meter
+    cross = np.outer(g @ ((posterior.weight * half) @ posterior.means), level_share)
+    common += cross + cross.T + float(posterior.weight @ half**2) * np.outer(level_share, level_share)
+    return np.asarray(np.expm1(common))
 
 
 def _mixture_bounds(nodes: _LogNodes, weight: Floats, confidence: float) -> tuple[Floats, Floats, Floats]:
