@@ -26,7 +26,8 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parent))
 
 from counties import GENERATORS
-from elec2water.coefficient.fit import FitOptions, describe_wells, fit_coefficient, shared_static
+from elec2water.coefficient import FitOptions, fit_coefficient
+from elec2water.coefficient.rows import shared_static
 from elec2water.demo import County, measure_pairs, true_wells
 from elec2water.design import design_sample
 from elec2water.energy import MonthlyEnergy, impute, monthly_energy
@@ -144,9 +145,7 @@ def _peers(pairs, volume: Volume, labels, county: County, counted, V) -> dict[st
 def _best_possible(coefficient, volume: Volume, county: County, energy, levels, probability, counted, V) -> float:
     """Give the relative error of the difference estimator whose regression is fitted to the true κ of every well."""
     columns = county.months[county.months_of(QUARTER)]
-    context = describe_wells(
-        county.wells, levels, energy, columns, coefficient.windows, coefficient.spec, coefficient.options
-    )
+    context = coefficient.context(county.wells, levels, energy, columns)
     everyone = np.arange(len(county.wells))
     X = shared_static(context.static, coefficient.posterior.layout, everyone)
     kwh = np.nan_to_num(volume.wells.kwh) * counted

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "src" / "elec2water"
 NAME = "elec2water"
 
 #: Rooms that may import matplotlib; elsewhere a picture is a method that hands over to one of these.
-DRAWING = {"plot", "plot_design", "plot_energy", "plot_retest", "waterfall", "fonts"}
+DRAWING = {"figure", "plot", "plot_design", "plot_energy", "plot_retest", "waterfall", "fonts"}
 #: Numerics: arrays in, arrays out.
 KERNELS = {
     "calendar_",

@@ -15,7 +15,8 @@ from elec2water.county import read_project
 from elec2water.energy import MonthlyEnergy
 from elec2water.energy.history import coverage, meter_months, well_months
 from elec2water.errors import UsageError
-from elec2water.plot_energy import coverage_calendar, meter_series, png_bytes
+from elec2water.figure import png_bytes
+from elec2water.plot_energy import coverage_calendar, meter_series
 
 
 @pytest.fixture(scope="module")

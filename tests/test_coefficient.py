@@ -8,7 +8,7 @@ import pytest
 
 from core_kit import QUARTER, Case, small_case
 from elec2water.calendar_ import quarter_months
-from elec2water.coefficient.fit import FitOptions
+from elec2water.coefficient.options import FitOptions
 from elec2water.coefficient.predict import forecast_pairs
 from elec2water.errors import UsageError
 from elec2water.pairs import measurements

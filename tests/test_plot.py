@@ -221,7 +221,7 @@ def test_what_is_missing_is_named():
         plot.totals(totals_frame([1.0]), domain="village")
     with pytest.raises(UsageError, match="held_out: expected one of wells, found 'season'"):
         plot.pit(forecast_frame(5), held_out="season")
-    with pytest.raises(UsageError, match="lang: expected 'zh' or 'en', found 'fr'"):
+    with pytest.raises(UsageError, match="lang: expected one of zh, en, found 'fr'"):
         plot.totals(totals_frame([1.0]), lang="fr")
 
 

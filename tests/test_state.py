@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from core_kit import small_case
-from elec2water.coefficient.fit import FitOptions
+from elec2water.coefficient.options import FitOptions
 from elec2water.coefficient.predict import forecast_pairs
 from elec2water.coefficient.state import FORMAT, from_dataset, to_dataset
 from elec2water.errors import UsageError

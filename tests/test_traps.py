@@ -9,7 +9,7 @@ from scipy import stats
 
 import dense
 from core_kit import QUARTER, SD, Case, draw_rows, posterior_at, small_case, small_layout
-from elec2water.coefficient.fit import FitOptions
+from elec2water.coefficient.options import FitOptions
 from elec2water.coefficient.posterior import SD_NAMES, SD_PRIORS, fit_posterior, well_variances
 from elec2water.energy import MonthlyEnergy
 from elec2water.stats import lognormal_interval, mixture_quantile

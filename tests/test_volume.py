@@ -9,7 +9,7 @@ import pytest
 import dense
 from core_kit import QUARTER, small_case
 from elec2water.calendar_ import quarter_months
-from elec2water.coefficient.fit import describe_wells, on_grid
+from elec2water.coefficient.context import on_grid
 from elec2water.coefficient.predict import blank_variance
 from elec2water.energy.split import Split
 from elec2water.stats import mixture_quantile
@@ -53,9 +53,7 @@ def simulated(case, coefficient):
     """
     months = quarter_months(QUARTER)
     posterior = coefficient.posterior.covering(months)
-    context = describe_wells(
-        case.wells, case.water_levels, case.energy, months, coefficient.windows, coefficient.spec, coefficient.options
-    )
+    context = coefficient.context(case.wells, case.water_levels, case.energy, months)
     parts = _Parts.of(coefficient, posterior, context, case.energy, on_grid(case.wells))
     rng, n = np.random.default_rng(1), 200
     A = dense.county_loadings(coefficient, posterior, context)
@@ -251,9 +249,7 @@ def test_confidence_and_level_of_wells_use_the_mixture(case, coefficient):
 def test_blank_attributes_add_their_spread(case, coefficient):
     months = quarter_months(QUARTER)
     posterior = coefficient.posterior.covering(months)
-    context = describe_wells(
-        case.wells, case.water_levels, case.energy, months, coefficient.windows, coefficient.spec, coefficient.options
-    )
+    context = coefficient.context(case.wells, case.water_levels, case.energy, months)
     added = blank_variance(context, posterior)
     blank = case.wells["irrigated_area_mu"].isna().to_numpy()
     k = 1 + [f.name for f in coefficient.spec.numeric].index("log_area")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from elec2water.calendar_ import quarter_months
 from elec2water.coefficient import Coefficient
-from elec2water.coefficient.fit import WellContext, describe_wells, on_grid
+from elec2water.coefficient.context import WellContext, on_grid
 from elec2water.coefficient.news import LAST, STEPS, THIS, waterfall_frame
 from elec2water.county import County
 from elec2water.energy import MonthlyEnergy
@@ -137,15 +137,7 @@ def _points(
 
 
 def _context(coefficient: Coefficient, county: County, energy: MonthlyEnergy, quarter: str) -> WellContext:
-    return describe_wells(
-        county.wells,
-        county.water_levels,
-        energy,
-        quarter_months(quarter),
-        coefficient.windows,
-        coefficient.spec,
-        coefficient.options,
-    )
+    return coefficient.context(county.wells, county.water_levels, energy, quarter_months(quarter))
 
 
 def _levels_of(points: tuple[_Point, ...], keys: Keys, last: Floats) -> Floats:

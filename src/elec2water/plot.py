@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib import ticker
@@ -19,12 +17,11 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from elec2water.errors import UsageError
-from elec2water.fonts import chinese_font, drawable
+from elec2water.figure import GREY, INK, PALE, Lang, Words, axes_or_new, label, legend, require, words
+from elec2water.fonts import drawable
 
-Lang = Literal["zh", "en"]
 Floats = NDArray[np.float64]
 
-_INK, _GREY, _PALE = "#1a1a1a", "#6b6b6b", "#c4c4c4"
 _ROW_INCHES = 0.27
 _WIDTH_INCHES = 6.4
 _PIT_BINS = 10
@@ -32,7 +29,7 @@ _BAND = 0.90
 _TAILS = (0.5 * (1 - _BAND), 0.5 * (1 + _BAND))
 _M3_PER_10K = 1e4
 
-_TEXT: Mapping[str, Mapping[str, str]] = {
+_TEXT: Words = {
     "zh": {
         "coefficient": "折算系数(m³/kWh)，{level} 区间",
         "coefficients": "各分层的折算系数，{month}",
@@ -100,7 +97,7 @@ def coefficients(
     UsageError
         A column is missing, or the month.
     """
-    _require(
+    require(
         frame,
         "stratum",
         "coefficient_m3_per_kwh",
@@ -110,7 +107,7 @@ def coefficients(
         "n_sample_wells",
         name="coefficients",
     )
-    text, chosen = _words(lang), frame
+    text, chosen = words(_TEXT, lang), frame
     if "month" in frame.columns:
         month = str(frame["month"].max()) if month is None else month
         chosen = frame.loc[frame["month"] == month]
@@ -147,10 +144,10 @@ def totals(
     UsageError
         A column is missing, or the domain.
     """
-    _require(
+    require(
         frame, "domain", "key", "quarter", "n_wells", "volume_m3", "lower_m3", "upper_m3", "confidence", name="totals"
     )
-    text, chosen = _words(lang), frame.loc[frame["domain"] == domain]
+    text, chosen = words(_TEXT, lang), frame.loc[frame["domain"] == domain]
     if chosen.empty:
         raise UsageError(f"domain: expected one of {', '.join(frame['domain'].unique())}, found {domain!r}")
     rows = _Intervals.of(chosen, "key", ("volume_m3", "lower_m3", "upper_m3"), "n_wells", largest, unit=_M3_PER_10K)
@@ -193,22 +190,22 @@ def observed_predicted(
         A column is missing, or nothing was held out in this way.
     """
     bounds = f"lower_{level:g}", f"upper_{level:g}"
-    chosen, text = _held_out(forecasts, held_out, "observed", "model", *bounds), _words(lang)
+    chosen, text = _held_out(forecasts, held_out, "observed", "model", *bounds), words(_TEXT, lang)
     observed, predicted, lower, upper = (chosen[c].to_numpy() for c in ("observed", "model", *bounds))
     inside = (lower <= observed) & (observed <= upper)
-    ax = _axes(ax, (4.8, 4.8))
+    ax = axes_or_new(ax, (4.8, 4.8))
     ax.set(xscale="log", yscale="log", aspect="equal")
     ends = np.array([min(lower.min(), observed.min()) / 1.1, max(upper.max(), observed.max()) * 1.1])
-    ax.plot(ends, ends, color=_GREY, linewidth=0.8, linestyle="--", zorder=1)
-    ax.hlines(observed, lower, upper, color=_PALE, linewidth=1.0, zorder=2)
-    for marks, fill in ((inside, _INK), (~inside, "white")):
+    ax.plot(ends, ends, color=GREY, linewidth=0.8, linestyle="--", zorder=1)
+    ax.hlines(observed, lower, upper, color=PALE, linewidth=1.0, zorder=2)
+    for marks, fill in ((inside, INK), (~inside, "white")):
         ax.plot(
             predicted[marks],
             observed[marks],
             "o",
             markersize=4,
             markerfacecolor=fill,
-            markeredgecolor=_INK,
+            markeredgecolor=INK,
             markeredgewidth=0.8,
             zorder=3,
         )
@@ -218,7 +215,7 @@ def observed_predicted(
         axis.set_major_formatter(ticker.FormatStrFormatter("%g"))
         axis.set_minor_locator(ticker.NullLocator())
     title = text["held_out"].format(n=len(chosen), inside=_percent(inside.mean()))
-    _label(ax, title, text["predicted"].format(level=_percent(level)), text["observed"])
+    label(ax, title, text["predicted"].format(level=_percent(level)), text["observed"])
     return ax
 
 
@@ -243,18 +240,18 @@ def coverage(calibration: pd.DataFrame, *, held_out: str = "wells", ax: Axes | N
     UsageError
         A column is missing, or nothing was held out in this way.
     """
-    chosen, text = _held_out(calibration, held_out, "level", "coverage", "n_wells"), _words(lang)
+    chosen, text = _held_out(calibration, held_out, "level", "coverage", "n_wells"), words(_TEXT, lang)
     level, n = chosen["level"].to_numpy(), chosen["n_wells"].to_numpy()
     low, high = (stats.binom.ppf(p, n, level) / n for p in _TAILS)
-    ax = _axes(ax, (4.2, 4.2))
-    ax.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle="--", zorder=1)
-    ax.vlines(level, low, high, color=_PALE, linewidth=7, zorder=2, label=_chance(text))
-    ax.plot(level, chosen["coverage"], "o", color=_INK, markersize=5, zorder=3)
+    ax = axes_or_new(ax, (4.2, 4.2))
+    ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle="--", zorder=1)
+    ax.vlines(level, low, high, color=PALE, linewidth=7, zorder=2, label=_chance(text))
+    ax.plot(level, chosen["coverage"], "o", color=INK, markersize=5, zorder=3)
     ax.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(ticker.PercentFormatter(1.0))
-    _label(ax, text["coverage"].format(n=int(n.max())), text["nominal"], text["actual"])
-    _legend(ax, "upper left")
+    label(ax, text["coverage"].format(n=int(n.max())), text["nominal"], text["actual"])
+    legend(ax, "upper left")
     return ax
 
 
@@ -282,19 +279,19 @@ def pit(forecasts: pd.DataFrame, *, held_out: str = "wells", ax: Axes | None = N
     UsageError
         A column is missing, or nothing was held out in this way.
     """
-    chosen, text = _held_out(forecasts, held_out, "observed", "model", "log_variance"), _words(lang)
+    chosen, text = _held_out(forecasts, held_out, "observed", "model", "log_variance"), words(_TEXT, lang)
     place = _pit(*(chosen[c].to_numpy(dtype=np.float64) for c in ("observed", "model", "log_variance")))
     n = place.size
     low, high = (float(stats.binom.ppf(p, n, 1 / _PIT_BINS)) for p in _TAILS)
-    ax = _axes(ax, (4.8, 3.2))
-    ax.axhspan(low, high, facecolor=_PALE, alpha=0.6, linewidth=0, label=_chance(text))
-    ax.axhline(n / _PIT_BINS, color=_GREY, linewidth=0.8, linestyle="--")
-    ax.hist(place, bins=_PIT_BINS, range=(0.0, 1.0), facecolor="none", edgecolor=_INK, linewidth=1.2)
+    ax = axes_or_new(ax, (4.8, 3.2))
+    ax.axhspan(low, high, facecolor=PALE, alpha=0.6, linewidth=0, label=_chance(text))
+    ax.axhline(n / _PIT_BINS, color=GREY, linewidth=0.8, linestyle="--")
+    ax.hist(place, bins=_PIT_BINS, range=(0.0, 1.0), facecolor="none", edgecolor=INK, linewidth=1.2)
     ax.set(xlim=(0, 1))
     ax.margins(y=0.25)
     ax.yaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-    _label(ax, text["coverage"].format(n=n), text["pit"], text["count"])
-    _legend(ax, "upper right")
+    label(ax, text["coverage"].format(n=n), text["pit"], text["count"])
+    legend(ax, "upper right")
     return ax
 
 
@@ -332,47 +329,29 @@ class _Labels:
 
 def _draw_intervals(rows: _Intervals, labels: _Labels, ax: Axes | None, *, hollow: NDArray[np.bool_]) -> Axes:
     y = np.arange(len(rows.name), dtype=np.float64)
-    ax = _axes(ax, (_WIDTH_INCHES, 1.2 + _ROW_INCHES * y.size))
-    ax.hlines(y, rows.lower, rows.upper, color=_GREY, linewidth=1.6, zorder=2)
-    for marks, fill in ((~hollow, _INK), (hollow, "white")):
+    ax = axes_or_new(ax, (_WIDTH_INCHES, 1.2 + _ROW_INCHES * y.size))
+    ax.hlines(y, rows.lower, rows.upper, color=GREY, linewidth=1.6, zorder=2)
+    for marks, fill in ((~hollow, INK), (hollow, "white")):
         ax.plot(
             rows.centre[marks],
             y[marks],
             "o",
             markersize=5.5,
             markerfacecolor=fill,
-            markeredgecolor=_INK,
+            markeredgecolor=INK,
             zorder=3,
         )
     ax.set_ylim(y.size - 0.4, -0.6)
     ax.set_yticks(y, rows.name)
-    ax.grid(axis="x", color=_PALE, linewidth=0.5)
-    family = _label(ax, labels.title, labels.axis, "", "".join(rows.name) + labels.count)
+    ax.grid(axis="x", color=PALE, linewidth=0.5)
+    family = label(ax, labels.title, labels.axis, "", "".join(rows.name) + labels.count)
     beside = ax.get_yaxis_transform()
     for place, count in zip(y, rows.count, strict=True):
-        ax.text(1.02, place, str(count), transform=beside, va="center", fontsize=8, color=_GREY, family=family)
+        ax.text(1.02, place, str(count), transform=beside, va="center", fontsize=8, color=GREY, family=family)
     ax.annotate(
-        labels.count, (1.0, 1.0), (4, 4), "axes fraction", "offset points", fontsize=8, color=_GREY, family=family
+        labels.count, (1.0, 1.0), (4, 4), "axes fraction", "offset points", fontsize=8, color=GREY, family=family
     )
     return ax
-
-
-def _label(ax: Axes, title: str, x: str, y: str, further: str = "") -> list[str]:
-    """Title and axis labels in fonts that have their characters and those of ``further``, whenever it is drawn."""
-    title = drawable(title)
-    family = chinese_font(title + x + y + further).get_family()
-    ax.set_title(title, fontsize=10, loc="left", family=family)
-    ax.set_xlabel(x, fontsize=9, family=family)
-    ax.set_ylabel(y, fontsize=9, family=family)
-    ax.tick_params(labelsize=8, labelfontfamily=family, color=_GREY)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.set_axisbelow(True)
-    return family
-
-
-def _legend(ax: Axes, place: Literal["upper left", "upper right"]) -> None:
-    for name in ax.legend(loc=place, frameon=False, fontsize=8).get_texts():
-        name.set_fontfamily(chinese_font(name.get_text()).get_family())
 
 
 def _chance(text: Mapping[str, str]) -> str:
@@ -385,36 +364,14 @@ def _pit(observed: Floats, mean: Floats, log_variance: Floats) -> Floats:
     return np.asarray(special.ndtr(centred / np.sqrt(log_variance)))
 
 
-def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
-    if ax is not None:
-        return ax
-    figure = plt.figure(figsize=size, layout="constrained")
-    return figure.add_subplot()
-
-
 def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
-def _words(lang: str) -> Mapping[str, str]:
-    if lang not in _TEXT:
-        raise UsageError(f"lang: expected 'zh' or 'en', found {lang!r}")
-    return _TEXT[lang]
-
-
 def _held_out(frame: pd.DataFrame, held_out: str, *columns: str) -> pd.DataFrame:
-    _require(frame, "held_out", *columns, name="validation")
+    require(frame, "held_out", *columns, name="validation")
     chosen = frame.loc[frame["held_out"] == held_out]
     if chosen.empty:
         known = ", ".join(frame["held_out"].unique())
         raise UsageError(f"held_out: expected one of {known}, found {held_out!r}")
     return chosen
-
-
-def _require(frame: pd.DataFrame, *columns: str, name: str) -> None:
-    missing = [c for c in columns if c not in frame.columns]
-    if missing:
-        raise UsageError(
-            f"{name}: expected columns {', '.join(columns)}; missing are {', '.join(missing)}, "
-            f"found {', '.join(map(str, frame.columns))}"
-        )

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
-from typing import Literal
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib import ticker
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from elec2water.errors import UsageError
+from elec2water.figure import GREY, INK, PALE, Lang, Words, axes_or_new, png_bytes, words
 from elec2water.fonts import chinese_font, drawable, use_chinese
 
-Lang = Literal["zh", "en"]
 Floats = NDArray[np.float64]
 
-_INK, _GREY, _PALE = "#1a1a1a", "#6b6b6b", "#bdbdbd"
 _MOST_DOTS = 20_000
 _MOST_NUMBERS = 150
 _KM_A_DEGREE = 111.2
 _MARKS = "osD^vP*X"
 
-_TEXT: Mapping[str, Mapping[str, str]] = {
+_TEXT: Words = {
     "zh": {
         "map": "样本井分布",
         "primary": "必测",
@@ -80,13 +75,11 @@ def sample_map(
     UsageError
         If no well has coordinates, or the language is not known.
     """
-    if lang not in _TEXT:
-        raise UsageError(f"lang must be one of {sorted(_TEXT)}, found {lang!r}")
-    text = _TEXT[lang]
+    text = words(_TEXT, lang)
     background, shown = _placed(wells), _placed(visits)
     if background.empty and shown.empty:
         raise UsageError("sample map: no well has longitude and latitude; there is nothing to draw")
-    axes = plt.figure(figsize=(7.2, 7.2), layout="constrained").add_subplot() if ax is None else ax
+    axes = axes_or_new(ax, (7.2, 7.2))
     family = chinese_font(_all_text(background, shown, title, text)).get_family()
     _draw_frame(axes, background, text)
     _draw_visits(axes, shown, text)
@@ -121,19 +114,17 @@ def map_png(visits: pd.DataFrame, wells: pd.DataFrame, *, title: str = "", dpi: 
         Without date or program, so that the same wells give the same bytes.
     """
     with use_chinese():
-        axes = sample_map(visits, wells, title=title, lang=lang)
-        figure = axes.get_figure(root=True)
-        return figure_bytes(figure, dpi=dpi) if isinstance(figure, Figure) else b""
+        return png_bytes(sample_map(visits, wells, title=title, lang=lang), dpi=dpi)
 
 
-def precision_curve(curve: pd.DataFrame, words: Mapping[str, str], *, ax: Axes | None = None) -> Axes:
+def precision_curve(curve: pd.DataFrame, labels: Mapping[str, str], *, ax: Axes | None = None) -> Axes:
     """Draw the expected CV of the county's total against the number of sample wells, with the marked numbers.
 
     Parameters
     ----------
     curve : DataFrame
         ``Design.curve``: ``n, expected_cv, mark``.
-    words : mapping
+    labels : mapping
         ``axis_n, axis_cv`` and ``mark_<mark>``.
     ax : Axes, optional
 
@@ -141,14 +132,14 @@ def precision_curve(curve: pd.DataFrame, words: Mapping[str, str], *, ax: Axes |
     -------
     Axes
     """
-    axes = plt.figure(figsize=(5.6, 2.9), layout="constrained").add_subplot() if ax is None else ax
+    axes = axes_or_new(ax, (5.6, 2.9))
     line = curve.sort_values("n").drop_duplicates("n")
-    family = chinese_font("".join(words.values())).get_family()
-    axes.plot(line["n"], line["expected_cv"], color=_INK, linewidth=1.2)
+    family = chinese_font("".join(labels.values())).get_family()
+    axes.plot(line["n"], line["expected_cv"], color=INK, linewidth=1.2)
     for n, cv, mark in curve.loc[curve["mark"] != "", ["n", "expected_cv", "mark"]].itertuples(index=False, name=None):
         own = mark == "n"
-        axes.plot([n], [cv], "o", markersize=6, markerfacecolor=_INK if own else "white", markeredgecolor=_INK)
-        label = words.get(f"mark_{mark}", str(mark)) if mark in ("n", "rule") else str(mark)
+        axes.plot([n], [cv], "o", markersize=6, markerfacecolor=INK if own else "white", markeredgecolor=INK)
+        label = labels.get(f"mark_{mark}", str(mark)) if mark in ("n", "rule") else str(mark)
         beside, how = ((0, 14), "center") if own else ((0, -11), "center")
         axes.annotate(
             f"{label}（{n:,}）" if mark in ("n", "rule") else label, (n, cv), beside, textcoords="offset points",
@@ -160,27 +151,18 @@ def precision_curve(curve: pd.DataFrame, words: Mapping[str, str], *, ax: Axes |
     axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
     axes.xaxis.set_minor_locator(ticker.NullLocator())
     axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0, decimals=0))
-    axes.set_xlabel(words["axis_n"], fontsize=8, family=family)
-    axes.set_ylabel(words["axis_cv"], fontsize=8, family=family)
+    axes.set_xlabel(labels["axis_n"], fontsize=8, family=family)
+    axes.set_ylabel(labels["axis_cv"], fontsize=8, family=family)
     axes.tick_params(labelsize=7)
-    axes.grid(color=_PALE, linewidth=0.4)
+    axes.grid(color=PALE, linewidth=0.4)
     axes.spines[["top", "right"]].set_visible(False)
     return axes
 
 
-def curve_png(curve: pd.DataFrame, words: Mapping[str, str], *, dpi: int = 150) -> bytes:
+def curve_png(curve: pd.DataFrame, labels: Mapping[str, str], *, dpi: int = 150) -> bytes:
     """Draw :func:`precision_curve` into a PNG."""
     with use_chinese():
-        figure = precision_curve(curve, words).get_figure(root=True)
-        return figure_bytes(figure, dpi=dpi) if isinstance(figure, Figure) else b""
-
-
-def figure_bytes(figure: Figure, *, dpi: int) -> bytes:
-    """Write a figure as PNG and close it."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-    plt.close(figure)
-    return buffer.getvalue()
+        return png_bytes(precision_curve(curve, labels), dpi=dpi)
 
 
 def _placed(table: pd.DataFrame) -> pd.DataFrame:
@@ -201,9 +183,7 @@ def _names(table: pd.DataFrame, name: str) -> list[str]:
 def _draw_frame(axes: Axes, wells: pd.DataFrame, text: Mapping[str, str]) -> None:
     """Dots for all wells; of very many, every k-th."""
     thinned = wells.iloc[:: max(1, -(-len(wells) // _MOST_DOTS))]
-    axes.plot(
-        thinned["longitude"], thinned["latitude"], ".", color=_PALE, markersize=2.5, zorder=1, label=text["frame"]
-    )
+    axes.plot(thinned["longitude"], thinned["latitude"], ".", color=PALE, markersize=2.5, zorder=1, label=text["frame"])
 
 
 def _draw_visits(axes: Axes, visits: pd.DataFrame, text: Mapping[str, str]) -> None:
@@ -212,7 +192,7 @@ def _draw_visits(axes: Axes, visits: pd.DataFrame, text: Mapping[str, str]) -> N
     size = 6.5 if numbered else 3.0
     for mark, aquifer in zip(_MARKS * (1 + len(aquifers) // len(_MARKS)), aquifers, strict=False):
         of_aquifer = visits["aquifer"] == aquifer
-        for role, fill in (("reserve", "white"), ("primary", _INK)):
+        for role, fill in (("reserve", "white"), ("primary", INK)):
             chosen = visits.loc[of_aquifer & (visits["role"] == role)]
             if chosen.empty:
                 continue
@@ -223,7 +203,7 @@ def _draw_visits(axes: Axes, visits: pd.DataFrame, text: Mapping[str, str]) -> N
                 mark,
                 markersize=size if role == "primary" else 0.7 * size,
                 markerfacecolor=fill,
-                markeredgecolor=_INK if role == "primary" else _GREY,
+                markeredgecolor=INK if role == "primary" else GREY,
                 markeredgewidth=0.7,
                 linestyle="none",
                 zorder=3 if role == "primary" else 2,
@@ -232,7 +212,7 @@ def _draw_visits(axes: Axes, visits: pd.DataFrame, text: Mapping[str, str]) -> N
     if numbered:
         for number, x, y in visits.loc[visits["role"] == "primary", ["number", "longitude", "latitude"]].to_numpy():
             axes.annotate(
-                f"{number:.0f}", (x, y), (3.5, 3.5), textcoords="offset points", fontsize=6.5, color=_INK, zorder=4,
+                f"{number:.0f}", (x, y), (3.5, 3.5), textcoords="offset points", fontsize=6.5, color=INK, zorder=4,
                 path_effects=[withStroke(linewidth=1.5, foreground="white")],
             )  # fmt: skip
 
@@ -261,13 +241,13 @@ def _set_frame_of_map(axes: Axes, wells: pd.DataFrame, text: Mapping[str, str], 
     km = _round_down(0.25 * width)
     start, share = 0.97 - km / width, km / width
     ends, below = [start, start + share], [-0.045, -0.045]
-    axes.plot(ends, below, linewidth=2.5, solid_capstyle="butt", transform=axes.transAxes, color=_INK, clip_on=False)
+    axes.plot(ends, below, linewidth=2.5, solid_capstyle="butt", transform=axes.transAxes, color=INK, clip_on=False)
     axes.text(
         start + share / 2, -0.055, text["km"].format(km=km), transform=axes.transAxes, ha="center", va="top", fontsize=8
     )
     axes.annotate(
         text["north"], (0.97, 0.985), (0.97, 0.90), "axes fraction", ha="center", va="top", fontsize=9, family=family,
-        arrowprops={"arrowstyle": "-|>", "color": _INK},
+        arrowprops={"arrowstyle": "-|>", "color": INK},
     )  # fmt: skip
 
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
-from typing import Literal
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,15 +9,14 @@ from matplotlib.colors import LinearSegmentedColormap
 from numpy.typing import NDArray
 
 from elec2water.errors import UsageError
-from elec2water.fonts import chinese_font, drawable
+from elec2water.figure import GREY, INK, Lang, Words, axes_or_new, label, legend, require, words
+from elec2water.fonts import drawable
 
-Lang = Literal["zh", "en"]
-
-_INK, _GREY, _WARN = "#1a1a1a", "#6b6b6b", "#b3372f"
+_WARN = "#b3372f"
 _READ = LinearSegmentedColormap.from_list("read", ["#b3372f", "#f2d7a0", "#e8efe4", "#2f6b4f"])
 _MOST_GROUPS = 45
 _MOST_TICKS = 12
-_TEXT: Mapping[str, Mapping[str, str]] = {
+_TEXT: Words = {
     "zh": {
         "series": "电表 {meter} 的月电量",
         "energy": "电量(kWh)",
@@ -68,16 +62,16 @@ def meter_series(months: pd.DataFrame, *, meter: str, ax: Axes | None = None, la
     UsageError
         A column is missing.
     """
-    _require(months, "month", "energy_kwh", "quality", "flags")
-    text = _words(lang)
-    ax = _axes(ax, (7.2, 3.2))
+    require(months, "month", "energy_kwh", "quality", "flags", name="months")
+    text = words(_TEXT, lang)
+    ax = axes_or_new(ax, (7.2, 3.2))
     place, energy = np.arange(len(months)), months["energy_kwh"].to_numpy(dtype=np.float64)
     quality = months["quality"].to_numpy(dtype=object)
     top = float(np.nanmax(energy, initial=0.0)) or 1.0
     for letter, face in (("A", "#7a9a8a"), ("E", "white")):
         chosen = (quality == letter) & np.isfinite(energy)
         if chosen.any():
-            ax.bar(place[chosen], energy[chosen], 0.8, color=face, edgecolor=_INK, linewidth=0.6, label=text[letter])
+            ax.bar(place[chosen], energy[chosen], 0.8, color=face, edgecolor=INK, linewidth=0.6, label=text[letter])
     unread = ~np.isfinite(energy)
     if unread.any():
         ax.plot(place[unread], np.full(unread.sum(), 0.02 * top), "x", color=_WARN, markersize=5, label=text["N"])
@@ -85,8 +79,8 @@ def meter_series(months: pd.DataFrame, *, meter: str, ax: Axes | None = None, la
     ax.set_ylim(0.0, 1.35 * top)
     ax.set_xlim(-0.6, len(months) - 0.4)
     _months_below(ax, months["month"].tolist())
-    _label(ax, text["series"].format(meter=meter), text["energy"])
-    _legend(ax)
+    label(ax, text["series"].format(meter=meter), "", text["energy"])
+    legend(ax, "upper left", columns=3)
     return ax
 
 
@@ -111,61 +105,51 @@ def coverage_calendar(coverage: pd.DataFrame, *, group: str = "", ax: Axes | Non
     UsageError
         A column is missing, or there is no row.
     """
-    _require(coverage, "key", "month", "n_wells", "n_read")
+    require(coverage, "key", "month", "n_wells", "n_read", name="coverage")
     if coverage.empty:
         raise UsageError("coverage: expected a row for each group and month, found none")
-    text = _words(lang)
+    text = words(_TEXT, lang)
     wells = coverage.groupby("key", sort=True)["n_wells"].max().sort_values(ascending=False, kind="stable")
     shown = wells.index[:_MOST_GROUPS]
     share = coverage.assign(share=coverage["n_read"] / coverage["n_wells"].clip(lower=1))
     table = share.pivot_table(index="key", columns="month", values="share", aggfunc="mean").reindex(shown)
-    ax = _axes(ax, (max(5.0, 2.4 + 0.24 * table.shape[1]), 1.5 + 0.26 * len(table)))
+    ax = axes_or_new(ax, (max(5.0, 2.4 + 0.24 * table.shape[1]), 1.5 + 0.26 * len(table)))
     image = ax.pcolormesh(table.to_numpy(), cmap=_READ, vmin=0.0, vmax=1.0, edgecolors="white", linewidth=0.8)
     for (row, column), value in np.ndenumerate(table.to_numpy()):
         if np.isfinite(value) and value < 0.995:
             dark = value < 0.3 or value > 0.9
             ax.text(
                 column + 0.5, row + 0.5, f"{100 * value:.0f}", ha="center", va="center", fontsize=6,
-                color="white" if dark else _INK,
+                color="white" if dark else INK,
             )  # fmt: skip
     ax.set_ylim(len(table), 0)
     names = [drawable(str(name)) for name in table.index]
     ax.set_yticks(np.arange(len(table)) + 0.5, names)
     _months_below(ax, [str(name) for name in table.columns], offset=0.5)
     left_out = text["largest"].format(shown=len(shown), all=len(wells)) if len(wells) > len(shown) else ""
-    family = _label(ax, text["coverage"].format(group=group) + left_out, "", "".join(names))
+    family = label(ax, text["coverage"].format(group=group) + left_out, "", "", "".join(names))
     ax.spines[["left", "bottom"]].set_visible(False)
     ax.tick_params(length=0)
     figure = ax.get_figure()
     if figure is not None:
         bar = figure.colorbar(image, ax=ax, fraction=0.03, pad=0.02, format=lambda value, _: f"{100 * value:.0f} %")
-        bar.ax.tick_params(labelsize=7, color=_GREY)
+        bar.ax.tick_params(labelsize=7, color=GREY)
         bar.set_label(text["share"], fontsize=8, family=family)
     return ax
-
-
-def png_bytes(ax: Axes, *, dpi: int = 150) -> bytes:
-    """Write the figure of an Axes as PNG, the same bytes each time, and close it."""
-    figure = ax.get_figure(root=True)
-    buffer = io.BytesIO()
-    if figure is not None:
-        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-        plt.close(figure)
-    return buffer.getvalue()
 
 
 def _flag(ax: Axes, months: pd.DataFrame, energy: NDArray[np.float64], top: float) -> None:
     """Write the rules above the months they speak of; of months with the same rules in a row the first is labelled."""
     flags = months["flags"].fillna("").astype(str).tolist()
-    for place, (words, before) in enumerate(zip(flags, ["", *flags[:-1]], strict=True)):
-        if not words:
+    for place, (rules, before) in enumerate(zip(flags, ["", *flags[:-1]], strict=True)):
+        if not rules:
             continue
         ax.axvspan(place - 0.5, place + 0.5, color=_WARN, alpha=0.10, linewidth=0)
-        if words != before:
+        if rules != before:
             height = min(energy[place], 1.05 * top) + 0.04 * top
             right = place > 0.7 * len(flags)
             ax.text(
-                place, height, words.replace("|", "\n"), fontsize=6.5, color=_WARN, va="bottom",
+                place, height, rules.replace("|", "\n"), fontsize=6.5, color=_WARN, va="bottom",
                 ha="right" if right else "left",
             )  # fmt: skip
 
@@ -174,37 +158,3 @@ def _months_below(ax: Axes, months: list[str], offset: float = 0.0) -> None:
     step = max(1, -(-len(months) // _MOST_TICKS))
     places = np.arange(0, len(months), step)
     ax.set_xticks(places + offset, [months[k] for k in places], rotation=45, ha="right")
-
-
-def _label(ax: Axes, title: str, y: str, further: str = "") -> list[str]:
-    title = drawable(title)
-    family = chinese_font(title + y + further).get_family()
-    ax.set_title(title, fontsize=10, loc="left", family=family)
-    ax.set_ylabel(y, fontsize=9, family=family)
-    ax.tick_params(labelsize=8, labelfontfamily=family, color=_GREY)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.set_axisbelow(True)
-    return family
-
-
-def _legend(ax: Axes) -> None:
-    handles, _ = ax.get_legend_handles_labels()
-    if handles:
-        for name in ax.legend(loc="upper left", frameon=False, fontsize=8, ncols=3).get_texts():
-            name.set_fontfamily(chinese_font(name.get_text()).get_family())
-
-
-def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
-    return plt.figure(figsize=size, layout="constrained").add_subplot() if ax is None else ax
-
-
-def _words(lang: str) -> Mapping[str, str]:
-    if lang not in _TEXT:
-        raise UsageError(f"lang: expected 'zh' or 'en', found {lang!r}")
-    return _TEXT[lang]
-
-
-def _require(frame: pd.DataFrame, *columns: str) -> None:
-    missing = [name for name in columns if name not in frame.columns]
-    if missing:
-        raise UsageError(f"expected the columns {', '.join(columns)}; missing are {', '.join(missing)}")

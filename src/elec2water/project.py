@@ -145,7 +145,7 @@ def check_figures(county: County, *, largest: int = 12) -> list[Path]:
         months = meter_months(reading.meters, names, meter, county.findings)
         drawn.append((target / f"meter_{rank:02d}.png", plots.meter_series(months, meter=meter, lang=lang)))
     for path, axes in drawn:
-        write_whole(path, plots.png_bytes(axes))
+        write_whole(path, import_module("elec2water.figure").png_bytes(axes))
     return [path for path, _ in drawn]
 
 

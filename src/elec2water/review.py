@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from elec2water.calendar_ import month_of
 from elec2water.coefficient import Coefficient
-from elec2water.coefficient.fit import on_grid
+from elec2water.coefficient.context import on_grid
 from elec2water.coefficient.posterior import WELL_LIMIT, outlying_z
 from elec2water.design import read_sample
 from elec2water.energy import MonthlyEnergy

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from elec2water.coefficient.news import LAST, STEPS, THIS
 from elec2water.errors import UsageError
-from elec2water.fonts import chinese_font, drawable
+from elec2water.figure import GREY, INK, PALE, Lang, Words, axes_or_new, finished, words
+from elec2water.fonts import drawable
 
-Lang = Literal["zh", "en"]
 Floats = NDArray[np.float64]
 
-_INK, _GREY, _PALE = "#1a1a1a", "#6b6b6b", "#c4c4c4"
-_TEXT: Mapping[str, Mapping[str, str]] = {
+_TEXT: Words = {
     "zh": {
         LAST: "上次", "corrected_pairs": "更正\n旧数据", "new_pairs": "新增\n实测", "refit": "重估\n方差",
         "water_level": "水位\n变化", "wear_and_time": "磨损\n与时间", "energy_and_registry": "用电构成\n与登记",
@@ -57,14 +53,13 @@ def news(
     UsageError
         There is no such row, or the language is unknown.
     """
-    if lang not in _TEXT:
-        raise UsageError(f"lang: expected one of {', '.join(_TEXT)}, found {lang!r}")
+    text = words(_TEXT, lang)
     rows = frame.loc[frame["domain"].eq(domain)]
     rows = rows if key is None else rows.loc[rows["key"].eq(key)]
     if rows.empty:
         there = ", ".join(sorted(set(frame["domain"]))) or "nothing: a first release has no news"
         raise UsageError(f"news: expected a row of {domain} {key or ''}, found {there}")
-    return _draw(rows.iloc[0], _TEXT[lang], ax)
+    return _draw(rows.iloc[0], text, ax)
 
 
 def _draw(row: pd.Series, text: Mapping[str, str], ax: Axes | None) -> Axes:
@@ -73,30 +68,25 @@ def _draw(row: pd.Series, text: Mapping[str, str], ax: Axes | None) -> Axes:
     after = float(row[LAST]) + np.cumsum(moves)
     bottom = np.minimum(after, after - moves)
     names = [LAST, *steps, THIS]
-    if ax is None:
-        ax = plt.subplots(figsize=(6.8, 3.4), layout="constrained")[1]
+    ax = axes_or_new(ax, (6.8, 3.4))
     ends = [float(row[LAST]), float(row[THIS])]
     margin = 0.35 * max(np.ptp([*ends, *after]), 0.01 * max(ends))
     floor = max(min([*ends, *after]) - margin, 0.0)
-    ax.bar([0, len(names) - 1], [end - floor for end in ends], bottom=floor, color=_PALE, edgecolor=_INK, width=0.6)
-    fill = [_GREY if move < 0 else "white" for move in moves]
-    ax.bar(range(1, len(steps) + 1), np.abs(moves), bottom=bottom, color=fill, edgecolor=_INK, width=0.6)
+    ax.bar([0, len(names) - 1], [end - floor for end in ends], bottom=floor, color=PALE, edgecolor=INK, width=0.6)
+    fill = [GREY if move < 0 else "white" for move in moves]
+    ax.bar(range(1, len(steps) + 1), np.abs(moves), bottom=bottom, color=fill, edgecolor=INK, width=0.6)
     _connect(ax, [ends[0], *after])
     _say_values(ax, ends, moves, np.maximum(after, after - moves))
     ax.set_ylim(floor, max([*ends, *after]) + margin)
     ax.set_xticks(range(len(names)), [text[name] for name in names], fontsize=8)
     ax.set_ylabel(text["axis"])
     ax.set_title(drawable(text["title"].format(key=row["key"])), fontsize=10)
-    ax.spines[["top", "right"]].set_visible(False)
-    for label in ax.findobj(Text):
-        if label.get_text():
-            label.set_fontfamily(chinese_font(label.get_text()).get_family())
-    return ax
+    return finished(ax)
 
 
 def _connect(ax: Axes, levels: list[float]) -> None:
     for place, level in enumerate(levels):
-        ax.plot([place + 0.3, place + 0.7], [level, level], color=_GREY, linewidth=0.8)
+        ax.plot([place + 0.3, place + 0.7], [level, level], color=GREY, linewidth=0.8)
 
 
 def _say_values(ax: Axes, ends: list[float], moves: Floats, tops: Floats) -> None:

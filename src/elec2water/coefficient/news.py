@@ -14,7 +14,7 @@ from elec2water.coefficient.posterior import Posterior
 from elec2water.pairs import Measurements
 
 if TYPE_CHECKING:
-    from elec2water.coefficient.fit import Coefficient
+    from elec2water.coefficient.result import Coefficient
 
 Floats = NDArray[np.float64]
 

@@ -9,8 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.calendar_ import month_of
-from elec2water.coefficient.fit import Coefficient, WellContext, describe_wells, known_pumps, measured_rows
+from elec2water.coefficient.context import WellContext
 from elec2water.coefficient.posterior import Posterior
+from elec2water.coefficient.result import Coefficient
+from elec2water.coefficient.rows import measured_rows
 from elec2water.energy import MonthlyEnergy
 from elec2water.pairs import Measurements
 
@@ -48,14 +50,10 @@ def forecast_pairs(
         np.where(np.isnat(measured.middle), coefficient.windows.level[-1].astype("datetime64[s]"), measured.middle)
     )
     months = np.union1d(coefficient.posterior.layout.months, np.arange(month.min(), month.max() + 1))
-    context = describe_wells(
-        wells, water_levels, energy, months, coefficient.windows, coefficient.spec, coefficient.options
-    )
+    context = coefficient.context(wells, water_levels, energy, months)
     coefficient = coefficient.equipped(context)
     posterior = coefficient.posterior.covering(months)
-    place, rows = measured_rows(
-        measured, context, coefficient.spec, posterior.layout, known_pumps(coefficient, context)
-    )
+    place, rows = measured_rows(measured, context, coefficient.spec, posterior.layout, coefficient.known_pumps(context))
     n_wells = place.size
     weight = measured.energy_kwh / np.bincount(rows.well, weights=measured.energy_kwh)[rows.well]
     X = rows.matrix()

@@ -16,11 +16,13 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from elec2water.coefficient.context import Windows
 from elec2water.coefficient.equipment import Equipment
 from elec2water.coefficient.features import FeatureSpec, Numeric
-from elec2water.coefficient.fit import Coefficient, FitOptions, Outlook, Windows
 from elec2water.coefficient.gaussian import Rows
+from elec2water.coefficient.options import FitOptions
 from elec2water.coefficient.posterior import SD_NAMES, Posterior
+from elec2water.coefficient.result import Coefficient, Outlook
 from elec2water.coefficient.shared import Factor, Layout, Regressor
 from elec2water.errors import UsageError
 from elec2water.pairs import Measurements

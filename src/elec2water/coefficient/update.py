@@ -16,20 +16,14 @@ from numpy.typing import NDArray
 from elec2water.calendar_ import month_of
 from elec2water.coefficient import features
 from elec2water.coefficient.changes import Changes, detected_pumps, fault_variance, find_changes, watched
+from elec2water.coefficient.context import WellContext, on_grid
 from elec2water.coefficient.equipment import Equipment
-from elec2water.coefficient.fit import (
-    Coefficient,
-    Outlook,
-    WellContext,
-    describe_wells,
-    measured_rows,
-    on_grid,
-    pair_moments,
-)
 from elec2water.coefficient.gaussian import Rows
 from elec2water.coefficient.innovations import Limits
 from elec2water.coefficient.news import UpdateRecord, class_news
 from elec2water.coefficient.posterior import Posterior, posterior_at
+from elec2water.coefficient.result import Coefficient, Outlook
+from elec2water.coefficient.rows import measured_rows, pair_moments
 from elec2water.coefficient.shared import Layout
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import UsageError
@@ -79,21 +73,14 @@ def update_coefficient(
     Parameters
     ----------
     coefficient : Coefficient
-    pairs : DataFrame, optional
-        New and corrected pairs; a pair of the same well and time stands in the place of the one known before.
-    wells, water_levels : DataFrame, optional
-        Registry and levels as they are known now. Without the registry only wells that have pairs already can be
-        updated, and their levels of later months are taken as usual.
-    energy : MonthlyEnergy, optional
-        Electricity of the wells of the registry. Without it what was known of the wells' energy stands.
-    until : datetime64[M], optional
-        Month to which the coefficient is carried; the last month of pairs, or the last before, by default.
+    pairs, wells, water_levels, energy, until, progress : optional
+        As for :func:`elec2water.coefficient.fit.fit_coefficient`, and what is left out stands as it was known. A pair
+        of the same well and time stands in the place of the one known before. Without the registry only wells that
+        have pairs already can be updated, and their levels of later months are taken as usual.
     whole : bool
         ``pairs`` is the whole table, see :func:`elec2water.pairs.merge_pairs`.
     with_news : bool
         Work out ``news``, which costs two more posteriors.
-    progress : callable, optional
-        Told in words what is being done.
 
     Raises
     ------
@@ -107,9 +94,7 @@ def update_coefficient(
     months = _months(coefficient, merged.pairs, until)
     context = None
     if wells is not None:
-        context = describe_wells(
-            wells, water_levels, energy, months, coefficient.windows, coefficient.spec, coefficient.options
-        )
+        context = coefficient.context(wells, water_levels, energy, months)
     told = Given(merged, context, _first_level(water_levels), _NEVER if energy is None else energy.months[0])
     updated = absorb(coefficient, told, well_id, months, progress)
     return replace(updated, record=_record(coefficient, told, updated, with_news=with_news))
@@ -131,9 +116,7 @@ def seen_today(
     table = measurements(pairs, well_id)
     merged = merge_pairs(coefficient.measured, table.take(np.flatnonzero(grid[table.well])), whole=True)
     months = coefficient.posterior.layout.months
-    context = describe_wells(
-        wells, water_levels, energy, months, coefficient.windows, coefficient.spec, coefficient.options
-    )
+    context = coefficient.context(wells, water_levels, energy, months)
     given = Given(merged, context, _first_level(water_levels), _NEVER if energy is None else energy.months[0])
     return _without_new(coefficient, given)
 

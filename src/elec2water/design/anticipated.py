@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.coefficient.features import Static, learn_features, well_columns
-from elec2water.coefficient.fit import Coefficient, describe_wells
 from elec2water.coefficient.posterior import SD_PRIORS
+from elec2water.coefficient.result import Coefficient
 from elec2water.coefficient.shared import Layout
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import UsageError
@@ -139,9 +139,7 @@ def learned(
     Anticipated
     """
     months = energy.months[-1:]
-    context = describe_wells(
-        wells, water_levels, energy, months, coefficient.windows, coefficient.spec, coefficient.options
-    )
+    context = coefficient.context(wells, water_levels, energy, months)
     posterior = coefficient.posterior
     return _anticipate(
         context.static,

@@ -11,7 +11,8 @@ from elec2water.fieldwork.field_sheet import field_sheet_bytes
 from elec2water.fieldwork.geopackage import Layer, geopackage_bytes
 from elec2water.fieldwork.report import design_report
 from elec2water.fieldwork.visits import visits_of
-from elec2water.plot_design import Lang, has_places, map_png
+from elec2water.figure import Lang
+from elec2water.plot_design import has_places, map_png
 
 _TITLES = {"zh": ("样本井", "抽样框内的井"), "en": ("sample wells", "wells of the frame")}
 _MOST_ON_MAP = 100_000

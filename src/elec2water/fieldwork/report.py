@@ -17,7 +17,8 @@ from scipy import stats
 from elec2water.design.result import Design
 from elec2water.errors import UsageError
 from elec2water.fieldwork.sheet_words import sheet_words, stratum_label
-from elec2water.plot_design import Lang, curve_png, has_places, map_png
+from elec2water.figure import Lang
+from elec2water.plot_design import curve_png, has_places, map_png
 
 _LEVEL = 0.90
 _Z = float(stats.norm.ppf(0.5 * (1 + _LEVEL)))

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from elec2water.calendar_ import quarter_months
 from elec2water.coefficient import Coefficient, features
-from elec2water.coefficient.fit import on_grid
+from elec2water.coefficient.context import on_grid
 from elec2water.errors import UsageError
 from elec2water.keys import Keys, Labels
 from elec2water.pairs import TEST_REL_U

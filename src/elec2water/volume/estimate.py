@@ -11,9 +11,10 @@ from scipy import special
 
 from elec2water.calendar_ import quarter_months
 from elec2water.coefficient import features
-from elec2water.coefficient.fit import Coefficient, WellContext, describe_wells, on_grid, pumps_in
+from elec2water.coefficient.context import WellContext, on_grid
 from elec2water.coefficient.posterior import Posterior
 from elec2water.coefficient.predict import blank_variance
+from elec2water.coefficient.result import Coefficient
 from elec2water.coefficient.shared import Layout
 from elec2water.energy import MonthlyEnergy
 from elec2water.energy.split import Split
@@ -64,9 +65,7 @@ def estimate_volume(
     if not np.isin(months, energy.months).all():
         raise UsageError(f"energy: expected the months of {quarter}, found {energy!r}; give every month of the quarter")
     coefficient = coefficient.placed(wells["well_id"].to_numpy(dtype=object))
-    context = describe_wells(
-        wells, water_levels, energy, months, coefficient.windows, coefficient.spec, coefficient.options
-    )
+    context = coefficient.context(wells, water_levels, energy, months)
     return volume_in(coefficient, context, energy, quarter=quarter, on_grid=on_grid(wells), confidence=confidence)
 
 
@@ -156,7 +155,7 @@ def _paths(coefficient: Coefficient, posterior: Posterior, context: WellContext)
         + ((context.months[-1] + 1).astype("datetime64[s]") - context.months[0].astype("datetime64[s]")) / 2
     )
     when = float(features.decimal_year(np.array([middle]))[0])
-    since, pumps = pumps_in(coefficient, context, middle)
+    since, pumps = coefficient.pumps_in(context, middle)
     paths = posterior.paths(np.full(posterior.sample.size, when), pumps)
     v = posterior.variance
     offset, variance = np.zeros(n), np.full(n, v["level"] + v["drift"])

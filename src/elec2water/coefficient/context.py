@@ -1,0 +1,169 @@
+"""The wells of a registry as the model sees them: classes, features, electricity and water over some months."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from elec2water.coefficient import features
+from elec2water.coefficient.equipment import NEVER
+from elec2water.coefficient.features import FeatureSpec, Static
+from elec2water.coefficient.options import FitOptions
+from elec2water.coefficient.water import level_movement
+from elec2water.energy import MonthlyEnergy
+from elec2water.strata import Strata, classify
+
+Floats = NDArray[np.float64]
+Months = NDArray[np.datetime64]
+
+GRID = "grid"
+UNSEEN = 0.02
+"""Standard deviation of what an unobserved water table does to ln κ in a year: 3 % of its depth at a slope of -0.65."""
+
+
+@dataclass(frozen=True)
+class WellContext:
+    """All wells of a registry as the model sees them over some months.
+
+    ``months`` (M,), ``kwh`` (N, M), ``annual_kwh`` (N,), ``level`` (N, M) ln depth to water less the well's own
+    reference, ``anomaly`` (N, M) of energy, ``static`` features and the frame's ``well_id`` (N,).
+    """
+
+    well_id: NDArray[np.object_]
+    strata: Strata
+    static: Static
+    months: Months
+    kwh: Floats
+    annual_kwh: Floats
+    level: Floats
+    anomaly: Floats
+    pump_installed: NDArray[np.datetime64]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The months against which a well's energy and water level are measured.
+
+    The year before ``energy_end``, and ``level``.
+    """
+
+    energy_end: np.datetime64
+    level: Months
+
+
+def on_grid(wells: pd.DataFrame) -> NDArray[np.bool_]:
+    """Give which wells the grid drives, (N,); a blank or absent power source is the grid."""
+    if "power_source" not in wells.columns:
+        return np.ones(len(wells), dtype=bool)
+    return np.asarray(wells["power_source"].fillna(GRID).eq(GRID).to_numpy(dtype=bool))
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of N wells: the registry, water levels and electricity, the latter two where there are any."""
+
+    wells: pd.DataFrame
+    water_levels: pd.DataFrame | None
+    energy: MonthlyEnergy | None
+
+
+def describe_wells(
+    known: Known, months: Months, windows: Windows, spec: FeatureSpec, options: FitOptions
+) -> WellContext:
+    """See the wells of a registry over ``months`` with the features learned in a fit."""
+    windows = within_reach(windows, known.energy)
+    # The limits of the fit, not those that another registry would suggest: a class keeps its name and its effect.
+    options = replace(options, strata_breaks=dict(spec.strata_breaks) or options.strata_breaks)
+    columns, moving = _columns(known, months, windows, options, spec.reference_year)
+    return _context(known.wells, columns, moving, months, spec)
+
+
+def within_reach(windows: Windows, energy: MonthlyEnergy | None) -> Windows:
+    """Take the first whole year of electricity where readings no longer go back to the year of the fit."""
+    if energy is None or energy.months.size == 0 or energy.months[0] <= windows.energy_end - 11:
+        return windows
+    return replace(windows, energy_end=min(energy.months[0] + 11, energy.months[-1]))
+
+
+def learn_wells(known: Known, months: Months, windows: Windows, options: FitOptions) -> tuple[FeatureSpec, WellContext]:
+    """Learn from a registry how its wells become features, and see them with these over ``months``."""
+    reference_year = float(features.decimal_year(np.array([windows.level[-1] + 1], dtype="datetime64[s]"))[0])
+    columns, moving = _columns(known, months, windows, options, reference_year)
+    weight = np.asarray(columns["annual_kwh"], dtype=np.float64)
+    spec = features.learn_features(
+        columns,
+        weight=weight,
+        reference_year=reference_year,
+        wear=(options.wear_mean_per_year, _wear_sd(options, moving.level)),
+        covariates=options.covariates,
+    )
+    spec = replace(spec, strata_breaks=tuple((name, tuple(limits)) for name, limits in moving.strata.breaks.items()))
+    return spec, _context(known.wells, columns, moving, months, spec)
+
+
+def _wear_sd(options: FitOptions, level: Floats) -> float:
+    """Where no water level is known, what wear does in a year and what a falling or rising table does are one."""
+    return options.wear_sd_per_year if np.isfinite(level).any() else float(np.hypot(options.wear_sd_per_year, UNSEEN))
+
+
+@dataclass(frozen=True)
+class _Moving:
+    """Classes (N,), electricity and movement of the water (N, M) of the wells of a registry."""
+
+    strata: Strata
+    kwh: Floats
+    level: Floats
+
+
+def _columns(
+    known: Known, months: Months, windows: Windows, options: FitOptions, reference_year: float
+) -> tuple[dict[str, NDArray[np.generic]], _Moving]:
+    wells, energy = known.wells, known.energy
+    n = len(wells)
+    strata = classify(wells, options.strata_by, breaks=dict(options.strata_breaks), classes=options.strata_classes)
+    annual, kwh = np.full(n, np.nan), np.full((n, months.size), np.nan)
+    if energy is not None:
+        annual = energy.annual_kwh(windows.energy_end)
+        place = np.searchsorted(energy.months, months)
+        inside = (place < energy.months.size) & (months >= energy.months[0])
+        kwh[:, inside] = energy.kwh[:, place[inside]]
+    level, reference = level_movement(wells, known.water_levels, months, windows.level)
+    columns = features.well_columns(
+        wells,
+        strata.labels,
+        annual_kwh=annual,
+        depth_to_water=reference,
+        reference_year=reference_year,
+        covariates=options.covariates,
+    )
+    return columns, _Moving(strata, kwh, level)
+
+
+def _context(
+    wells: pd.DataFrame,
+    columns: Mapping[str, NDArray[np.generic]],
+    moving: _Moving,
+    months: Months,
+    spec: FeatureSpec,
+) -> WellContext:
+    static = spec.static(columns)
+    annual = np.asarray(columns["annual_kwh"], dtype=np.float64)
+    installed = np.full(len(wells), NEVER)
+    if "pump_installed_on" in wells.columns:
+        given = wells["pump_installed_on"].to_numpy(dtype="datetime64[s]")
+        installed = np.where(np.isnat(given), NEVER, given)
+    return WellContext(
+        wells["well_id"].to_numpy(dtype=object),
+        moving.strata,
+        static,
+        months,
+        moving.kwh,
+        annual,
+        moving.level,
+        features.energy_anomaly(moving.kwh, annual, static.aquifer),
+        installed,
+    )

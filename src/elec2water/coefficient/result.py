@@ -1,0 +1,177 @@
+"""The fitted coefficient: what a kWh is worth at every well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from elec2water.coefficient.classes import class_table
+from elec2water.coefficient.context import Known, Months, WellContext, Windows, describe_wells
+from elec2water.coefficient.equipment import Equipment
+from elec2water.coefficient.features import FeatureSpec
+from elec2water.coefficient.news import UpdateRecord
+from elec2water.coefficient.options import FitOptions
+from elec2water.coefficient.posterior import Posterior
+from elec2water.coefficient.rows import pair_moments
+from elec2water.energy import MonthlyEnergy
+from elec2water.errors import UsageError
+from elec2water.pairs import Measurements
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """When a coefficient stands and where the water stood then.
+
+    ``year`` is the decimal year, NaN for the end of the months of the fit; ``level`` (W,) the ln depth to water of
+    the sample wells over the year before, less their own reference; empty where it is the reference.
+    """
+
+    year: float = float("nan")
+    level: Floats = field(default_factory=lambda: np.zeros(0))
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """What a kWh is worth: the posterior of ln κ for every well, sampled or not.
+
+    Holds arrays only: the posterior, how wells become features, and the options of the fit.
+    """
+
+    posterior: Posterior
+    spec: FeatureSpec
+    options: FitOptions
+    windows: Windows
+    sample_id: NDArray[np.object_]
+    measured: Measurements
+    equipment: Equipment = field(default_factory=Equipment.none)
+    outlook: Outlook = field(default_factory=Outlook)
+    record: UpdateRecord = field(default_factory=UpdateRecord)
+
+    @property
+    def news(self) -> pd.DataFrame:
+        """What the last update moved in every class, adding up exactly; empty after a fit."""
+        return self.record.news
+
+    @property
+    def changes(self) -> pd.DataFrame:
+        """Wells whose readings broke with their past."""
+        return self.record.changes
+
+    def placed(self, well_id: NDArray[np.object_]) -> Coefficient:
+        """Find the sample wells in a registry (N,) that lists them in another order, or no longer lists some of them.
+
+        Raises
+        ------
+        UsageError
+            No sample well is in the registry.
+        """
+        place = np.asarray(pd.Index(well_id, dtype=object).get_indexer(pd.Index(self.sample_id)), dtype=np.intp)
+        if np.array_equal(place, self.posterior.sample):
+            return self
+        kept = np.flatnonzero(place >= 0)
+        if not kept.size:
+            first = ", ".join(self.sample_id[:5])
+            raise UsageError(f"wells: expected the sample wells of the coefficient ({first} …), found none of them")
+        well = place[np.searchsorted(np.unique(self.measured.well), self.measured.well)]
+        measured = replace(self.measured, well=well).take(well >= 0)
+        sample_id = self.sample_id[kept]
+        return replace(
+            self,
+            posterior=self.posterior.take_wells(kept, place[kept]),
+            sample_id=sample_id,
+            measured=measured,
+            equipment=self.equipment.of_wells(sample_id),
+            outlook=replace(self.outlook, level=self.outlook.level[kept] if self.outlook.level.size else np.zeros(0)),
+        )
+
+    def context(
+        self, wells: pd.DataFrame, water_levels: pd.DataFrame | None, energy: MonthlyEnergy | None, months: Months
+    ) -> WellContext:
+        """See the wells of a registry over ``months`` (M,) as the fit saw its own."""
+        return describe_wells(Known(wells, water_levels, energy), months, self.windows, self.spec, self.options)
+
+    def equipped(self, context: WellContext) -> Coefficient:
+        """See the pumps that the registry has put in since: what a well's pairs told of the pump before, they keep."""
+        place = self.posterior.sample
+        equipment = self.equipment.adding(Equipment.of(self.sample_id, context.pump_installed[place]))
+        if equipment is self.equipment:
+            return self
+        rows = self.posterior.rows
+        when = pair_moments(self.measured, self.posterior.layout)
+        rows = replace(rows, pump=equipment.history(self.sample_id).number(rows.well, when))
+        return replace(self, posterior=replace(self.posterior, rows=rows), equipment=equipment)
+
+    def known_pumps(self, context: WellContext) -> Equipment:
+        """Give the changes of pumps of all wells of a registry, with those that only this coefficient knows."""
+        return self.equipment.adding(Equipment.of(context.well_id, context.pump_installed))
+
+    def pumps_in(self, context: WellContext, when: np.datetime64) -> tuple[NDArray[np.datetime64], Ints]:
+        """Give since when each well (N,) has its pump (NaT: not known), and the number of each sample well's (W,)."""
+        since = np.where(context.pump_installed <= when, context.pump_installed, np.datetime64("NaT", "s"))
+        pumps, every = self.equipment.history(self.sample_id), np.arange(self.sample_id.size)
+        moments = np.full(every.size, when)
+        since[self.posterior.sample] = pumps.since(every, moments)
+        return since, pumps.number(every, moments)
+
+    def __repr__(self) -> str:
+        sd = {name: round(value**0.5, 3) for name, value in self.posterior.variance.items()}
+        return (
+            f"Coefficient({self.sample_id.size} sample wells, {self.posterior.rows.y.size} pairs, "
+            f"{self.posterior.layout.size} shared effects, sd of ln κ {sd})"
+        )
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """Mean coefficient of every class with sample wells.
+
+        As :func:`elec2water.coefficient.classes.class_table` says.
+        """
+        year = self.outlook.year
+        return class_table(
+            self.posterior,
+            shared_meter_rel_u=self.options.shared_meter_rel_u,
+            years=0.0 if np.isnan(year) else year - self.spec.reference_year,
+            level=self.outlook.level if self.outlook.level.size else None,
+        )
+
+    def update(
+        self,
+        pairs: pd.DataFrame | None = None,
+        wells: pd.DataFrame | None = None,
+        water_levels: pd.DataFrame | None = None,
+        *,
+        energy: MonthlyEnergy | None = None,
+        until: np.datetime64 | None = None,
+        whole: bool = False,
+        with_news: bool = True,
+        progress: Callable[[str], None] | None = None,
+    ) -> Coefficient:
+        """Give the coefficient after new and corrected pairs, levels and pumps, as a new object; variances stay.
+
+        As :func:`elec2water.coefficient.update.update_coefficient` says.
+        """
+        function = import_module("elec2water.coefficient.update").update_coefficient
+        options = {"energy": energy, "until": until, "whole": whole, "with_news": with_news, "progress": progress}
+        updated: Coefficient = function(self, pairs, wells, water_levels, **options)
+        return updated
+
+    def _repr_html_(self) -> str:
+        return self.summary.to_html(index=False)
+
+    def plot(self, **options: object) -> Axes:
+        """Draw ``summary``; options as for :func:`elec2water.plot.coefficients`."""
+        axes: Axes = import_module("elec2water.plot").coefficients(self.summary, **options)
+        return axes

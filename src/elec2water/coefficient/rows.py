@@ -1,0 +1,94 @@
+"""Pairs of sample wells as rows of the regression."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elec2water.calendar_ import month_of
+from elec2water.coefficient import features
+from elec2water.coefficient.context import WellContext
+from elec2water.coefficient.equipment import NEVER, Equipment
+from elec2water.coefficient.features import FeatureSpec, Static
+from elec2water.coefficient.gaussian import Rows
+from elec2water.coefficient.shared import Layout
+from elec2water.pairs import Measurements, short_test_rel_u
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+_SMALL_MONTH = 0.05
+
+
+def measured_rows(
+    measured: Measurements, context: WellContext, spec: FeatureSpec, layout: Layout, equipment: Equipment
+) -> tuple[Ints, Rows]:
+    """Pairs as rows of the regression: the place in the registry of each sample well (W,), and the rows."""
+    sample, position = np.unique(measured.well, return_inverse=True)
+    position = np.asarray(position, dtype=np.intp)
+    middle = pair_moments(measured, layout)
+    month = month_of(middle)
+    column = np.clip(np.searchsorted(context.months, month), 0, context.months.size - 1)
+    aquifer = context.static.aquifer[measured.well]
+    pumps = equipment.history(context.well_id[sample])
+    moving = spec.moving(
+        aquifer,
+        features.decimal_year(middle),
+        level=context.level[measured.well, column],
+        anomaly=np.where(measured.test, 0.0, context.anomaly[measured.well, column]),
+        short_test=measured.test,
+        worn_since=spec.worn_since(pumps.since(position, middle)),
+    )
+    cell_month = np.clip(np.searchsorted(layout.months, month), 0, layout.months.size - 1)
+    installed = context.pump_installed[measured.well]
+    rows = Rows(
+        well=position,
+        y=np.log(measured.coefficient),
+        time=features.decimal_year(middle),
+        pump=pumps.number(position, middle),
+        cell=np.asarray(aquifer * layout.months.size + cell_month, dtype=np.intp),
+        static=_static_when_measured(shared_static(context.static, layout, sample), position, middle, installed, spec),
+        moving=moving,
+        scale=_scale(measured, context),
+        extra=short_test_rel_u(measured) ** 2,
+        level_scale=np.ones(sample.size),
+        n_cells=layout.n_cells,
+    )
+    return np.asarray(sample, dtype=np.intp), rows
+
+
+def pair_moments(measured: Measurements, layout: Layout) -> NDArray[np.datetime64]:
+    """Middle of each pair, (R,); the last month of the fit where a test has no date."""
+    return np.where(np.isnat(measured.middle), layout.months[-1].astype("datetime64[s]"), measured.middle)
+
+
+def shared_static(static: Static, layout: Layout, wells: NDArray[np.intp]) -> Floats:
+    """Give static features of some wells with the factors written out as columns of zeros and ones, (n, p_F)."""
+    blocks = [static.dense[wells]]
+    for k, factor in enumerate(layout.factors):
+        one_hot = np.zeros((wells.size, len(factor.levels)))
+        code = static.codes[wells, k]
+        known = np.flatnonzero(code >= 0)
+        one_hot[known, code[known]] = 1.0
+        blocks.append(one_hot)
+    return np.hstack(blocks)
+
+
+def _static_when_measured(
+    static: Floats, well: Ints, middle: NDArray[np.datetime64], installed: NDArray[np.datetime64], spec: FeatureSpec
+) -> Floats:
+    """Blank the age of pumps that were put in after a well was measured: its pairs tell of the pump before."""
+    names = [feature.name for feature in spec.numeric]
+    before = np.zeros(static.shape[0], dtype=bool)
+    before[well[(middle < installed) & (installed < NEVER)]] = True
+    if "pump_age" in names and before.any():
+        static = static.copy()
+        static[before, 1 + names.index("pump_age")] = 0.0
+    return static
+
+
+def _scale(measured: Measurements, context: WellContext) -> Floats:
+    """Error variance of a pair against that of an ordinary month: a month with hardly any energy says little."""
+    annual = context.annual_kwh[measured.well]
+    small = _SMALL_MONTH * np.where(np.isfinite(annual), annual, 0.0) / 12.0
+    return np.where(measured.test, 1.0, 1.0 + (small / measured.energy_kwh) ** 2)
