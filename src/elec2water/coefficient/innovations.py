@@ -24,8 +24,11 @@ Ints = NDArray[np.intp]
 PAIRS_A_YEAR = 12.0
 CUSUM_SLACK = 0.5
 """Half the drift, in standard deviations a pair, that the CUSUM is to find."""
-STEP_SHARE = 0.85
-"""Share of the false alarms that the test for steps may use; slow faults have months to be found in."""
+STEP_SHARE, DRIFT_SHARE = 0.55, 0.15
+"""Shares of the false alarms that the two tests may use; tails heavier than the normal's have the rest."""
+OWN_SLOPE_SD = 0.3
+"""Standard deviation of a well's own slope on the ln depth to water: κ = 367.1 η/H has slopes from -0.3, where outlet
+and friction are most of the head, to -0.9, and steeper ones near the end of the pump's curve."""
 _KEPT = 0.9
 EACH_AT_LEAST = 1.0
 """Standard deviations by which each of two pairs must lean to the side of a change."""
@@ -60,7 +63,7 @@ class Limits:
 
     @classmethod
     def of(cls, alarms_per_100_well_years: float) -> Limits:
-        """Share the alarms allowed between the two tests.
+        """Share the alarms allowed between the two tests, and leave some to the tails of real readings.
 
         The step is tested at each pair, two-sided; that the tests of neighbours overlap and that both pairs must agree
         keep nine tenths of the alarms of the plain normal limit (simulated). The mean time
@@ -69,7 +72,7 @@ class Limits:
         """
         rate = alarms_per_100_well_years / (100.0 * PAIRS_A_YEAR)
         h, k = 3.0, CUSUM_SLACK
-        while 2.0 / _time_between(h, k) > (1.0 - STEP_SHARE) * rate:
+        while 2.0 / _time_between(h, k) > DRIFT_SHARE * rate:
             h += 0.05
         return cls(float(special.ndtri(1.0 - 0.5 * STEP_SHARE * rate / _KEPT)), h)
 
@@ -110,7 +113,14 @@ class Alarms:
         return cls(rows[0], rows[1], sizes[0], sizes[1], rows[2], rows[3], sizes[2])
 
 
-def scan(rows: Rows, residual: Floats, variances: WellVariances, shared_variance: Floats, limits: Limits) -> Alarms:
+def scan(
+    rows: Rows,
+    residual: Floats,
+    variances: WellVariances,
+    shared_variance: Floats,
+    limits: Limits,
+    level: Floats | None = None,
+) -> Alarms:
     """Test every well since its last known change of pump.
 
     Parameters
@@ -123,11 +133,15 @@ def scan(rows: Rows, residual: Floats, variances: WellVariances, shared_variance
     shared_variance : (R,)
         Variance that the months' common movement adds to each pair.
     limits : Limits
+    level : (R,), optional
+        ln depth to water less the well's own reference. How κ of a well answers to it is learned from its own past, so
+        that a well that swings more than others with its water table is no alarm every spring.
     """
     parts = []
+    own = np.zeros(rows.y.size) if level is None else OWN_SLOPE_SD * level
     for group in group_wells(rows):
         if group.rows.shape[1] > _FEWEST_BEFORE + 1:
-            L = _factor(group, rows, variances, shared_variance)
+            L = _factor(group, rows, variances, shared_variance, own)
             z = np.linalg.solve(L, residual[group.rows][:, :, None])[:, :, 0]
             parts.append(_Part(group, L, np.asarray(z, dtype=np.float64), _pairs_before(rows.pump[group.rows])))
     alarms = Alarms.none(rows.n_wells)
@@ -205,8 +219,9 @@ def lone_outliers(rows: Rows, residual: Floats, outlying: NDArray[np.bool_]) -> 
     return lone
 
 
-def _factor(group: Group, rows: Rows, variances: WellVariances, shared_variance: Floats) -> Floats:
+def _factor(group: Group, rows: Rows, variances: WellVariances, shared_variance: Floats, own: Floats) -> Floats:
     S = well_covariance(group, rows, variances)
+    S += own[group.rows][:, :, None] * own[group.rows][:, None, :]
     diagonal = np.arange(group.rows.shape[1])
     S[:, diagonal, diagonal] += shared_variance[group.rows]
     return np.asarray(np.linalg.cholesky(S), dtype=np.float64)
