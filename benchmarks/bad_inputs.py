@@ -11,12 +11,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from bad_input_cases import CASES
 from test_bad_input_cases import verdict, written
+from ugly_cases import UGLY
 
 
 def main():
     """Print a line for each case and the count for each section."""
     good, all_ = Counter(), Counter()
-    for case in CASES:
+    for case in (*CASES, *UGLY):
         with tempfile.TemporaryDirectory() as folder:
             said = verdict(written(Path(folder) / "county", case), case)
         good[case.name[0]] += not said

@@ -1,7 +1,8 @@
 """Read damaged copies of good files until something other than a refusal comes out; the count is printed and kept.
 
-Run: ``python benchmarks/fuzz_readers.py --count 100000 [--seed 0]``; a failure prints the bytes' seed and stops.
-Workbooks take a child process each, so they are one in fifty; findings are written out in full for one file in ten.
+Run: ``python benchmarks/fuzz_readers.py [--files 100000] [--seed 0]``; a failure prints the bytes' seed and stops. The
+record is written after every thousand files and a run goes on where the last one with its seed ended.
+Workbooks take a child process each, so they are one in fifty; findings are written out in full for one file in forty.
 """
 
 import argparse
@@ -28,6 +29,8 @@ from elec2water.tables.context import Context
 from elec2water.tables.reader import read_one
 
 RESULTS = Path(__file__).parent / "results" / "fuzz_readers.json"
+FAILURE = Path(tempfile.gettempdir()) / "fuzz_failure.bin"
+BLOCK = 1000
 MIX = {"csv": 0.70, "html": 0.22, "parquet": 0.03, "gz": 0.03, "xlsx": 0.02}
 
 
@@ -83,41 +86,46 @@ def attempt(path, config, *, full):
     return "read" if len(table) else "no row"
 
 
+def block(first, size, seed, path):
+    """Read some damaged files; count how they ended and what they were."""
+    files, config = seeds(), Config.model_validate({"project": {"name": "x"}})
+    kinds, shares = list(MIX), np.array(list(MIX.values()))
+    ends, by_kind = Counter(), Counter()
+    for number in range(first, first + size):
+        rng = np.random.default_rng([seed, number])
+        kind = kinds[int(rng.choice(len(kinds), p=shares))]
+        path.write_bytes(damaged_member(files[kind][int(rng.integers(len(files[kind])))], rng))
+        try:
+            ends[attempt(path, config, full=number % 40 == 0)] += 1
+        except Exception:  # whatever it is, it is what the fuzzer looks for
+            traceback.print_exc()
+            FAILURE.write_bytes(path.read_bytes())
+            sys.exit(f"file {number} of seed {seed} ({kind}) ended in a traceback; it is kept as {FAILURE}")
+        by_kind[kind] += 1
+    return ends, by_kind
+
+
 def main():
     """Fuzz and count."""
     options = argparse.ArgumentParser()
-    options.add_argument("--count", type=int, default=100_000)
+    options.add_argument("--files", type=int, default=100_000)
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument(
-        "--first", type=int, default=0, help="number of the first file: a long run may be cut into pieces"
-    )
+    options.add_argument("--minutes", type=float, default=np.inf, help="stop after so long; run again to go on")
     given = options.parse_args()
     warnings.simplefilter("error")
-    files, config = seeds(), Config.model_validate({"project": {"name": "x"}})
-    kinds, shares = list(MIX), np.array(list(MIX.values()))
-    ends, by_kind, began = Counter(), Counter(), time.perf_counter()
+    old = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    old = old if old.get("seed") == given.seed else {}
+    ends, by_kind, began = Counter(old.get("ends", {})), Counter(old.get("kinds", {})), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "readings.csv"
-        for number in range(given.first, given.first + given.count):
-            rng = np.random.default_rng([given.seed, number])
-            kind = kinds[int(rng.choice(len(kinds), p=shares))]
-            path.write_bytes(damaged_member(files[kind][int(rng.integers(len(files[kind])))], rng))
-            try:
-                ends[attempt(path, config, full=number % 10 == 0)] += 1
-            except Exception:  # whatever it is, it is what the fuzzer looks for
-                traceback.print_exc()
-                (RESULTS.parent / "fuzz_failure.bin").write_bytes(path.read_bytes())
-                sys.exit(f"file {number} of seed {given.seed} ({kind}) ended in a traceback")
-            by_kind[kind] += 1
-            if number % 5000 == 4999:
-                print(f"{number + 1} files, {time.perf_counter() - began:.0f} s", flush=True)
-    record = json.loads(RESULTS.read_text(encoding="utf-8")) if given.first and RESULTS.exists() else {}
-    ends += Counter(record.get("ends", {}))
-    by_kind += Counter(record.get("kinds", {}))
-    record = {"files": by_kind.total(), "tracebacks": 0, "seed": given.seed, "kinds": dict(by_kind)}
-    record["ends"] = dict(ends.most_common())
-    RESULTS.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"{given.count} damaged files read without a traceback: {dict(ends.most_common(8))}")
+        while by_kind.total() < given.files and time.perf_counter() - began < 60 * given.minutes:
+            done = by_kind.total()
+            more = block(done, min(BLOCK, given.files - done), given.seed, Path(folder) / "readings.csv")
+            ends, by_kind = ends + more[0], by_kind + more[1]
+            record = {"files": by_kind.total(), "tracebacks": 0, "seed": given.seed, "kinds": dict(by_kind)}
+            record["ends"] = dict(ends.most_common())
+            RESULTS.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            print(f"{by_kind.total()} files, {time.perf_counter() - began:.0f} s", flush=True)
+    print(f"{by_kind.total()} damaged files read without a traceback: {dict(ends.most_common(8))}")
 
 
 if __name__ == "__main__":

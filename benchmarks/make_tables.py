@@ -1,4 +1,4 @@
-"""Write what the benchmarks measured into docs/accuracy.md, speed.md, energy.md, design.md and the two READMEs.
+"""Write what the benchmarks measured into docs/*.md and the two READMEs.
 
     python benchmarks/make_tables.py
 
@@ -244,6 +244,27 @@ def retests() -> str:
     return text.replace("{{next_study}}", "\n".join(found) or "not run")
 
 
+def updating_table() -> str:
+    """Give how a coefficient measured once serves later years, with levels and without."""
+    heads = ["", "year", "counties", "bias", "RMSE", "stated", "90 % intervals", "fixed coefficient: bias"]
+    rows = [
+        [words if k == 0 else "", str(year["year"]), str(year["counties"]), *_updated(year)]
+        for study, words in (("levels", "water levels known"), ("blind", "no water levels"))
+        if (path := RESULTS / f"updating_{study}.json").exists()
+        for k, year in enumerate(json.loads(path.read_text(encoding="utf-8"))["by_year"])
+    ]
+    return table(heads, rows)
+
+
+def _updated(year: Mapping) -> list[str]:
+    return [
+        f"{100 * year['bias']:+.1f} ± {100 * year['bias_se']:.1f} %",
+        *(f"{100 * year[name]:.1f} %" for name in ("rmse", "se")),
+        f"{100 * year['covered_90']:.0f} %",
+        f"{100 * year['fixed_bias']:+.1f} %",
+    ]
+
+
 def main() -> None:
     """Write the documents."""
     summary = summarise(studies())
@@ -261,6 +282,8 @@ def main() -> None:
         made = RESULTS / f"{name}.md"
         text = between(text, mark, made.read_text(encoding="utf-8")) if made.exists() else text
     energy.write_text(text, encoding="utf-8")
+    page = ROOT / "docs" / "updating.md"
+    page.write_text(between(page.read_text(encoding="utf-8"), "updating", updating_table()), encoding="utf-8")
     page, worth = ROOT / "docs" / "design.md", RESULTS / "design_study.json"
     if worth.exists():
         made = design_worth(json.loads(worth.read_text(encoding="utf-8")))

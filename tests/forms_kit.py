@@ -101,12 +101,19 @@ def xml_of(rows):
     ).encode()
 
 
+_GbkInfo = type(
+    "_GbkInfo",
+    (zipfile.ZipInfo,),
+    {"_encodeFilenameFlags": lambda self: (self.filename.encode("gb18030"), self.flag_bits)},
+)
+
+
 def zip_of(members):
     """Pack files as Chinese Windows does: names in GBK without the flag."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
-            archive.writestr(name.encode("gb18030").decode("cp437"), data)
+            archive.writestr(_GbkInfo(name), data, zipfile.ZIP_DEFLATED)
     return stream.getvalue()
 
 

@@ -8,6 +8,7 @@ from bad_input_cases import CASES, CLEAN, TOML, Case
 from county_kit import command, read_table
 from elec2water.config import load_config
 from elec2water.tables import read_tables
+from ugly_cases import UGLY
 
 SEVERITY = {"R": {"error"}, "F": {"warning"}, "W": {"warning", "info"}, "N": {"info", "warning"}, "ok": {"info"}}
 
@@ -49,6 +50,6 @@ def verdict(folder: Path, case: Case) -> str:
     return ""
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+@pytest.mark.parametrize("case", [*CASES, *UGLY], ids=[case.name for case in (*CASES, *UGLY)])
 def test_it_ends_as_stated(tmp_path, case):
     assert verdict(written(tmp_path / "county", case), case) == ""

@@ -18,6 +18,9 @@ COLUMNS = (
 """The columns of ``findings.csv``, in order: those of the contract, then the energy at stake [kWh] and the causes that
 would explain what was seen, likeliest first (``|`` between them)."""
 
+MOST_LISTED = 1000
+"""Findings of one rule listed one by one, those with the most at stake; the others are counted in one more."""
+
 _OR = {"zh": "；", "en": "; "}
 _NUMBERS = ("row", "energy_kwh")
 _ARRAYS = (list, tuple, np.ndarray, pd.Series, pd.Index, pd.api.extensions.ExtensionArray)
@@ -215,6 +218,50 @@ def findings_of(
     data: dict[str, Iterable[object]] = {name: columns[name] for name in COLUMNS if name in columns}
     data |= {"rule": [rule.partition("@")[0]] * size, "severity": [entry.severity] * size, "message": messages}
     return Findings(pd.DataFrame({name: pd.Series(data[name], dtype=object) for name in COLUMNS}))
+
+
+def largest_of(
+    rule: str,
+    stake: np.ndarray[tuple[int], np.dtype[np.float64]],
+    *,
+    table: str,
+    file: str,
+    lang: str,
+    **values: object,
+) -> Findings:
+    """Make the findings of one rule, at most :data:`MOST_LISTED` one by one and the rest as their number.
+
+    Parameters
+    ----------
+    rule, table, file, lang
+        As for :func:`findings_of`.
+    stake : numpy.ndarray, shape (n,)
+        Energy at stake [kWh], by which they are chosen; of equal ones the first.
+    **values : scalar or array_like of length n
+        Further fields.
+
+    Returns
+    -------
+    Findings
+        ``MORE_OF_RULE`` holds the number of those not listed and the energy at stake in them.
+    """
+    if not len(stake):
+        return Findings.empty()
+    order = np.argsort(-np.nan_to_num(stake), kind="stable")
+    top, rest = np.sort(order[:MOST_LISTED]), order[MOST_LISTED:]
+    shown: dict[str, object] = {name: _taken(value, top) if len(rest) else value for name, value in values.items()}
+    found = findings_of(rule, table=table, file=file, lang=lang, **shown)
+    if not len(rest):
+        return found
+    energy = round(float(np.nan_to_num(stake[rest]).sum()), 1)
+    return found + findings_of(
+        "MORE_OF_RULE", table=table, file=file, lang=lang, of=rule, observed=len(rest), limit=MOST_LISTED,
+        energy_kwh=energy if energy > 0 else None,
+    )  # fmt: skip
+
+
+def _taken(value: object, which: np.ndarray[tuple[int], np.dtype[np.intp]]) -> object:
+    return np.asarray(value, dtype=object)[which] if isinstance(value, _ARRAYS) else value
 
 
 def _common_length(fields: dict[str, object]) -> int:

@@ -71,27 +71,7 @@ def estimate_quarter(
     survey = survey_totals(county, coefficient, volume, domains)
     told = _Told(county, energy, stages, volume, domains, start, earlier)
     news, revisions, chain_findings = told.since_last(tell)
-    findings = (
-        county.findings
-        + energy_findings
-        + silent
-        + sample_findings(coefficient, county.strata, county.folder, lang=lang)
-        + pair_energy_findings(coefficient, energy, county.wells["well_id"].to_numpy(dtype=object), lang=lang)
-        + pairs_off_grid(county.pairs, county.wells, lang=lang)
-        + model_findings(coefficient, volume, county.wells, lang=lang)
-        + change_findings(coefficient, lang=lang)
-        + expiry_findings(
-            coefficient,
-            volume,
-            county.wells,
-            county.water_levels,
-            rule=ExpiryRule(**county.config.expiry.model_dump()),
-            lang=lang,
-        )
-        + survey.findings
-        + gap_findings(totals, survey, lang=lang)
-        + chain_findings
-    )
+    said = (energy_findings, silent, told.of_model(), survey.findings, gap_findings(totals, survey, lang=lang))
     return outputs.QuarterRun(
         county.config,
         county.wells,
@@ -101,7 +81,7 @@ def estimate_quarter(
         volume,
         totals,
         survey,
-        findings,
+        Findings.concat([county.findings, *said, chain_findings]),
         news,
         revisions,
     )
@@ -151,7 +131,7 @@ def coefficient_stages(
 
 @dataclass(frozen=True)
 class _Told:
-    """A quarter as it is known now, to be set against the releases before."""
+    """A quarter as it is known now: what is to be said of it, and of it against the releases before."""
 
     county: County
     energy: MonthlyEnergy
@@ -172,6 +152,20 @@ class _Told:
         if self.start.reason:
             found += findings_of("VARIANCES_REFITTED", table="pairs", observed=self.start.reason, lang=lang)
         return self._news(self.start.release), revisions, found
+
+    def of_model(self) -> Findings:
+        """Give what the fit noticed of sample wells, pairs, classes and pumps."""
+        county, coefficient, lang = self.county, self.stages.final, self.county.config.project.language
+        well_id = county.wells["well_id"].to_numpy(dtype=object)
+        rule = ExpiryRule(**county.config.expiry.model_dump())
+        return (
+            sample_findings(coefficient, county.strata, county.folder, lang=lang)
+            + pair_energy_findings(coefficient, self.energy, well_id, lang=lang)
+            + pairs_off_grid(county.pairs, county.wells, lang=lang)
+            + model_findings(coefficient, self.volume, county.wells, lang=lang)
+            + change_findings(coefficient, lang=lang)
+            + expiry_findings(coefficient, self.volume, county.wells, county.water_levels, rule=rule, lang=lang)
+        )
 
     def _news(self, last: ReleaseInfo) -> pd.DataFrame | None:
         months = quarter_months(last.quarter)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,11 @@ from elec2water.pairs import Measurements
 
 FORMAT = 2
 
+Variable: TypeAlias = tuple[str | tuple[str, ...], NDArray[Any], dict[str, str]]
+"""Dimensions, values and attributes."""
+
 _ROW_FIELDS = ("well", "y", "time", "pump", "cell", "scale", "extra")
+_UNITS = {"energy_kwh": "kW h", "volume_m3": "m3", "start": "s", "end": "s"}
 _PAIR_FIELDS = ("well", "start", "end", "energy_kwh", "volume_m3", "meter_rel_u", "test", "row")
 
 
@@ -40,71 +44,88 @@ def to_dataset(coefficient: Coefficient) -> xr.Dataset:
     deviations), ``sample_well`` and ``pair``. ``mean`` and ``covariance`` are the joint posterior; ``node_*`` its
     parts; the rest is what an update starts from.
     """
-    p, layout = coefficient.posterior, coefficient.posterior.layout
-    data: dict[str, tuple[Any, ...]] = {
-        "mean": ("effect", p.mean, _about("posterior mean of the shared effects of ln kappa", "1")),
-        "covariance": (
-            ("effect", "effect_"),
-            p.covariance,
-            _about("joint posterior covariance of the shared effects", "1"),
-        ),
-        "node_mean": (("node", "effect"), p.means, _about("posterior mean at each node", "1")),
-        "node_covariance": (
-            ("node", "effect", "effect_"),
-            p.covariances,
-            _about("posterior covariance at each node", "1"),
-        ),
-        "node_weight": ("node", p.weight, _about("posterior weight of the node", "1")),
-        "node_sd": (("node", "component"), p.sd, _about("standard deviations of ln kappa", "1")),
-        "static": (("sample_well", "static_effect"), p.rows.static, _about("static features of sample wells", "1")),
-        "moving": (("pair", "moving_effect"), p.rows.moving, _about("features of pairs that move in time", "1")),
-        "level_scale": ("sample_well", p.rows.level_scale, _about("factor on the variance of the well's level", "1")),
-        "registry_place": ("sample_well", p.sample.astype(np.int64), _about("place of the well in the registry", "1")),
-    }
-    for name in _ROW_FIELDS:
-        values = getattr(p.rows, name)
-        kind = values.astype(np.int64) if values.dtype.kind in "iu" else values
-        data[f"row_{name}"] = ("pair", kind, _about(f"regression rows: {name}", "1"))
-    level = coefficient.outlook.level
-    data["outlook_level"] = (
-        "sample_well",
-        level if level.size else np.full(coefficient.sample_id.size, np.nan),
-        _about("ln depth to water over the year before outlook_year, less the well's reference", "1"),
-    )
-    plain = p.plain_rows.scale
-    data["row_plain_scale"] = ("pair", plain, _about("row_scale before the robust weights of pairs", "1"))
-    pumps = coefficient.equipment
-    data["pump_well"] = (
-        "pump",
-        np.asarray(pd.Index(coefficient.sample_id).get_indexer(pd.Index(pumps.well_id, dtype=object)), np.int64),
-        _about("place of the sample well whose pump was changed", "1"),
-    )
-    data["pump_date"] = ("pump", _plain(pumps.date), _about("when the pump began to work (since 1970-01-01)", "s"))
-    data["pump_detected"] = ("pump", _plain(pumps.detected), _about("1 where readings showed the change", "1"))
-    for name in _PAIR_FIELDS:
-        values = getattr(coefficient.measured, name)
-        data[f"pair_{name}"] = (
-            "pair",
-            _plain(values),
-            _about(f"measured pairs: {name} (times since 1970-01-01 00:00)", _unit(name)),
-        )
+    names = np.array(coefficient.posterior.layout.names, dtype=object)
     coordinates = {
-        "effect": np.array(layout.names, dtype=object),
-        "effect_": np.array(layout.names, dtype=object),
+        "effect": names,
+        "effect_": names,
         "component": np.array(SD_NAMES, dtype=object),
         "sample_well": coefficient.sample_id.astype(object),
-        "month": _plain(layout.months.astype("datetime64[s]")),
+        "month": _plain(coefficient.posterior.layout.months.astype("datetime64[s]")),
     }
     attributes = {
         "Conventions": "CF-1.11",
         "title": "Conversion coefficient kappa [m3/kWh] of irrigation wells: joint posterior of ln kappa",
         "source": "elec2water",
         "elec2water_format": FORMAT,
-        "log_likelihood": p.log_likelihood,
+        "log_likelihood": coefficient.posterior.log_likelihood,
         "outlook_year": coefficient.outlook.year,
         "specification": json.dumps(_specification(coefficient), ensure_ascii=False, sort_keys=True),
     }
+    data = _of_effects(coefficient) | _of_rows(coefficient) | _of_wells(coefficient) | _of_pairs(coefficient)
     return xr.Dataset(data, coordinates, attributes)
+
+
+def _of_effects(coefficient: Coefficient) -> dict[str, Variable]:
+    """Give the joint posterior of the shared effects, whole and by node."""
+    p = coefficient.posterior
+    pair = ("effect", "effect_")
+    return {
+        "mean": ("effect", p.mean, _about("posterior mean of the shared effects of ln kappa")),
+        "covariance": (pair, p.covariance, _about("joint posterior covariance of the shared effects")),
+        "node_mean": (("node", "effect"), p.means, _about("posterior mean at each node")),
+        "node_covariance": (("node", *pair), p.covariances, _about("posterior covariance at each node")),
+        "node_weight": ("node", p.weight, _about("posterior weight of the node")),
+        "node_sd": (("node", "component"), p.sd, _about("standard deviations of ln kappa")),
+    }
+
+
+def _of_rows(coefficient: Coefficient) -> dict[str, Variable]:
+    """Give the rows of the regression, from which an update starts."""
+    rows = coefficient.posterior.rows
+    found: dict[str, Variable] = {
+        f"row_{name}": ("pair", _plain(getattr(rows, name)), _about(f"regression rows: {name}")) for name in _ROW_FIELDS
+    }
+    plain = coefficient.posterior.plain_rows.scale
+    return found | {
+        "row_plain_scale": ("pair", plain, _about("row_scale before the robust weights of pairs")),
+        "static": (("sample_well", "static_effect"), rows.static, _about("static features of sample wells")),
+        "moving": (("pair", "moving_effect"), rows.moving, _about("features of pairs that move in time")),
+        "level_scale": ("sample_well", rows.level_scale, _about("factor on the variance of the well's level")),
+    }
+
+
+def _of_wells(coefficient: Coefficient) -> dict[str, Variable]:
+    """Tell where the sample wells stand, where their water stood, and which pumps they had."""
+    level, pumps = coefficient.outlook.level, coefficient.equipment
+    level = level if level.size else np.full(coefficient.sample_id.size, np.nan)
+    owner = pd.Index(coefficient.sample_id).get_indexer(pd.Index(pumps.well_id, dtype=object))
+    about_place = "place of the well in the registry"
+    about_level = "ln depth to water over the year before outlook_year, less the well's reference"
+    about_date = "when the pump began to work (since 1970-01-01)"
+    return {
+        "registry_place": (
+            "sample_well",
+            _plain(coefficient.posterior.sample),
+            _about(about_place),
+        ),
+        "outlook_level": ("sample_well", level, _about(about_level)),
+        "pump_well": ("pump", _plain(owner), _about("place of the sample well whose pump was changed")),
+        "pump_date": ("pump", _plain(pumps.date), _about(about_date, "s")),
+        "pump_detected": ("pump", _plain(pumps.detected), _about("1 where readings showed the change")),
+    }
+
+
+def _of_pairs(coefficient: Coefficient) -> dict[str, Variable]:
+    """Give the pairs as they were measured."""
+    measured, since = coefficient.measured, "(times since 1970-01-01 00:00)"
+    return {
+        f"pair_{name}": (
+            "pair",
+            _plain(getattr(measured, name)),
+            _about(f"measured pairs: {name} {since}", _UNITS.get(name, "1")),
+        )
+        for name in _PAIR_FIELDS
+    }
 
 
 def from_dataset(dataset: xr.Dataset) -> Coefficient:
@@ -124,26 +145,7 @@ def from_dataset(dataset: xr.Dataset) -> Coefficient:
     spec = _spec_of(specification["features"])
     months = dataset["month"].to_numpy().astype("datetime64[s]").astype("datetime64[M]")
     layout = _layout_of(specification["layout"], spec, months)
-    rows = {name: dataset[f"row_{name}"].to_numpy() for name in _ROW_FIELDS}
-    for name in ("well", "pump", "cell"):
-        rows[name] = rows[name].astype(np.intp)
-    posterior = Posterior(
-        layout,
-        dataset["node_sd"].to_numpy(),
-        dataset["node_weight"].to_numpy(),
-        dataset["node_mean"].to_numpy(),
-        dataset["node_covariance"].to_numpy(),
-        Rows(
-            **rows,
-            static=dataset["static"].to_numpy(),
-            moving=dataset["moving"].to_numpy(),
-            level_scale=dataset["level_scale"].to_numpy(),
-            n_cells=layout.n_cells,
-        ),
-        dataset["registry_place"].to_numpy().astype(np.intp),
-        float(dataset.attrs["log_likelihood"]),
-        dataset["row_plain_scale"].to_numpy() if int(version) > 1 else None,
-    )
+    posterior = _posterior_of(dataset, layout, int(version))
     options = TypeAdapter(FitOptions).validate_python(specification["options"])
     windows = Windows(
         np.datetime64(specification["energy_end"], "M"), np.array(specification["level_window"], dtype="datetime64[M]")
@@ -160,6 +162,33 @@ def from_dataset(dataset: xr.Dataset) -> Coefficient:
     )
 
 
+def _posterior_of(dataset: xr.Dataset, layout: Layout, version: int) -> Posterior:
+    return Posterior(
+        layout,
+        dataset["node_sd"].to_numpy(),
+        dataset["node_weight"].to_numpy(),
+        dataset["node_mean"].to_numpy(),
+        dataset["node_covariance"].to_numpy(),
+        _rows_of(dataset, layout),
+        dataset["registry_place"].to_numpy().astype(np.intp),
+        float(dataset.attrs["log_likelihood"]),
+        dataset["row_plain_scale"].to_numpy() if version > 1 else None,
+    )
+
+
+def _rows_of(dataset: xr.Dataset, layout: Layout) -> Rows:
+    rows = {name: dataset[f"row_{name}"].to_numpy() for name in _ROW_FIELDS}
+    for name in ("well", "pump", "cell"):
+        rows[name] = rows[name].astype(np.intp)
+    return Rows(
+        **rows,
+        static=dataset["static"].to_numpy(),
+        moving=dataset["moving"].to_numpy(),
+        level_scale=dataset["level_scale"].to_numpy(),
+        n_cells=layout.n_cells,
+    )
+
+
 def _equipment_of(dataset: xr.Dataset, sample_id: NDArray[np.object_]) -> Equipment:
     return Equipment(
         sample_id[dataset["pump_well"].to_numpy().astype(np.intp)],
@@ -168,12 +197,8 @@ def _equipment_of(dataset: xr.Dataset, sample_id: NDArray[np.object_]) -> Equipm
     )
 
 
-def _about(long_name: str, units: str) -> dict[str, str]:
+def _about(long_name: str, units: str = "1") -> dict[str, str]:
     return {"long_name": long_name, "units": units}
-
-
-def _unit(name: str) -> str:
-    return {"energy_kwh": "kW h", "volume_m3": "m3", "start": "s", "end": "s"}.get(name, "1")
 
 
 def _plain(values: NDArray[Any]) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from elec2water.energy.monthly import MonthlyEnergy
 from elec2water.energy.registers import HOURS_PER_DAY
 from elec2water.energy.registry import Registry
 from elec2water.energy.reporter import NOTHING, Reporter, together
-from elec2water.findings import Findings, findings_of
+from elec2water.findings import Findings, findings_of, largest_of
 
 _OFF_GRID = ("diesel", "solar")
 _OUT_OF_USE = ("sealed", "abandoned")
@@ -130,15 +130,18 @@ def over_capacity(energy: MonthlyEnergy, wells: pd.DataFrame, margin: float, lan
     well, month = np.nonzero(energy.kwh > most * (hours * margin))
     if not len(well):
         return NOTHING
-    return findings_of(
+    beyond = np.round(energy.kwh[well, month] - power[well] * hours[month], 1)
+    return largest_of(
         "OVER_CAPACITY",
+        beyond,
         table="readings",
+        file="",
         well_id=energy.well_id[well],
         period=energy.months[month].astype(str).astype(object),
         observed=np.round(energy.kwh[well, month], 1),
         limit=np.round(power[well] * hours[month] * margin, 1),
         margin=margin,
-        energy_kwh=np.round(energy.kwh[well, month] - power[well] * hours[month], 1),
+        energy_kwh=beyond,
         candidates=_CAPACITY_CAUSES[lang],
         lang=lang,
     )
@@ -151,8 +154,9 @@ def without_energy(energy: MonthlyEnergy, wells: pd.DataFrame, lang: str) -> Fin
     bare = unknown.iloc[np.flatnonzero(~off_grid & ~np.isin(texts(unknown, "status"), _OUT_OF_USE))]
     if not len(bare):
         return NOTHING
-    return findings_of(
+    return largest_of(
         "WELL_WITHOUT_ENERGY",
+        np.zeros(len(bare)),
         table="wells",
         file=str(wells.attrs.get("file", "")),
         row=bare.index.to_numpy(),
@@ -172,7 +176,9 @@ def _several_meters(wells: pd.DataFrame, epochs: Epochs, lang: str) -> Findings:
     if not len(many):
         return NOTHING
     ids = wells["well_id"].to_numpy(dtype=object)[many]
-    return findings_of("SEVERAL_METERS", table="meters", well_id=ids, observed=count[many], lang=lang)
+    return largest_of(
+        "SEVERAL_METERS", np.zeros(len(many)), table="meters", file="", well_id=ids, observed=count[many], lang=lang
+    )
 
 
 def _with_energy(rule: str, kwh: Floats, reporter: Reporter) -> Findings:

@@ -11,7 +11,7 @@ import pandas as pd
 from elec2water.energy.arrays import FOREVER, NO_DAY, Bools, Floats, Ints, Texts, days, numbers, positions
 from elec2water.energy.links import Links
 from elec2water.energy.reporter import NOTHING, together
-from elec2water.findings import Findings, findings_of
+from elec2water.findings import Findings, largest_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,8 +127,9 @@ def _capacity(meter: Ints, well: Ints, power: Floats, n_meters: int) -> Floats:
 def _link_findings(rule: str, rows: pd.DataFrame, lang: str) -> Findings:
     if not len(rows):
         return NOTHING
-    return findings_of(
+    return largest_of(
         rule,
+        np.zeros(len(rows)),
         table="meters",
         file=str(rows.attrs.get("file", "")),
         row=rows.index.to_numpy(),

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from elec2water.energy.arrays import Floats, Ints, Texts
-from elec2water.findings import Findings, findings_of
+from elec2water.findings import Findings, largest_of
 
 T = TypeVar("T")
 
@@ -77,11 +77,12 @@ class Reporter:
     def of(
         self, rule: str, intervals: Readings, *, observed: object = "", limit: object = "", **values: object
     ) -> Findings:
-        """Give one finding for each interval."""
+        """Give one finding for each interval, those of most energy one by one."""
         if not len(intervals.meter):
             return NOTHING
-        return findings_of(
+        return largest_of(
             rule,
+            np.abs(intervals.kwh),
             table="readings",
             file=self.file,
             row=intervals.row,
@@ -95,11 +96,12 @@ class Reporter:
         )
 
     def of_meters(self, rule: str, meter: Ints, *, table: str = "meters", **values: object) -> Findings:
-        """Give one finding for each meter."""
+        """Give one finding for each meter, those of most energy at stake one by one."""
         if not len(meter):
             return NOTHING
         file = self.meters_file if table == "meters" else self.file
-        return findings_of(rule, table=table, file=file, meter_id=self.meter_id[meter], lang=self.lang, **values)
+        stake = np.asarray(values.get("energy_kwh", np.zeros(len(meter))), dtype=np.float64)
+        return largest_of(rule, stake, table=table, file=file, lang=self.lang, meter_id=self.meter_id[meter], **values)
 
 
 def periods(start: Ints, end: Ints) -> npt.NDArray[np.str_]:

@@ -2,6 +2,8 @@
 
 Plain functions over scalars, compiled when first used on a large panel; their answers are those of the numpy code to
 rounding. ``reassoc`` and its like let the loops be vectorised; numba's full ``fastmath`` would drop the test for NaN.
+Each kernel is one function, long as it is: numba is imported when a kernel is first wanted, and what it compiles can
+call no plain function beside it.
 """
 
 from __future__ import annotations

@@ -42,7 +42,37 @@ def by_meter(tables: Mapping[str, TypedTable], lang: str) -> tuple[dict[str, Typ
             readings, more = _by(readings, meters, column, context)
             found.append(more)
     done["readings"] = readings
-    return done, Findings.concat(found)
+    return done, Findings.concat([*found, _other_accounts(tables["readings"], meters, context)])
+
+
+def _other_accounts(readings: TypedTable, meters: TypedTable, context: Context) -> Findings:
+    """Report meters whose readings name another account than the table of meters: one of the two is another's."""
+    if "account_no" not in readings or "account_no" not in meters:
+        return Findings.empty()
+    size = len(meters.distinct("account_no")) + 1
+    meter, account = (
+        np.append(_place(readings.distinct(name), meters.distinct(name)), -1)[readings.codes(name)]
+        for name in ("meter_id", "account_no")
+    )
+    told = (meters.codes("meter_id") >= 0) & (meters.codes("account_no") >= 0)
+    stated = meters.codes("meter_id")[told] * size + meters.codes("account_no")[told]
+    rows = np.flatnonzero((meter >= 0) & (readings.codes("account_no") >= 0))
+    rows = rows[np.isin(meter[rows], meters.codes("meter_id")[told])]
+    strange = rows[~np.isin(meter[rows] * size + account[rows], stated)]
+    _, first = np.unique(meter[strange], return_index=True)
+    at = strange[np.sort(first)]
+    of_meter = dict(
+        zip(meters.codes("meter_id")[told].tolist(), meters.codes("account_no")[told].tolist(), strict=True)
+    )
+    names = meters.distinct("account_no").to_pylist()
+    known = [names[of_meter[m]] for m in meter[at].tolist()]
+    return context.finding(
+        "ACCOUNT_MISMATCH", **readings.place(at), observed=readings.text("account_no", at), limit=known
+    )
+
+
+def _place(values: pa.Array, among: pa.Array) -> npt.NDArray[np.int64]:
+    return np.asarray(pc.fill_null(pc.index_in(values, value_set=among), -1)).astype(np.int64)
 
 
 def _by(readings: TypedTable, meters: TypedTable, column: str, context: Context) -> tuple[TypedTable, Findings]:

@@ -22,6 +22,7 @@ Aliases = tuple[tuple[str, str], ...]
 _NOISE = re.compile("[\\s_\\-·.•⋅*:'\"\u200b-\u200f\u2060\ufeff]+")
 _LONGEST = 200
 _COUNTED = (":", "(", "共", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
+_UNIT_BEHIND = re.compile(r"^(.{2,}?)[/,，、;；](.+)$")
 _BRACKETS = re.compile(r"^(.*?)[(\[【〔]([^()\[\]【】〔〕]*)[)\]】〕]$")
 
 
@@ -229,6 +230,9 @@ def _lookup(table: str, heading: str, aliases: Aliases) -> Heading | None:
     if text in index:
         return Heading(index[text])
     if match := _BRACKETS.match(text):
+        base = own.get(match[1]) or index.get(match[1])
+        return _with_unit(table, base, match[2]) if base else None
+    if (match := _UNIT_BEHIND.match(text)) and match[2] in _all_units():
         base = own.get(match[1]) or index.get(match[1])
         return _with_unit(table, base, match[2]) if base else None
     return _with_suffix(table, text, own | index)

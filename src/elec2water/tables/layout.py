@@ -19,6 +19,8 @@ Range = tuple[tuple[int, int], tuple[int, int]]
 Known = Callable[[str], str | None]
 """What a heading means in the table that is read; ``None`` where nothing."""
 
+_PLAIN_NUMBER = re.compile(r"^\s*[+-]?[0-9][0-9,]*(\.[0-9]*)?\s*$")
+_MONTH_OR_YEAR = re.compile(r"^([1-9]|1[0-2]|(19|20)[0-9]{2})(\.0)?$")
 _STEMS = "甲乙丙丁戊己庚辛壬癸"
 
 
@@ -72,6 +74,8 @@ def recognise(
     chosen: tuple[str, ...] = ()
     for start in range(min(len(rows), HEADER_ROWS)):
         for height in range(1, min(MAX_HEIGHT, len(rows) - start) + 1):
+            if height > 1 and _is_record(rows[start + height - 1], known):
+                break
             names = _names(rows[start : start + height], _within(merged, start, height), known)
             rank = (_count(names, known), -height, -start)
             if rank[0] and (best is None or rank > best):
@@ -90,6 +94,12 @@ def recognise(
     above = tuple(cell.strip() for row in rows[:start] for cell in row if cell.strip())
     words = frozenset(cell.strip() for row in rows[start:body] for cell in row if cell.strip())
     return Layout(start, body, chosen, above, words)
+
+
+def _is_record(row: Sequence[str], known: Known) -> bool:
+    """Whether a row holds numbers that no heading has: neither a period nor the number of a month or a year."""
+    numbers = (cell.strip() for cell in row if _PLAIN_NUMBER.match(cell))
+    return any(not _MONTH_OR_YEAR.match(text) and known(text) is None for text in numbers)
 
 
 def _count(names: Sequence[str], known: Known) -> int:

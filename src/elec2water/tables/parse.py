@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,6 +18,7 @@ from elec2water import schema
 Bools = npt.NDArray[np.bool_]
 
 _INVISIBLE = r"[\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{2064}\x{2066}-\x{2069}\x{FEFF}\x{00AD}\x{0000}-\x{0008}]"
+_TEXT_FORMULA = r'^="([^"]*)"$'
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
 _GROUPED = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$"
 _WITH_UNIT = r"^(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))\s*(?P<unit>[^0-9.+\-*/ ][^0-9+\-*]*)$"
@@ -114,7 +117,7 @@ def _as_text(column: pa.Array) -> pa.Array:
 
 
 def tidy(text: pa.Array, *, compatible: bool = True) -> pa.Array:
-    """Take away what is not seen: blanks around, zero-width and direction marks, a text apostrophe.
+    """Take away what is not seen: blanks around, zero-width and direction marks, a text apostrophe, ``="…"``.
 
     Parameters
     ----------
@@ -130,6 +133,8 @@ def tidy(text: pa.Array, *, compatible: bool = True) -> pa.Array:
     text = pc.utf8_trim_whitespace(text)
     if pc.any(pc.starts_with(text, "'")).as_py():
         text = pc.replace_substring_regex(text, pattern=r"^'(.)", replacement=r"\1")
+    if pc.any(pc.starts_with(text, '="')).as_py():
+        text = pc.replace_substring_regex(text, pattern=_TEXT_FORMULA, replacement=r"\1")
     return text
 
 
@@ -291,6 +296,9 @@ def parse_dates(column: pa.Array, *, months: bool = False) -> Parsed:
     serial = _serials(clean)
     values = np.where(np.isnat(values), serial, values)
     ambiguous = _mask(pc.match_substring_regex(clean, _AMBIGUOUS)) & np.isnat(values)
+    if months:
+        ambiguous |= np.array(lost_zero(clean.to_pylist()), dtype=bool)
+        values = np.where(ambiguous, np.datetime64("NaT", "s"), values)
     bad = np.isnat(values) & ~blank & ~ambiguous
     return Parsed(
         coded.spread(_first_of_month(values, months=months), missing=np.datetime64("NaT", "s")),
@@ -300,6 +308,21 @@ def parse_dates(column: pa.Array, *, months: bool = False) -> Parsed:
         },
         int(coded.spread(~np.isnat(serial) & (values == serial), missing=False).sum()),
     )
+
+
+def lost_zero(texts: Sequence[str | None]) -> list[bool]:
+    """Tell which months such as 2026.1 may be an October that was a number and lost its zero.
+
+    A January is meant where the others show that their zeros are kept (2026.10) or that months count on (2026.2).
+
+    Examples
+    --------
+    >>> lost_zero(["2026.09", "2026.1", "2026.11"]), lost_zero(["2026.1", "2026.2"])
+    ([False, True, False], [False, False])
+    """
+    there = {text for text in texts if text}
+    doubtful = [re.fullmatch(r"((?:19|20)\d\d)\.1", text or "") for text in texts]
+    return [match is not None and there.isdisjoint({f"{match[1]}.10", f"{match[1]}.2"}) for match in doubtful]
 
 
 def _typed_dates(column: pa.Array) -> npt.NDArray[np.datetime64]:

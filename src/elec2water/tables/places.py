@@ -26,6 +26,8 @@ COARSE_SHARE = 0.05
 """Where more wells than this share a place, the places are rounded."""
 FAR_KM, FAR_TIMES = 60.0, 8.0
 """A well farther from the middle than this, and than so many median distances, is not of the county."""
+LINK_KM = 5.0
+"""Wells of one meter lie on the lines of one transformer, not farther apart than this."""
 _HOURS = 8760.0
 _TOO_MUCH, _TOO_LITTLE = 10.0, 5e-4
 """Pumps of farms run some hundred to two thousand hours: permits are 0.01 to 0.3 of what they could lift."""
@@ -161,4 +163,25 @@ def permits_and_pumps(wells: TypedTable, permits: TypedTable, context: Context) 
         observed=permits.text("permit_no", at) if len(at) else np.zeros(0, dtype=object),
         limit=volume[at],
         ratio=[f"{value:.2g}" for value in ratio[at]],
+    )
+
+
+def far_links(meters: TypedTable, wells: TypedTable, context: Context) -> Findings:
+    """Report meters whose wells lie farther apart than a low-voltage line reaches (``LINK_FAR``)."""
+    if not {"meter_id", "well_id"} <= meters.columns.keys() or "well_id" not in wells:
+        return Findings.empty()
+    known, places = _metres(wells)
+    place = np.full(len(wells.distinct("well_id")) + 1, -1, dtype=np.int64)
+    place[wells.codes("well_id")[known]] = np.arange(len(known))
+    of_well = pc.fill_null(pc.index_in(meters.distinct("well_id"), value_set=wells.distinct("well_id")), -1)
+    at = np.append(place[np.asarray(of_well).astype(np.int64)], -1)[meters.codes("well_id")]
+    link = np.flatnonzero((at >= 0) & (meters.codes("meter_id") >= 0))
+    code, here = meters.codes("meter_id")[link], places[at[link]]
+    low, high = (np.full((len(meters.distinct("meter_id")), 2), bound) for bound in (np.inf, -np.inf))
+    np.minimum.at(low, code, here)
+    np.maximum.at(high, code, here)
+    apart = np.hypot(*(high - low).T) / 1000.0
+    far = apart[code] > LINK_KM
+    return context.finding(
+        "LINK_FAR", **meters.place(link[far]), observed=np.round(apart[code[far]], 1), limit=f"{LINK_KM:g}"
     )

@@ -160,6 +160,7 @@ def _read_source(source: Source, context: Context, config: Config) -> tuple[Type
     """Read one file: its sheets, each to typed columns."""
     own: headings.Aliases = tuple(getattr(config.aliases, context.table).items())
 
+    @cache
     def known(text: str) -> str | None:
         return wide.meaning(context.table, text, own)
 

@@ -11,11 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from elec2water.findings import Findings
+from elec2water.tables.coefficients import doubtful_coefficients
 from elec2water.tables.context import Context
-from elec2water.tables.places import permits_and_pumps
+from elec2water.tables.places import far_links, permits_and_pumps
 
 if TYPE_CHECKING:
     from elec2water.tables.typed import TypedTable
+
+
+_WRITTEN_OTHERWISE = (
+    (r"\.0+$", ""), (r"\([^()]*\)$", ""), (r"[\s_/.#-]+", ""), ("o", "0"), ("[il]", "1"), ("^0+", ""),
+)  # fmt: skip
 
 
 def relate(tables: Mapping[str, TypedTable], lang: str = "zh") -> Findings:
@@ -41,6 +47,10 @@ def relate(tables: Mapping[str, TypedTable], lang: str = "zh") -> Findings:
     if "permits" in tables:
         found.append(permits_and_pumps(tables["wells"], tables["permits"], contexts["permits"]))
         found.append(_unknown_permits(tables, contexts["wells"]))
+    if "pairs" in tables:
+        found.append(doubtful_coefficients(tables["pairs"], tables["wells"], contexts["pairs"]))
+    if "meters" in tables:
+        found.append(far_links(tables["meters"], tables["wells"], contexts["meters"]))
     found += _links(tables, contexts)
     return Findings.concat(found)
 
@@ -59,7 +69,7 @@ def _first_rows(table: TypedTable, name: str) -> npt.NDArray[np.int64]:
 
 
 def _candidates(unknown: pa.Array, other: pa.Array) -> list[str]:
-    """Name the only known identifier that differs in leading zeros or case; it is shown, never applied."""
+    """Name the only known identifier that differs in how it is written; it is shown, never applied."""
     reduced = _reduced(other)
     counts = {item["values"]: item["counts"] for item in pc.value_counts(reduced).to_pylist()} if len(unknown) else {}
     place = pc.index_in(_reduced(unknown), value_set=reduced).to_pylist()
@@ -70,7 +80,11 @@ def _candidates(unknown: pa.Array, other: pa.Array) -> list[str]:
 
 
 def _reduced(values: pa.Array) -> pa.Array:
-    return pc.replace_substring_regex(pc.utf8_lower(values), pattern="^0+", replacement="")
+    """Take away what hands and spreadsheets change: leading zeros, case, blanks and strokes, remarks, O for 0, 12.0."""
+    text = pc.utf8_lower(values)
+    for pattern, by in _WRITTEN_OTHERWISE:
+        text = pc.replace_substring_regex(text, pattern=pattern, replacement=by)
+    return text
 
 
 def _unknown(
@@ -95,9 +109,11 @@ def _hints(values: pa.Array, registry: pa.Array) -> list[str]:
 
 
 def _lost_zeros(context: Context, where: Mapping[str, object], values: pa.Array, hints: list[str]) -> Findings:
-    """Say of unknown identifiers that they are a known one without its leading zeros (or with more of them)."""
+    """Say of unknown identifiers that they are a known one without its leading zeros (or with more, or as 12.0)."""
     texts = values.to_pylist()
-    at = [i for i, hint in enumerate(hints) if hint != "—" and len(hint) != len(texts[i])]
+    bare = [text.lower().removesuffix(".0").lstrip("0") for text in texts]
+    known = [hint.lower() for hint in hints]
+    at = [i for i, text in enumerate(texts) if known[i].lstrip("0") == bare[i] and known[i] != text.lower()]
     some = {name: np.asarray(cells, dtype=object)[at] for name, cells in where.items()}
     return context.finding("ID_LENGTH", **some, observed=[texts[i] for i in at], limit=[hints[i] for i in at])
 

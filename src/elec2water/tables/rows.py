@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from elec2water import schema
 from elec2water.findings import Findings
-from elec2water.tables import headings
+from elec2water.tables import headings, stated
 from elec2water.tables.parse import encode, parse_numbers, tidy
 
 if TYPE_CHECKING:
@@ -123,10 +123,26 @@ def _kinds(
     kinds[seen.total] = _TOTAL
     kinds[(seen.filled > 1) & (seen.repeated == seen.filled)] = _HEADINGS
     kinds[seen.filled == 0] = _BLANK
+    _refuse_other_period(raw, at[seen.filled == 1], own, context)
     second = (seen.named >= 2) & (2 * seen.named > seen.filled) & (kinds == -1)
     if second.any():
         raise context.refuse("TABLES_STACKED", row=raw.rows[at[int(np.argmax(second))]], observed=int(second.sum()))
     return kinds
+
+
+def _refuse_other_period(raw: RawTable, lone: npt.NDArray[np.int64], own: headings.Aliases, context: Context) -> None:
+    """Refuse a sheet whose title names the month of all rows, and a row by itself another: a second table begins."""
+    said = (*raw.above, raw.sheet, raw.file)
+    month = stated.only_month(said)
+    dated = {headings.column_of(context.table, text, own) for text in raw.headings} & {"month", "start", "read_on"}
+    if context.table != "readings" or month is None or dated or len(lone) == 0:
+        return
+    rows = zip(*(column.take(pa.array(lone)).cast(pa.string()).to_pylist() for column in raw.columns), strict=True)
+    for number, cells in zip(raw.rows[lone].tolist(), rows, strict=True):
+        text = next((cell for cell in cells if cell and cell.strip()), "")
+        other = stated.only_month((text, *said)) if stated.period_in(text) is not None else None
+        if other is not None and other != month:
+            raise context.refuse("TABLES_STACKED", row=number, observed=text[:80])
 
 
 def _looked_at(raw: RawTable, at: npt.NDArray[np.int64], key: int, own: headings.Aliases, table: str) -> _Rows:

@@ -89,6 +89,9 @@ def sources_of(
     there = _named(root / "inputs", table)
     if len(there) > 1:
         raise context.refuse("TWO_FILES", observed=", ".join(path.name for path in there))
+    foreign = [path.name for path in _files_called(root / "inputs", table)]
+    if not there and foreign:
+        raise context.refuse("FILE_FORMAT", observed=", ".join(foreign))
     if not there and required:
         raise context.refuse("MISSING_FILE", limit=f"inputs/{table}.csv, .xlsx, .parquet")
     sources = [source for path in there for source in _of_path(path, None, f"inputs/{path.name}", context, found)]
@@ -99,6 +102,13 @@ def _named(folder: Path, table: str) -> list[Path]:
     if not folder.is_dir():
         return []
     return [path for path in sorted(folder.iterdir()) if _stem_of_table(path) == table]
+
+
+def _files_called(folder: Path, table: str) -> list[Path]:
+    """List files that bear the table's name, whatever their suffix: a .rar or .doc in its place is not "missing"."""
+    if not folder.is_dir():
+        return []
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and path.name.lower().split(".")[0] == table]
 
 
 def _stem_of_table(path: Path) -> str:

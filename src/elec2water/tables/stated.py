@@ -20,13 +20,15 @@ _PATTERNS = tuple(
     for pattern in (
         rf"(?<!\d){_YEAR}\s*年?度?第?(?P<quarter>[一二三四1-4])季度?",
         rf"(?<!\d){_YEAR}[-_ ]?[Qq](?P<quarter>[1-4])(?!\d)",
-        rf"(?<!\d){_YEAR}年度?{_MONTH}月份?(?:(?P<day>\d{{1,2}})日)?",
+        rf"(?<!\d){_YEAR}年度?{_MONTH}月份?(?:(?P<day>\d{{1,2}})[日号]|[底末])?",
         rf"(?<!\d){_YEAR}[-/._](?P<month>\d{{1,2}})(?:[-/._](?P<day>\d{{1,2}}))?(?:[T ]00:00(?::00)?)?(?!\d)",
         rf"(?<!\d){_YEAR}(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])?(?!\d)",
         r"(?<![\d一二三四])第?(?P<quarter>[一二三四1-4])季度",
-        rf"(?<![\d一二三四五六七八九十年]){_MONTH}月份?(?!\d)",
+        rf"(?<![\d一二三四五六七八九十年]){_MONTH}月(?P<day>\d{{1,2}})[日号]",
+        rf"(?<![\d一二三四五六七八九十年]){_MONTH}月份?[底末]?(?!\d)",
     )
 )
+_LEAP_YEAR = 2024
 _YEAR_APART = re.compile(r"(?<!\d)((?:19|20)\d\d)年度?")
 _EDGES = " \t\r\n-_/.:·"
 _YEAR_ALONE = re.compile(r"(?<!\d)((?:19|20)\d\d)(?!\d)")
@@ -87,9 +89,9 @@ def _number(text: str | None, words: dict[str, int]) -> int | None:
 
 
 def _is_date(year: int | None, month: int | None, day: int) -> bool:
-    if year is None or month is None:
+    if month is None:
         return False
-    first = np.datetime64(f"{year:04d}-{month:02d}")
+    first = np.datetime64(f"{year or _LEAP_YEAR:04d}-{month:02d}")
     days = ((first + 1).astype("datetime64[D]") - first.astype("datetime64[D]")).astype(int)
     return 1 <= day <= int(days)
 

@@ -31,6 +31,7 @@ _CHUNK = 1 << 24
 _HEAD_BYTES = 400_000
 _ENDS, _CTRL_Z = b"\r\n\x1a", b"\x1a"
 _BOMS = (b"\xff\xfe", b"\xfe\xff")
+_BOMS_32 = (b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")
 _BAD_COLUMN = re.compile(r"[Cc]olumn #(\d+)")
 
 
@@ -102,6 +103,8 @@ def as_utf8(data: bytes, context: Context, *, whole: bool = True) -> tuple[bytes
 
     With `whole` false only the beginning is looked at, for reading by columns sees what is not UTF-8.
     """
+    if data.startswith(_BOMS_32):
+        raise context.refuse("ENCODING", observed="UTF-32", row=1)
     if data.startswith(_BOMS):
         try:
             return data.decode("utf-16").encode("utf-8"), context.finding("ENCODING_NORMALISED", observed="UTF-16")

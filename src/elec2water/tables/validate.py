@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from elec2water import schema
 from elec2water.findings import Findings
 from elec2water.tables.electricity import settle
+from elec2water.tables.ends import exclusive_ends
 from elec2water.tables.keys import combine, repeated
 from elec2water.tables.places import far_positions, permit_numbers, same_wells
 from elec2water.tables.typed import TypedTable
@@ -154,6 +155,13 @@ def _link_order(table: TypedTable, context: Context) -> Checked:
     return _mark(table, context, "PERIOD_ORDER", end < start, observed=end, limit=start)
 
 
+def _multipliers(table: TypedTable, context: Context) -> Checked:
+    """Report links whose multiplier is stated but cannot be read: registers then count as they stand."""
+    if "multiplier" not in table:
+        return table, Findings.empty()
+    return _mark(table, context, "MULTIPLIER_UNKNOWN", np.isnan(table.numbers("multiplier")))
+
+
 def _rounded_ids(table: TypedTable, context: Context) -> Findings:
     """Refuse long identifiers that end in zeros together: a spreadsheet keeps fifteen digits and fills up."""
     parts = []
@@ -217,6 +225,8 @@ def _monthly_form(table: TypedTable, context: Context) -> Checked:
 def _reading_forms(table: TypedTable, context: Context) -> Checked:
     register = ~np.isnat(table.dates("read_on")) & ~np.isnan(table.numbers("register_kwh"))
     billing = ~np.isnat(table.dates("start")) & ~np.isnat(table.dates("end")) & ~np.isnan(table.numbers("energy_kwh"))
+    if len(table) and not (register | billing).any():
+        return table, context.finding("NO_USABLE_READING", observed=len(table))
     return _mark(table, context, "READING_INCOMPLETE", ~(register | billing))
 
 
@@ -323,9 +333,9 @@ def _correction_checks(table: TypedTable, context: Context) -> Checked:
 
 _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
     "wells": (_unique_ids("DUPLICATE_INTAKE"), _half_position, far_positions, same_wells, permit_numbers, _depth_order),
-    "meters": (_link_order,),
-    "readings": (_lone_dates, _monthly_form, settle, _reading_forms),
-    "pairs": (_pair_checks, _pair_overlaps),
+    "meters": (_link_order, _multipliers),
+    "readings": (_lone_dates, exclusive_ends, _monthly_form, settle, _reading_forms),
+    "pairs": (exclusive_ends, _pair_checks, _pair_overlaps),
     "water_levels": (),
     "permits": (_unique_ids("DUPLICATE_PERMIT"), permit_numbers, _link_order, _plan_above_permit),
     "corrections": (_correction_checks,),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 from elec2water import schema
 from elec2water.findings import Findings
 from elec2water.tables import headings, stated
-from elec2water.tables.parse import encode, parse_numbers, tidy
+from elec2water.tables.parse import encode, lost_zero, parse_numbers, tidy
 
 if TYPE_CHECKING:
     from elec2water.tables.context import Context
@@ -109,6 +110,7 @@ def lengthen(raw: RawTable, own: headings.Aliases, context: Context) -> tuple[Ra
     of_year = _year_column(raw, own, context.table)
     if of_year is not None and all(cell.period.year is None for cell in cells):
         return _year_by_year(raw, of_year, own, context)
+    _refuse_lost_zeros(raw, cells, context)
     years = _years(raw, cells, context)
     measures = list(dict.fromkeys(cell.measure for cell in cells))
     spans = {cell.index: stated.bounds(cell.period, years[cell.index]) for cell in cells}
@@ -125,6 +127,14 @@ def lengthen(raw: RawTable, own: headings.Aliases, context: Context) -> tuple[Ra
     if "read_on" in long.raw.headings and not daily:
         found += context.finding("READ_DAY_ASSUMED")
     return long.raw, found + _totals_left(raw, cells, own, context)
+
+
+def _refuse_lost_zeros(raw: RawTable, cells: Sequence[_Cell], context: Context) -> None:
+    """Refuse a heading 2026.1 that may be the number of an October: its whole column would count for a January."""
+    texts = [unicodedata.normalize("NFKC", raw.headings[cell.index]).strip() for cell in cells]
+    doubtful = [text for text, lost in zip(texts, lost_zero(texts), strict=True) if lost]
+    if doubtful:
+        raise context.refuse("PERIOD_DOUBTFUL", observed=" | ".join(doubtful))
 
 
 def _period_cells(raw: RawTable, own: headings.Aliases, table: str) -> list[_Cell]:

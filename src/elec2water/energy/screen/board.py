@@ -14,7 +14,7 @@ from elec2water.energy.screen.series import Desk, MeterMonths
 from elec2water.energy.screen.slips import spikes
 from elec2water.energy.screen.units import meters_in_other_units, months_in_other_units
 from elec2water.energy.screen.usual import Usual, fit_usual
-from elec2water.energy.screen.zeros import base_loads, long_zeros, silent_meters
+from elec2water.energy.screen.zeros import base_loads, long_zeros, months_of_zeros, silent_meters
 from elec2water.findings import Findings
 
 _USUAL_RULES: Mapping[str, Callable[[MeterMonths, Usual, Desk], Findings]] = {
@@ -28,6 +28,7 @@ _USUAL_RULES: Mapping[str, Callable[[MeterMonths, Usual, Desk], Findings]] = {
 _PLAIN_RULES: Mapping[str, Callable[[MeterMonths, Desk], Findings]] = {
     "SERIES_COPIED": repeated_values,
     "UNIT_SUSPECT_MONTH": months_in_other_units,
+    "MONTH_ALL_ZERO": months_of_zeros,
 }
 
 

@@ -6,8 +6,7 @@ import numpy as np
 
 from elec2water.energy.intervals import Intervals
 from elec2water.energy.reporter import NOTHING, Reporter
-from elec2water.energy.screen.series import MOST_LISTED
-from elec2water.findings import Findings, findings_of
+from elec2water.findings import Findings
 from elec2water.rules import RuleSettings
 
 SHORTEST_DAYS = 10
@@ -34,18 +33,11 @@ def off_cycle(intervals: Intervals, settings: RuleSettings, reporter: Reporter) 
     odd = np.flatnonzero((length > longest) | (length < SHORTEST_DAYS))
     if not len(odd):
         return NOTHING
-    order = odd[np.lexsort((intervals.row[odd], -np.abs(intervals.kwh[odd])))]
-    listed, rest = order[:MOST_LISTED], order[MOST_LISTED:]
-    found = reporter.of(
+    some = intervals.take(odd)
+    return reporter.of(
         "OFF_CYCLE",
-        intervals.take(listed),
-        observed=length[listed],
+        some,
+        observed=length[odd],
         limit=f"{SHORTEST_DAYS}–{longest:g}",
-        energy_kwh=np.round(np.abs(intervals.kwh[listed]), 1),
+        energy_kwh=np.round(np.abs(some.kwh), 1),
     )
-    if len(rest):
-        found += findings_of(
-            "MORE_OF_RULE", table="readings", file=reporter.file, observed=len(rest), limit=MOST_LISTED,
-            of="OFF_CYCLE", energy_kwh=round(float(np.abs(intervals.kwh[rest]).sum()), 1), lang=reporter.lang,
-        )  # fmt: skip
-    return found

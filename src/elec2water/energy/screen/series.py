@@ -15,13 +15,11 @@ from elec2water.energy.intervals import Intervals
 from elec2water.energy.links import Epochs
 from elec2water.energy.registry import Registry
 from elec2water.energy.reporter import Reporter
-from elec2water.findings import Findings, findings_of
+from elec2water.findings import MOST_LISTED, Findings, largest_of
 from elec2water.rules import RuleSettings
 
 IDLE = ("standby", "sealed", "abandoned")
 OFF_GRID = ("diesel", "solar")
-MOST_LISTED = 1000
-"""Findings of one rule listed one by one, those with the most energy at stake; the others are counted in one more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,41 +167,25 @@ class Desk:
     settings: RuleSettings
 
     def findings(self, rule: str, suspects: Suspects, series: MeterMonths) -> Findings:
-        """Make the findings of a rule, at most :data:`MOST_LISTED` one by one."""
+        """Make the findings of a rule, those with most at stake one by one."""
         order = np.lexsort((suspects.first, suspects.meter, -suspects.stake))
-        listed, rest = order[:MOST_LISTED], order[MOST_LISTED:]
-        if not len(listed):
-            return Findings.empty()
-        meter, first, last = suspects.meter[listed], suspects.first[listed], suspects.last[listed]
-        row = series.rows(meter, first).astype(np.float64)
+        meter, first, last = suspects.meter[order], suspects.first[order], suspects.last[order]
+        row = np.full(len(order), np.nan)
+        row[:MOST_LISTED] = series.rows(meter[:MOST_LISTED], first[:MOST_LISTED])
         well = series.well[meter]
-        found = findings_of(
+        return largest_of(
             rule,
+            suspects.stake[order],
             table="readings",
             file=self.reporter.file,
             row=np.where(row >= 0, row, np.nan),
             meter_id=self.reporter.meter_id[meter],
             well_id=np.where(well >= 0, self.well_id[well], ""),
             period=_spells(series.months[first], series.months[last]),
-            observed=suspects.observed[listed],
-            limit=suspects.limit[listed],
-            energy_kwh=np.round(suspects.stake[listed], 1),
-            candidates=suspects.candidates[listed],
-            lang=self.reporter.lang,
-        )
-        return found + self._rest(rule, suspects.stake[rest])
-
-    def _rest(self, rule: str, stake: Floats) -> Findings:
-        if not len(stake):
-            return Findings.empty()
-        return findings_of(
-            "MORE_OF_RULE",
-            table="readings",
-            file=self.reporter.file,
-            observed=len(stake),
-            limit=MOST_LISTED,
-            energy_kwh=round(float(stake.sum()), 1),
-            of=rule,
+            observed=suspects.observed[order],
+            limit=suspects.limit[order],
+            energy_kwh=np.round(suspects.stake[order], 1),
+            candidates=suspects.candidates[order],
             lang=self.reporter.lang,
         )
 

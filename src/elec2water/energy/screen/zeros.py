@@ -7,8 +7,10 @@ import numpy as np
 from elec2water.energy.arrays import Bools, Floats, Ints
 from elec2water.energy.screen.series import Desk, MeterMonths, Suspects
 from elec2water.energy.screen.usual import Usual
-from elec2water.findings import Findings
+from elec2water.findings import Findings, largest_of
 
+LEAST_READ = 3
+"""Meters from which on a month without any use is said of all of them."""
 _LEAST_ZEROS = 3
 _NEARLY_CERTAIN = 0.98
 _STANDS_STILL = 0.5
@@ -86,6 +88,35 @@ def silent_meters(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
             candidates=np.full(len(meter), cause, dtype=object),
         ),
         series,
+    )
+
+
+def months_of_zeros(series: MeterMonths, desk: Desk) -> Findings:
+    """Report the last months of the readings if every meter stands at zero in them (``MONTH_ALL_ZERO``).
+
+    Forms with a column for every month of a year hold zeros for the months to come. Nothing is said where all meters
+    stood still in the same months of a year before: there it is the season.
+    """
+    known = np.isfinite(series.kwh)
+    idle = (known.sum(axis=0) >= LEAST_READ) & ~(known & (series.kwh != 0)).any(axis=0)
+    read = np.flatnonzero(known.any(axis=0))
+    month = int(read[-1]) if len(read) else -1
+    while month >= 0 and (idle[month] or not known[:, month].any()):
+        month -= 1
+    months = np.flatnonzero(idle)
+    months = months[(months > month) & (month >= 0)]
+    months = months[~np.array([m >= 12 and bool(idle[m - 12]) for m in months], dtype=bool)]
+    return largest_of(
+        "MONTH_ALL_ZERO",
+        np.zeros(len(months)),
+        table="readings",
+        file=desk.reporter.file,
+        period=series.months[months].astype(str),
+        observed=known[:, months].sum(axis=0),
+        candidates=desk.reporter.choose(
+            "当月尚未抄表，预填为零|非灌溉期", "not yet read: filled with zeros|no irrigation"
+        ),
+        lang=desk.reporter.lang,
     )
 
 
