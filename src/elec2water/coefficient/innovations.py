@@ -27,8 +27,8 @@ CUSUM_SLACK = 0.5
 STEP_SHARE, DRIFT_SHARE = 0.55, 0.15
 """Shares of the false alarms that the two tests may use; tails heavier than the normal's have the rest."""
 OWN_SLOPE_SD = 0.3
-"""Standard deviation of a well's own slope on the ln depth to water: κ = 367.1 η/H has slopes from -0.3, where outlet
-and friction are most of the head, to -0.9, and steeper ones near the end of the pump's curve."""
+"""Standard deviation of a well's own slope on the ln head: outlet and friction are more or less of it than usual, and
+near the end of the pump's curve κ falls faster than 367.1 η/H with a constant η."""
 _KEPT = 0.9
 EACH_AT_LEAST = 1.0
 """Standard deviations by which each of two pairs must lean to the side of a change."""
@@ -134,7 +134,7 @@ def scan(
         Variance that the months' common movement adds to each pair.
     limits : Limits
     level : (R,), optional
-        ln depth to water less the well's own reference. How κ of a well answers to it is learned from its own past, so
+        ln head less the well's own reference. How κ of a well answers to it is learned from its own past, so
         that a well that swings more than others with its water table is no alarm every spring.
     """
     parts = []
