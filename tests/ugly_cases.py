@@ -200,7 +200,7 @@ UGLY = [
         "NOT_A_NUMBER", 2),
     Case("U one column", "text pasted into one column of a sheet", "R", xlsx(kit.xlsx_of([[",".join(r)] for r in
         [HEAD, *BODY]])), "HEADER_NOT_FOUND"),
-    Case("U ods", "an OpenDocument sheet with a misspelt end: the reader would wait for ever", "R", {"readings.csv": None,
+    Case("U ods", "an OpenDocument sheet whose end is misspelt", "R", {"readings.csv": None,
         "readings.ods": rezipped(kit.ods_of(XLS_ROWS), lambda n, b: b.replace(b"</text:p></table:table-cell></table:"
             b"table-row></table:table>", b"</textx:p></table:table-cell></table:table-row></table:table#"))},
         "FILE_BROKEN"),

@@ -142,8 +142,8 @@ def _by_child(path: Path, sheet: str | None, context: Context) -> tuple[list[str
         done = subprocess.run(
             command + ([sheet] if sheet is not None else []), capture_output=True, timeout=limit, check=False
         )
-    except subprocess.TimeoutExpired as error:
-        raise context.refuse("FILE_BROKEN", observed=f"> {limit:.0f} s") from error
+    except subprocess.TimeoutExpired as late:
+        raise context.refuse("FILE_BROKEN", observed=f"> {limit:.0f} s") from late
     answer: child.Answer = json.loads(done.stdout) if done.returncode == 0 else {"error": "memory"}
     error = answer.get("error")
     if error == "password":
