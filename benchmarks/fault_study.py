@@ -128,7 +128,7 @@ def slip(factor):
 
 
 def lost(kind):
-    """Lose the multiplier for three months of use, after two months of use or more, or throughout; or apply it twice."""
+    """Lose the multiplier for three months of use, for good after two of them, or throughout; or apply it twice."""
 
     def plant(county, rng):
         used = county.share() >= 0.02
