@@ -31,10 +31,10 @@ def lost_multipliers(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
 
     A meter's level is normal about that of its class (per kW), with the spread τ² of the class. The means x of a spell
     and x' of the other months, months weighing by the energy usual in them, are then jointly normal with the variances
-    τ² + v, τ² + v' and the covariance τ², v = s²/n + drift²/2. The log odds of a factor k in the spell against none are
-    d'S⁻¹x - d'S⁻¹d/2 with d = (∓ln k, 0); the spell of the greatest odds is reported where they exceed the threshold,
-    in powers of ten. Where there are no other months the class alone is the measure. Meters without a multiplier above 5
-    have none to lose.
+    τ² + v, τ² + v' and the covariance τ², v = s²/n + drift²/2. The log odds of a factor k in the spell against none
+    are d'S⁻¹x - d'S⁻¹d/2 with d = (∓ln k, 0); the spell of the greatest odds is reported where they exceed the
+    threshold, in powers of ten. Where there are no other months the class alone is the measure. Meters without a
+    multiplier above 5 have none to lose.
     """
     k = series.multiplier
     far = _drops(usual.residual) | (np.abs(usual.level - usual.class_level[usual.group]) > _LEAST_DROP)
