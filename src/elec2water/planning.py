@@ -28,6 +28,7 @@ from elec2water.design import (
 )
 from elec2water.design.cuts import default_columns
 from elec2water.energy import MonthlyEnergy
+from elec2water.energy.arrays import positions
 from elec2water.errors import UsageError
 from elec2water.findings import Findings, findings_of
 from elec2water.pairs import measurements
@@ -179,10 +180,7 @@ def served_wells(county: County) -> NDArray[np.bool_]:
     """Give which wells an electricity meter serves (N,): by the links, or by the readings where there are none."""
     meters, readings = county.tables.meters, county.tables.readings
     linked = meters["well_id"] if len(meters) else readings["meter_id"]
-    found = pd.Index(linked.dropna().unique().astype(object)).get_indexer(
-        pd.Index(county.wells["well_id"], dtype=object)
-    )
-    return np.asarray(found >= 0, dtype=bool)
+    return np.asarray(positions(county.wells["well_id"], pd.Index(linked.dropna().unique())) >= 0)
 
 
 def _size(
@@ -216,10 +214,8 @@ def _left_the_frame(county: County, drawn: Design) -> Findings:
     ids = [] if before is None else before.loc[before["role"] == "primary", "well_id"].tolist()
     ids += county.pairs["well_id"].dropna().unique().tolist()
     gone = sorted({well for well in ids if well in reason})
-    known = pd.Index(county.wells["well_id"], dtype=object)
-    unknown = sorted(
-        {well for well, at in zip(ids, known.get_indexer(pd.Index(ids, dtype=object)), strict=True) if at < 0}
-    )
+    known = positions(pd.Index(ids, dtype="str"), county.wells["well_id"]) >= 0
+    unknown = sorted({well for well, there in zip(ids, known, strict=True) if not there})
     return findings_of(
         "DESIGN_SAMPLED_NOW_OUT",
         table="wells",

@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 _MOST_DOTS = 20_000
 _MOST_NUMBERS = 150
 _KM_A_DEGREE = 111.2
+_NAMES = ("township", "aquifer")
+_DRAWN = ("longitude", "latitude", "role", "number", *_NAMES)
 _MARKS = "osD^vP*X"
 
 _TEXT: Words = {
@@ -166,18 +168,13 @@ def curve_png(curve: pd.DataFrame, labels: Mapping[str, str], *, dpi: int = 150)
 
 
 def _placed(table: pd.DataFrame) -> pd.DataFrame:
+    """Give the wells with a place, and what is drawn of them; names as text, blank where unknown."""
     if not {"longitude", "latitude"} <= set(table.columns):
-        return table.assign(longitude=np.nan, latitude=np.nan).iloc[:0]
+        return pd.DataFrame({name: pd.Series(dtype="float64") for name in _DRAWN}).astype(dict.fromkeys(_NAMES, "str"))
     places = table[["longitude", "latitude"]].to_numpy(dtype=np.float64, na_value=np.nan)
-    placed: pd.DataFrame = table.loc[np.isfinite(places).all(axis=1) & (places != 0).any(axis=1)].copy()
-    for name in ("township", "aquifer"):
-        placed[name] = _names(placed, name)
-    return placed
-
-
-def _names(table: pd.DataFrame, name: str) -> list[str]:
-    """Names as text; blank where unknown."""
-    return ["" if pd.isna(value) else str(value) for value in table[name]] if name in table else [""] * len(table)
+    there = np.isfinite(places).all(axis=1) & (places != 0).any(axis=1)
+    placed: pd.DataFrame = table.loc[there].reindex(columns=list(_DRAWN))
+    return placed.assign(**{name: placed[name].astype("str").where(placed[name].notna(), "") for name in _NAMES})
 
 
 def _draw_frame(axes: Axes, wells: pd.DataFrame, text: Mapping[str, str]) -> None:
@@ -258,5 +255,5 @@ def _round_down(km: float) -> float:
 
 
 def _all_text(wells: pd.DataFrame, visits: pd.DataFrame, title: str, text: Mapping[str, str]) -> str:
-    names = [set(table[name]) for table in (wells, visits) for name in ("township", "aquifer")]
+    names = [set(table[name].unique()) for table in (wells, visits) for name in _NAMES]
     return drawable(title + "".join(text.values()) + "".join(sorted(set().union(*names)))) + "〓"

@@ -128,9 +128,9 @@ def _columns(
     annual, kwh = np.full(n, np.nan), np.full((n, months.size), np.nan)
     if energy is not None:
         annual = energy.annual_kwh(windows.energy_end)
-        place = np.searchsorted(energy.months, months)
-        inside = (place < energy.months.size) & (months >= energy.months[0])
-        kwh[:, inside] = energy.kwh[:, place[inside]]
+        span = energy.window(months[0], months[-1]).kwh
+        place = (months - months[0]).astype(np.intp)
+        kwh = span if span.shape[1] == months.size else span[:, place]
     level, reference = level_movement(wells, known.water_levels, months, windows.level)
     columns = features.well_columns(
         wells,

@@ -15,6 +15,7 @@ from importlib import resources
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
 
 from elec2water.coefficient.shared import Factor, Layout, Regressor
 from elec2water.hydraulics import conversion_coefficient
@@ -289,15 +290,13 @@ def energy_anomaly(kwh: Floats, annual_kwh: Floats, aquifer: Ints) -> Floats:
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         log_ratio = np.log(kwh) - np.log(annual_kwh / 12.0)[:, None]
-    log_ratio[~np.isfinite(log_ratio)] = np.nan
-    out = np.full_like(log_ratio, np.nan)
-    for code in np.unique(aquifer):
-        here = aquifer == code
-        block = log_ratio[here]
-        known = np.isfinite(block)
-        mean = np.where(known, block, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-        out[here] = block - mean
-    return out
+    known = np.isfinite(log_ratio)
+    log_ratio[~known] = np.nan
+    n_wells = aquifer.size
+    of_aquifer = sparse.csr_array((np.ones(n_wells), (aquifer, np.arange(n_wells))))
+    total, count = (of_aquifer @ values for values in (np.where(known, log_ratio, 0.0), known.astype(np.float64)))
+    log_ratio -= (total / np.maximum(count, 1.0))[aquifer]
+    return np.asarray(log_ratio)
 
 
 def limited_anomaly(anomaly: Floats) -> Floats:

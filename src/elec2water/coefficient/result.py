@@ -78,9 +78,10 @@ class Coefficient:
         UsageError
             No sample well is in the registry.
         """
-        place = np.asarray(pd.Index(well_id, dtype=object).get_indexer(pd.Index(self.sample_id)), dtype=np.intp)
-        if np.array_equal(place, self.posterior.sample):
+        known = self.posterior.sample
+        if known.max(initial=-1) < well_id.size and np.array_equal(well_id[known], self.sample_id):
             return self
+        place = np.asarray(pd.Index(well_id, dtype=object).get_indexer(pd.Index(self.sample_id)), dtype=np.intp)
         kept = np.flatnonzero(place >= 0)
         if not kept.size:
             first = ", ".join(self.sample_id[:5])

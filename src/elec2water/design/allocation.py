@@ -272,13 +272,19 @@ def allocated(
     allocator: Allocator, *, n: int | None = None, target_cv: float | None = None, rule: AllocationRule = "optimal"
 ) -> Allocation:
     """Allocate by size or by target, the arguments checked; see :func:`allocate`."""
-    _check(n, target_cv, allocator.n_wells, rule)
+    check_size(n, target_cv, allocator.n_wells, rule)
     if n is not None:
         return allocator.of_size(n, rule)
     return allocator.reaching(target_cv if target_cv is not None else 0.0, rule)
 
 
-def _check(n: int | None, target_cv: float | None, n_wells: Integers, rule: str) -> None:
+def check_size(n: int | None, target_cv: float | None, n_wells: Integers, rule: str) -> None:
+    """Refuse a size that strata of `n_wells` (H,) wells cannot have, and a rule that is not known.
+
+    Raises
+    ------
+    UsageError
+    """
     if (n is None) == (target_cv is None):
         raise UsageError("design: give either n (the number of sample wells) or target_cv, and not both")
     if rule not in get_args(AllocationRule):

@@ -122,12 +122,20 @@ class _Walk:
         groups, k = units.shape
         row = np.repeat(np.arange(groups), k)
         member = np.concatenate([units.ravel(), exchanges.ravel()])
-        found, slot = np.unique(member, return_inverse=True)
+        found, slot = self._told_apart(member)
         group = np.empty(found.size, dtype=np.int64)
         group[slot] = np.concatenate([row, row])
         both = np.concatenate([weights.ravel(), -weights.ravel()])
         direction: Floats = np.bincount(slot, weights=both).astype(np.float64, copy=False)
         self.p[found] = settle(self._moved(self.p[found], direction, group, groups))
+
+    def _told_apart(self, member: Integers) -> tuple[Integers, Integers]:
+        """Give the units among `member`, each once, and the place of every member there; without a sort."""
+        last = np.empty(self.p.size, dtype=np.int64)
+        last[member] = np.arange(member.size)
+        holder = last[member]
+        own = holder == np.arange(member.size)
+        return member[own], (np.cumsum(own) - 1)[holder]
 
     def _moved(self, p: Floats, direction: Floats, group: Integers, groups: int) -> Floats:
         """Go to one of the two ends of the segment inside the cube, so that the expectation stays."""

@@ -85,12 +85,11 @@ def tuned_sizes(population: Population, domains: Sequence[Domain]) -> Floats:
     promised = [domain for domain in domains if math.isfinite(domain.target_cv)]
     goals = [_goal(domain, population) for domain in promised]
     v = population.spread
-    cells, cell = np.unique(np.stack([domain.codes for domain in promised]), axis=1, return_inverse=True)
-    cell = cell.ravel()
+    cells, cell = _cells(promised)
     certain = np.zeros(v.size, dtype=bool)
     for _ in range(_CERTAINTY_ROUNDS):
         free = np.where(certain, 0.0, v)
-        sums = np.asarray(np.bincount(cell, free, cells.shape[1]), dtype=np.float64)
+        sums = np.asarray(np.bincount(cell, free, len(cells[0])), dtype=np.float64)
         bounds = [
             Bounds(cells[k], sums**2, goal + np.bincount(domain.codes, free**2, goal.size))
             for k, (domain, goal) in enumerate(zip(promised, goals, strict=True))
@@ -103,6 +102,16 @@ def tuned_sizes(population: Population, domains: Sequence[Domain]) -> Floats:
             break
         certain = reached
     return np.where(certain, np.maximum(v * rate[cell], 1.0), v * rate[cell])
+
+
+def _cells(domains: Sequence[Domain]) -> tuple[list[Integers], Integers]:
+    """Cross domains: the domain of every kind that each cell lies in, and the cell of each well."""
+    cells: list[Integers] = []
+    cell = np.zeros(domains[0].codes.size, dtype=np.int64)
+    for domain in domains:
+        found, cell = np.unique(cell * len(domain.keys) + domain.codes, return_inverse=True)
+        cells = [*(codes[found // len(domain.keys)] for codes in cells), found % len(domain.keys)]
+    return cells, cell
 
 
 def compromise(population: Population, domains: Sequence[Domain], n: int) -> tuple[Floats, float]:

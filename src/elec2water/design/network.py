@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from elec2water.design.coordination import floors
 from elec2water.design.result import Design
+from elec2water.energy.arrays import positions
 from elec2water.errors import UsageError
 from elec2water.findings import Findings, findings_of
 
@@ -82,7 +83,7 @@ class Network:
         """
         if not 0.0 <= self.rotate <= 1.0:
             raise UsageError(f"design: the share that rotates must lie between 0 and 1, found {self.rotate}")
-        inside = np.asarray(well_id.isin(self.well_id).to_numpy(), dtype=bool)
+        inside = np.asarray(positions(well_id, pd.Index(self.well_id, dtype="str")) >= 0)
         previous = self.probability.reindex(well_id.to_numpy(dtype=object)).to_numpy(dtype=np.float64)
         return inside, np.where(inside, previous, np.nan_to_num(previous))
 

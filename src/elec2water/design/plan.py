@@ -8,7 +8,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from elec2water.design.allocation import Allocation, AllocationRule, Allocator, Population, allocated, apportioned
+from elec2water.design.allocation import (
+    Allocation,
+    AllocationRule,
+    Allocator,
+    Population,
+    allocated,
+    apportioned,
+    check_size,
+)
 from elec2water.design.domains import Domain, Floats, Integers, compromise, tuned_sizes, whole_strata
 from elec2water.errors import UsageError
 
@@ -105,14 +113,14 @@ def planned(
     UsageError
         If the numbers do not fit each other or a target cannot be reached.
     """
-    allocator = Allocator(population, minimum)
     if not several:
+        allocator = Allocator(population, minimum)
         return Plan(allocator, allocated(allocator, n=n, target_cv=target_cv, rule=rule))
     promised = [domain for domain in domains if math.isfinite(domain.target_cv)]
     if n is None:
         sizes, factor = tuned_sizes(population, promised), 1.0
     else:
-        allocated(allocator, n=n)
+        check_size(n, None, population.n_wells, rule)
         sizes, factor = compromise(population, promised, n)
     tuned = replace(population, size=sizes)
     allocator = Allocator(tuned, minimum)

@@ -106,6 +106,7 @@ def _set_page(sheet: Worksheet, words: Mapping[str, str], *, landscape: bool) ->
 
 def _write_list(sheet: Worksheet, visits: pd.DataFrame, title: str, sheet_of: SheetWords, styles: _Styles) -> None:
     words, last = sheet_of.words, len(sheet_of.columns) - 1
+    framed = len(visits) <= _MOST_FORMS
     _set_page(sheet, words, landscape=True)
     sheet.fit_to_pages(1, 0)
     sheet.merge_range(0, 0, 0, last, _text(f"{title}　{words['list_title']}"), styles.title)
@@ -115,8 +116,11 @@ def _write_list(sheet: Worksheet, visits: pd.DataFrame, title: str, sheet_of: Sh
         sheet.set_column(position, position, column.width)
         sheet.write_string(1, position, column.heading, styles.head)
         for row, value in enumerate(_shown(visits[column.name], words), start=2):
-            _write(sheet, row, position, value, styles)
-    for row in range(2, len(visits) + 2):
+            if framed or value not in ("", None):
+                _write(sheet, row, position, value, styles)
+    if not framed:
+        sheet.set_default_row(_LIST_HEIGHT)
+    for row in range(2, len(visits) + 2) if framed else ():
         sheet.set_row(row, _LIST_HEIGHT)
     sheet.repeat_rows(0, 1)
     sheet.freeze_panes(2, 3)
@@ -142,13 +146,8 @@ def _write_forms(sheet: Worksheet, visits: pd.DataFrame, title: str, sheet_of: S
     _set_page(sheet, sheet_of.words, landscape=False)
     sheet.fit_to_pages(1, 0)
     sheet.set_column(0, _FORM_COLUMNS - 1, _FORM_WIDTH)
-    worded = {
-        name: pd.Series(_shown(visits[name], sheet_of.words), index=visits.index, dtype="object") for name in _WORDED
-    }
-    records = visits.assign(**worded).to_dict("records")
-    forms: Sequence[Mapping[object, object]] = records if 0 < len(records) <= _MOST_FORMS else [{}] * _BLANK_FORMS
     row, breaks = 0, []
-    for record in forms:
+    for record in _forms(visits, sheet_of.words):
         heading = _text(f"{title}　{sheet_of.words['form_title']}")
         sheet.merge_range(row, 0, row, _FORM_COLUMNS - 1, heading, styles.title)
         sheet.set_row(row, 24)
@@ -157,6 +156,14 @@ def _write_forms(sheet: Worksheet, visits: pd.DataFrame, title: str, sheet_of: S
         row += 1
         breaks.append(row)
     sheet.set_h_pagebreaks(breaks[:-1])
+
+
+def _forms(visits: pd.DataFrame, words: Mapping[str, str]) -> Sequence[Mapping[object, object]]:
+    """Give what each form knows beforehand; blank ones where there are no wells, or too many to print."""
+    if not 0 < len(visits) <= _MOST_FORMS:
+        return [{}] * _BLANK_FORMS
+    worded = {name: pd.Series(_shown(visits[name], words), index=visits.index, dtype="object") for name in _WORDED}
+    return visits.assign(**worded).to_dict("records")
 
 
 def _write_part(sheet: Worksheet, row: int, part: Part, record: Mapping[object, object], styles: _Styles) -> int:
@@ -201,6 +208,8 @@ def _write(sheet: Worksheet, row: int, column: int, value: object, styles: _Styl
 
 def _text(value: str) -> str:
     """Keep what a cell can hold: no control characters, at most as many characters as Excel reads."""
+    if value.isprintable() and len(value) <= _CELL_LIMIT:
+        return value
     return "".join(c for c in value if c >= " " or c in "\n\t")[:_CELL_LIMIT]
 
 

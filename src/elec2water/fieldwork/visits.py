@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from elec2water.energy.arrays import positions
+
 VISIT_COLUMNS = (
     "number", "role", "well_id", "name", "township", "village", "longitude", "latitude", "map_sheet", "aquifer",
     "pump_power_kw", "pump_depth_m", "well_depth_m", "irrigation_method", "meter_id", "multiplier", "annual_kwh",
@@ -62,7 +64,8 @@ def visits_of(
     known = [name for name in (*_REGISTRY, "annual_kwh") if name in registry.columns and name not in table.columns]
     table = table.join(registry[known], on="well_id")
     if meters is not None and len(meters):
-        table = table.join(_meters(meters), on="well_id")
+        served = meters.loc[positions(meters["well_id"], table["well_id"]) >= 0]
+        table = table.join(_meters(served), on="well_id")
     table["map_sheet"] = _sheets_of(table)
     table = table.reindex(columns=list(VISIT_COLUMNS))
     for name in _TEXT:
@@ -113,4 +116,7 @@ def _meters(meters: pd.DataFrame) -> pd.DataFrame:
     table = meters.dropna(subset=["well_id", "meter_id"]).drop_duplicates(["well_id", "meter_id"], keep="last")
     factor = table["multiplier"] if "multiplier" in table.columns else pd.Series(np.nan, index=table.index)
     texts = table.assign(multiplier=[f"{value:g}" if np.isfinite(value) else "" for value in factor.astype("float64")])
-    return texts.sort_values("meter_id").groupby("well_id")[["meter_id", "multiplier"]].agg("、".join)
+    texts = texts.sort_values("meter_id")[["well_id", "meter_id", "multiplier"]]
+    several = texts["well_id"].duplicated(keep=False)
+    joined = texts.loc[several].groupby("well_id").agg("、".join)
+    return pd.concat([texts.loc[~several].set_index("well_id"), joined])

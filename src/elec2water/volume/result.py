@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -47,7 +47,7 @@ class WellVolumes:
     se_m3: Floats
     lower_m3: Floats
     upper_m3: Floats
-    method: NDArray[np.object_]
+    method_codes: NDArray[np.int8]  # places in METHODS
     quality: NDArray[np.object_]
     partly_measured: NDArray[np.bool_]
     unread_month: NDArray[np.bool_]
@@ -58,9 +58,10 @@ class WellVolumes:
     common_energy_m3: Floats  # standard error from months nobody has read, common to all wells
     level_squared_m6: Floats
 
-    def take(self, wells: Ints | slice) -> WellVolumes:
-        """Keep some wells."""
-        return WellVolumes(*(getattr(self, f.name)[wells] for f in fields(self)))
+    @cached_property
+    def method(self) -> NDArray[np.object_]:
+        """How each volume came about, (N,), one of ``METHODS``."""
+        return np.array(METHODS, dtype=object)[self.method_codes]
 
 
 @dataclass(frozen=True)
@@ -263,12 +264,25 @@ def domain_totals(volume: Volume, codes: Ints, keys: NDArray[np.object_]) -> Tot
         Domain of each well, 0..G-1 in the order of ``keys``; -1 for none.
     keys : (G,)
     """
-    shared = volume.shared_meters
-    cross = np.zeros(keys.size) if shared is None else shared.cross_variance(codes, keys.size)
-    parts = [_part_totals(volume, part, codes, keys, cross) for part in _key_parts(codes, keys.size)]
-    if len(parts) == 1:
-        return parts[0]
-    return Totals(*(np.concatenate([getattr(t, f.name) for t in parts]) for f in fields(Totals)))
+    wells, size = volume.wells, keys.size
+    sums = _sums(volume, codes, size)
+    parts = [_part_bounds(volume, part, codes, sums) for part in _key_parts(codes, size)]
+    lower, upper, se, loads = (np.concatenate(found) for found in zip(*parts, strict=True))
+    by_method = np.bincount((codes + 1) * len(METHODS) + wells.method_codes, minlength=(size + 1) * len(METHODS))
+    return Totals(
+        keys=keys,
+        n_wells=np.bincount(codes + 1, minlength=size + 1)[1:],
+        n_by_method=by_method.reshape(-1, len(METHODS))[1:],
+        kwh=_added(wells.kwh, codes, size),
+        imputed_kwh=_added(wells.imputed_kwh, codes, size),
+        volume_m3=sums.volume_m3,
+        se_m3=sums.volume_m3 * se,
+        lower_m3=sums.volume_m3 * lower,
+        upper_m3=sums.volume_m3 * upper,
+        sums=loads,
+        own_m6=sums.own_m6,
+        level_m3=sums.level_m3,
+    )
 
 
 @dataclass(frozen=True)
@@ -290,43 +304,53 @@ def _key_parts(codes: Ints, n_keys: int) -> list[_KeyPart]:
     ]
 
 
-def _part_totals(
-    volume: Volume, part: _KeyPart, all_codes: Ints, all_keys: NDArray[np.object_], cross: Floats
-) -> Totals:
-    wells, posterior, keys = volume.wells.take(part.wells), volume.posterior, all_keys[part.keys]
-    loadings = volume.loadings.take(part.wells)
-    G, codes = keys.size, all_codes[part.wells] - part.keys.start
-    known = np.where(np.isfinite(wells.volume_m3) & (codes >= 0), codes, -1)
-    member = np.where(codes < 0, G, codes)
+@dataclass(frozen=True)
+class _Sums:
+    """What adds up well by well, (G,) each."""
 
-    def add(values: Floats) -> Floats:
-        return np.asarray(np.bincount(member, np.nan_to_num(values), G + 1)[:G], dtype=np.float64)
+    volume_m3: Floats
+    own_m6: Floats
+    level_m3: Floats
+    level_squared_m6: Floats
 
-    total = add(wells.volume_m3)
-    safe = np.where(total > 0, total, 1.0)
-    sums = loadings.domain_sums(wells.converted_m3, known, G)
-    own = np.maximum(add(wells.own_variance_m6) + cross[part.keys], 0.0) + add(wells.common_energy_m3) ** 2
-    level = add(np.where(wells.sampled, 0.0, wells.converted_m3.sum(axis=1)))
-    squared = add(wells.level_squared_m6) / safe**2
-    many = all_keys.size > _DOMAINS_BY_NODE
-    to_nodes = _one_node if many else _log_nodes
-    nodes = to_nodes(volume, sums / safe[:, None], own / safe**2, squared, level / safe)
-    lower, upper, se = _mixture_bounds(nodes, np.ones(1) if many else posterior.weight, volume.confidence)
-    by_method = [np.bincount(member[wells.method == m], minlength=G + 1)[:G] for m in METHODS]
-    return Totals(
-        keys=keys,
-        n_wells=np.bincount(member, minlength=G + 1)[:G],
-        n_by_method=np.array(by_method, dtype=np.intp).T,
-        kwh=add(wells.kwh),
-        imputed_kwh=add(wells.imputed_kwh),
-        volume_m3=total,
-        se_m3=total * se,
-        lower_m3=total * lower,
-        upper_m3=total * upper,
-        sums=sums if all_keys.size <= _DOMAINS_AT_ONCE else sums[:, :0],
-        own_m6=own,
-        level_m3=level,
+
+def _sums(volume: Volume, codes: Ints, n_keys: int) -> _Sums:
+    wells, shared = volume.wells, volume.shared_meters
+    own = _added(wells.own_variance_m6, codes, n_keys)
+    if shared is not None:
+        own = own + shared.cross_variance(codes, n_keys)
+    return _Sums(
+        _added(wells.volume_m3, codes, n_keys),
+        np.maximum(own, 0.0) + _added(wells.common_energy_m3, codes, n_keys) ** 2,
+        _added(np.where(wells.sampled, 0.0, wells.converted_m3.sum(axis=1)), codes, n_keys),
+        _added(wells.level_squared_m6, codes, n_keys),
     )
+
+
+def _added(values: Floats, codes: Ints, n_keys: int) -> Floats:
+    """Sum by domain, (G,); NaN counts as nothing, and so does a well without domain."""
+    known = np.where(np.isnan(values), 0.0, values)
+    return np.asarray(np.bincount(codes + 1, known, n_keys + 1)[1:], dtype=np.float64)
+
+
+def _part_bounds(volume: Volume, part: _KeyPart, codes: Ints, sums: _Sums) -> tuple[Floats, ...]:
+    """Give bounds and standard error of a portion's totals, relative to them, (g,) each; Σ V a, (g, p)."""
+    n_keys, posterior = sums.volume_m3.size, volume.posterior
+    volumes, converted = volume.wells.volume_m3[part.wells], volume.wells.converted_m3[part.wells]
+    here = codes[part.wells]
+    known = np.where(np.isfinite(volumes) & (here >= 0), here - part.keys.start, -1)
+    safe = np.where(sums.volume_m3 > 0, sums.volume_m3, 1.0)[part.keys]
+    loads = volume.loadings.take(part.wells).domain_sums(converted, known, safe.size)
+    many = n_keys > _DOMAINS_BY_NODE
+    nodes = (_one_node if many else _log_nodes)(
+        volume,
+        loads / safe[:, None],
+        sums.own_m6[part.keys] / safe**2,
+        sums.level_squared_m6[part.keys] / safe**2,
+        sums.level_m3[part.keys] / safe,
+    )
+    bounds = _mixture_bounds(nodes, np.ones(1) if many else posterior.weight, volume.confidence)
+    return *bounds, loads if n_keys <= _DOMAINS_AT_ONCE else loads[:, :0]
 
 
 @dataclass(frozen=True)

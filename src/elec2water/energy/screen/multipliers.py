@@ -54,7 +54,7 @@ def lost_multipliers(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
 
 def _drops(residual: Floats) -> np.typing.NDArray[np.bool_]:
     """Tell which meters have a month far from their usual in either direction; others cannot have lost a factor."""
-    return np.asarray((np.abs(np.nan_to_num(residual)) > _LEAST_DROP).any(axis=1))
+    return np.asarray((np.abs(residual) > _LEAST_DROP).any(axis=1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
