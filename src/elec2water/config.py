@@ -92,7 +92,7 @@ class ModelConfig(_Section):
     shared_meter_rel_u: Fraction = 0.01
     meter_rel_u: Fraction = 0.02
     wear_mean_per_year: float = Field(default=-0.02, gt=-1.0, lt=1.0)
-    wear_sd_per_year: Fraction = 0.010
+    wear_sd_per_year: Fraction = 0.006
     student_df: float = Field(default=4.0, gt=2.0)
     refit: Literal["auto", "never", "always"] = "auto"
     alarms_per_100_well_years: float = Field(default=1.0, gt=0.0, le=100.0)

@@ -37,10 +37,12 @@ _COVARIATE_FACTOR_SD = 0.15
 _MOVING = (
     ("sin_year", 0.0, 0.04),
     ("cos_year", 0.0, 0.04),
-    ("level", -0.65, 0.2),
+    ("level", -1.0, 0.2),
     ("energy_anomaly", -0.03, 0.05),
     ("short_test", 0.0, 0.03),
 )
+HEAD_BEYOND_M = 12.0
+"""Drawdown, friction and outlet [m]: what a pump lifts beyond the depth to water, where nothing better is known."""
 OWN_MOVING = ("level", "energy_anomaly")
 """Moving regressors that differ from well to well; the others follow from aquifer and month."""
 _SEASON_BY_AQUIFER_SD = 0.03
@@ -93,6 +95,7 @@ class FeatureSpec:
     reference_year: float
     wear: tuple[float, float]
     strata_breaks: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    head_beyond_m: float = HEAD_BEYOND_M
 
     def layout(self, months: NDArray[np.datetime64]) -> Layout:
         """Places and priors of the shared effects for fitting over ``months``."""
@@ -176,7 +179,7 @@ class FeatureSpec:
         year : (R,)
             Decimal year.
         level : (R,), optional
-            ln depth to water minus the well's own reference; zero or NaN where unknown.
+            ln head minus the well's own reference (κ = 367.1 η/H: a slope of -1); zero or NaN where unknown.
         anomaly : (R,), optional
             ln energy of the month against the well's usual and its aquifer's month.
         short_test : (R,), optional
@@ -399,15 +402,15 @@ def _centred(feature: Numeric, values: Floats, aquifer: Texts) -> tuple[Floats, 
 def _physics_intercept(numeric: Sequence[Numeric]) -> float:
     """Ln κ at the centre of the registry from κ = 367.1 η/H, with the head guessed from whatever depth is known.
 
-    Depth to water plus some 12 m of drawdown, friction and outlet; a setting depth hangs some 15 m below the water;
+    Depth to water and what is lifted beyond it; a setting depth hangs some 15 m below the water;
     a pump is rated about a quarter above the head it works at.
     """
     centre = {f.name: f.centre for f in numeric}
     guesses = []
     if "log_water_depth" in centre:
-        guesses.append(np.exp(centre["log_water_depth"]) + 12.0)
+        guesses.append(np.exp(centre["log_water_depth"]) + HEAD_BEYOND_M)
     if "log_pump_depth" in centre:
-        guesses.append(max(np.exp(centre["log_pump_depth"]) - 15.0, 5.0) + 12.0)
+        guesses.append(max(np.exp(centre["log_pump_depth"]) - 15.0, 5.0) + HEAD_BEYOND_M)
     if "log_pump_head" in centre:
         guesses.append(0.8 * np.exp(centre["log_pump_head"]))
     head = float(np.exp(np.mean(np.log(guesses)))) if guesses else 45.0

@@ -35,7 +35,7 @@ Ints = NDArray[np.intp]
 class Outlook:
     """When a coefficient stands and where the water stood then.
 
-    ``year`` is the decimal year, NaN for the end of the months of the fit; ``level`` (W,) the ln depth to water of
+    ``year`` is the decimal year, NaN for the end of the months of the fit; ``level`` (W,) the ln head of
     the sample wells over the year before, less their own reference; empty where it is the reference.
     """
 

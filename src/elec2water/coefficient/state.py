@@ -100,7 +100,7 @@ def _of_wells(coefficient: Coefficient) -> dict[str, Variable]:
     level = level if level.size else np.full(coefficient.sample_id.size, np.nan)
     owner = pd.Index(coefficient.sample_id).get_indexer(pd.Index(pumps.well_id, dtype=object))
     about_place = "place of the well in the registry"
-    about_level = "ln depth to water over the year before outlook_year, less the well's reference"
+    about_level = "ln head over the year before outlook_year, less the well's reference"
     about_date = "when the pump began to work (since 1970-01-01)"
     return {
         "registry_place": (
@@ -230,6 +230,8 @@ def _spec_of(features: Mapping[str, Any]) -> FeatureSpec:
         features["reference_year"],
         tuple(features["wear"]),
         tuple((name, tuple(limits)) for name, limits in features.get("strata_breaks", ())),
+        # Files that do not say it have the slope on the depth to water alone.
+        features.get("head_beyond_m", 0.0),
     )
 
 
