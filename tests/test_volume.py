@@ -98,7 +98,7 @@ def test_totals_have_the_exact_moments_of_the_posterior(
     known = np.isfinite(volume.wells.volume_m3)
     mean, sd = np.transpose([exact_moments(world, known & (labels == key), rel_u) for key in totals.keys])
     np.testing.assert_allclose(totals.volume_m3, mean, rtol=0.0006)
-    np.testing.assert_allclose(totals.se_m3, sd, rtol=0.01 if one_node else 0.006)
+    np.testing.assert_allclose(totals.se_m3, sd, rtol=0.012 if one_node else 0.006)
 
 
 @pytest.fixture(scope="module")
