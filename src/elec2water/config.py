@@ -172,9 +172,11 @@ class EnergyConfig(_Section):
     """``[energy]``: how electricity is read.
 
     ``read_day`` is the last day that a billing month holds (25: the month 202603 runs from 26 February to 25 March);
-    0 for calendar months.
+    0 for calendar months. ``split`` is how a meter without stated shares is split over its wells: by rated power ×
+    area, or (``posterior``) by area ÷ coefficient of the release before, as far as there is one.
     """
 
+    split: Literal["power_area", "posterior"] = "power_area"
     read_day: int = Field(default=0, ge=0, le=28)
 
 

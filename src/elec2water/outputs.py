@@ -199,6 +199,12 @@ def read_totals(folder: Path) -> pd.DataFrame:
     return frame
 
 
+def read_coefficients(folder: Path) -> pd.Series[float]:
+    """Coefficient of every well of a release [m³/kWh], by the well's identifier."""
+    frame = pd.read_parquet(folder / "wells.parquet", columns=["well_id", "coefficient_m3_per_kwh"])
+    return frame.set_index(frame["well_id"].astype(object))["coefficient_m3_per_kwh"].astype(np.float64)
+
+
 def read_findings(folder: Path) -> Findings:
     """``findings.csv`` of a release."""
     frame = pd.read_csv(folder / "findings.csv", encoding="utf-8-sig", dtype=str, keep_default_na=False)

@@ -283,6 +283,7 @@ def _well_volumes(
         path_variance=parts.path_variance,
         common_energy_m3=(months.converted * parts.kwh_common_u).sum(axis=1),
         level_squared_m6=np.where(parts.sampled, 0.0, months.converted.sum(axis=1) ** 2),
+        shared_variance=months.shared_variance,
     )
 
 

@@ -27,6 +27,7 @@ Ints = NDArray[np.intp]
 
 _DOMAINS_AT_ONCE = 4096
 _DOMAINS_BY_NODE = 512
+_WELLS_OF_BEND = 20_000
 METHODS = ("measured", "converted", "imputed", "none")
 
 
@@ -57,6 +58,7 @@ class WellVolumes:
     path_variance: Floats  # of ln κ, from the well's own level and drift
     common_energy_m3: Floats  # standard error from months nobody has read, common to all wells
     level_squared_m6: Floats
+    shared_variance: Floats  # of ln κ, from the shared effects
 
     @cached_property
     def method(self) -> NDArray[np.object_]:
@@ -246,9 +248,47 @@ class Volume:
         return np.asarray(np.outer(totals.volume_m3, totals.volume_m3) * np.expm1(common))
 
     @cached_property
+    def bend(self) -> Bend:
+        """Second-order terms of the totals, from at most 20,000 wells spread evenly over the registry."""
+        rest = np.flatnonzero(~self.wells.sampled)
+        some = rest[:: 1 + rest.size // _WELLS_OF_BEND]
+        total = self.wells.converted_m3[some].sum(axis=1)
+        month = self.wells.converted_m3[some] / np.where(total > 0, total, 1.0)[:, None]
+        rows = self.loadings.mean_rows(some, month)
+        return Bend.of(rows, total, self.posterior)
+
+    @cached_property
     def county(self) -> Totals:
         """The total of all wells."""
         return self.total()
+
+
+@dataclass(frozen=True)
+class Bend:
+    """What a sum of lognormals has beyond ``exp(g'θ)``, to second order in the loadings, for a typical mix of wells.
+
+    ``shift`` (K,): ½ (Σ w a'C_k a / Σ w a'C a), less its mean over the nodes: where effects are less certain the mean
+    of a lognormal is higher. ``spread``: variance among pairs of wells of ``a_i'C a_j``, over the square of the mean
+    ``a_i'C a_i``: ``log Σ w_i w_j exp(c_ij)`` is above ``Σ w_i w_j c_ij`` by half of it.
+    """
+
+    shift: Floats
+    spread: float
+
+    @classmethod
+    def of(cls, rows: Floats, weight: Floats, posterior: Posterior) -> Bend:
+        """Work both out from loadings (n, p) of wells with volumes ``weight`` (n,)."""
+        if not weight.sum() > 0:
+            return cls(np.zeros(posterior.weight.size), 0.0)
+        share = weight / weight.sum()
+        square = (rows * share[:, None]).T @ rows
+        mean = share @ rows
+        C = posterior.covariance
+        typical = float(np.vdot(square, C))
+        by_node = 0.5 * np.array([np.vdot(square, C_k) for C_k in posterior.covariances]) / typical
+        product = square @ C
+        between = float(np.vdot(product, product.T)) - float(mean @ C @ mean) ** 2
+        return cls(by_node - posterior.weight @ by_node, max(between, 0.0) / typical**2)
 
 
 def domain_totals(volume: Volume, codes: Ints, keys: NDArray[np.object_]) -> Totals:
@@ -312,6 +352,7 @@ class _Sums:
     own_m6: Floats
     level_m3: Floats
     level_squared_m6: Floats
+    bent_m3: Floats  # volume times the shared variance of ln κ
 
 
 def _sums(volume: Volume, codes: Ints, n_keys: int) -> _Sums:
@@ -324,6 +365,7 @@ def _sums(volume: Volume, codes: Ints, n_keys: int) -> _Sums:
         np.maximum(own, 0.0) + _added(wells.common_energy_m3, codes, n_keys) ** 2,
         _added(np.where(wells.sampled, 0.0, wells.converted_m3.sum(axis=1)), codes, n_keys),
         _added(wells.level_squared_m6, codes, n_keys),
+        _added(wells.converted_m3.sum(axis=1) * wells.shared_variance, codes, n_keys),
     )
 
 
@@ -342,13 +384,14 @@ def _part_bounds(volume: Volume, part: _KeyPart, codes: Ints, sums: _Sums) -> tu
     safe = np.where(sums.volume_m3 > 0, sums.volume_m3, 1.0)[part.keys]
     loads = volume.loadings.take(part.wells).domain_sums(converted, known, safe.size)
     many = n_keys > _DOMAINS_BY_NODE
-    nodes = (_one_node if many else _log_nodes)(
-        volume,
+    relative = _Relative(
         loads / safe[:, None],
         sums.own_m6[part.keys] / safe**2,
         sums.level_squared_m6[part.keys] / safe**2,
         sums.level_m3[part.keys] / safe,
+        sums.bent_m3[part.keys] / safe,
     )
+    nodes = (_one_node if many else _log_nodes)(volume, relative)
     bounds = _mixture_bounds(nodes, np.ones(1) if many else posterior.weight, volume.confidence)
     return *bounds, loads if n_keys <= _DOMAINS_AT_ONCE else loads[:, :0]
 
@@ -361,28 +404,60 @@ class _LogNodes:
     variance: Floats
 
 
-def _log_nodes(volume: Volume, g: Floats, own: Floats, level_squared: Floats, level_share: Floats) -> _LogNodes:
+@dataclass(frozen=True)
+class _Relative:
+    """Totals of G domains relative to their volumes.
+
+    Loadings (G, p), and (G,) each: variance that wells own, its part from levels, share of wells whose level is not
+    measured, mean shared variance of the wells.
+    """
+
+    g: Floats
+    own: Floats
+    level_squared: Floats
+    level_share: Floats
+    bent: Floats
+
+    def shared(self, volume: Volume) -> Floats:
+        """Give ``g'Cg``, (G,)."""
+        return np.asarray(np.einsum("gi,gi->g", self.g @ volume.posterior.covariance, self.g))
+
+    def own_factor(self, shared: Floats) -> Floats:
+        """Give by how much the wells' own errors grow with shared ones that are larger for a well than for the sum."""
+        return np.asarray(np.exp(np.maximum(self.bent - shared, 0.0)))
+
+    def spread(self, volume: Volume) -> Floats:
+        """Give the variance of the logarithm that comes of wells loading the effects differently, (G,)."""
+        return np.asarray(0.5 * volume.bend.spread * self.bent**2)
+
+
+def _log_nodes(volume: Volume, total: _Relative) -> _LogNodes:
     posterior = volume.posterior
     level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
     typical = float(posterior.weight @ level)
     change = np.expm1(level) - float(np.expm1(typical))
-    own_k = np.maximum(own + change[:, None] * level_squared, 0.0)
-    shift = (posterior.means - posterior.mean) @ g.T + 0.5 * (level - typical)[:, None] * level_share
-    shared = np.array([np.einsum("gi,gi->g", g @ C, g) for C in posterior.covariances])
-    return _LogNodes(shift, np.log1p(own_k) + shared + volume.shared_meter_rel_u**2)
+    own_k = np.maximum(total.own + change[:, None] * total.level_squared, 0.0)
+    own_k *= total.own_factor(total.shared(volume))
+    shift = (posterior.means - posterior.mean) @ total.g.T + 0.5 * (level - typical)[:, None] * total.level_share
+    shift += volume.bend.shift[:, None] * total.bent
+    shared = np.array([np.einsum("gi,gi->g", total.g @ C, total.g) for C in posterior.covariances])
+    return _LogNodes(shift, np.log1p(own_k) + shared + total.spread(volume) + volume.shared_meter_rel_u**2)
 
 
-def _one_node(volume: Volume, g: Floats, own: Floats, level_squared: Floats, level_share: Floats) -> _LogNodes:
+def _one_node(volume: Volume, total: _Relative) -> _LogNodes:
     """Take the nodes' first two moments as one: for very many domains, where their tails hardly matter."""
-    posterior = volume.posterior
+    posterior, weight = volume.posterior, volume.posterior.weight
     level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
-    half = 0.5 * (level - posterior.weight @ level)
-    change = float(posterior.weight @ np.expm1(level) - np.expm1(posterior.weight @ level))
-    shared = np.einsum("gi,gi->g", g @ posterior.covariance, g)
-    shared += 2.0 * level_share * (g @ ((posterior.weight * half) @ posterior.means))
-    shared += float(posterior.weight @ half**2) * level_share**2
-    variance = np.log1p(own + change * level_squared) + shared + volume.shared_meter_rel_u**2
-    return _LogNodes(np.zeros((1, g.shape[0])), variance[None, :])
+    half, bend = 0.5 * (level - weight @ level), volume.bend.shift
+    change = float(weight @ np.expm1(level) - np.expm1(weight @ level))
+    shared = total.shared(volume)
+    own = (total.own + change * total.level_squared) * total.own_factor(shared)
+    moved = total.level_share * (total.g @ ((weight * half) @ posterior.means))
+    moved += total.bent * (total.g @ ((weight * bend) @ posterior.means))
+    moved += float(weight @ (half * bend)) * total.level_share * total.bent
+    squares = float(weight @ half**2) * total.level_share**2 + float(weight @ bend**2) * total.bent**2
+    variance = np.log1p(own) + shared + 2.0 * moved + squares + total.spread(volume) + volume.shared_meter_rel_u**2
+    return _LogNodes(np.zeros((1, shared.size)), variance[None, :])
 
 
 def _mixture_bounds(nodes: _LogNodes, weight: Floats, confidence: float) -> tuple[Floats, Floats, Floats]:
