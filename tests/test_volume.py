@@ -98,7 +98,7 @@ def test_totals_have_the_exact_moments_of_the_posterior(
     known = np.isfinite(volume.wells.volume_m3)
     mean, sd = np.transpose([exact_moments(world, known & (labels == key), rel_u) for key in totals.keys])
     np.testing.assert_allclose(totals.volume_m3, mean, rtol=0.0006)
-    np.testing.assert_allclose(totals.se_m3, sd, rtol=0.01 if one_node else 0.006)
+    np.testing.assert_allclose(totals.se_m3, sd, rtol=0.012 if one_node else 0.006)
 
 
 @pytest.fixture(scope="module")
@@ -292,7 +292,7 @@ def test_blank_attributes_add_their_spread(case, coefficient):
     context = coefficient.context(case.wells, case.water_levels, case.energy, months)
     added = blank_variance(context, posterior)
     blank = case.wells["irrigated_area_mu"].isna().to_numpy()
-    k = 1 + [f.name for f in coefficient.spec.numeric].index("log_area")
+    k = 1 + [f.name for f in coefficient.spec.numeric].index("log_energy_per_mu")
     slope2 = posterior.mean[k] ** 2 + posterior.covariance[k, k]
     least = slope2 * coefficient.spec.numeric[k - 1].spread ** 2
     assert (added[blank] >= least * (1 - 1e-9)).all()

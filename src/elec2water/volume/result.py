@@ -82,6 +82,7 @@ class Totals:
     sums: Floats  # (G, p); left out of more domains than anyone takes a covariance of
     own_m6: Floats
     level_m3: Floats  # (G,) of wells whose level is not measured
+    bent_m3: Floats  # (G,) volume times the shared variance of ln κ
 
 
 @dataclass(frozen=True)
@@ -237,15 +238,11 @@ class Volume:
         if totals.sums.shape[1] != posterior.mean.size:
             raise UsageError(f"covariance: expected at most {_DOMAINS_AT_ONCE} domains, found {totals.keys.size}")
         safe = np.where(totals.volume_m3 > 0, totals.volume_m3, 1.0)
-        g, level_share = totals.sums / safe[:, None], totals.level_m3 / safe
-        common = g @ posterior.covariance @ g.T + self.shared_meter_rel_u**2
-        # Where wells spread more than is thought, the mean of every unmeasured well is higher: an error common to all.
-        half = 0.5 * (posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2)
-        half = half - posterior.weight @ half
-        cross = np.outer(g @ ((posterior.weight * half) @ posterior.means), level_share)
-        common += cross + cross.T + float(posterior.weight @ half**2) * np.outer(level_share, level_share)
-        common += np.diag(np.log1p(totals.own_m6 / safe**2))
-        return np.asarray(np.outer(totals.volume_m3, totals.volume_m3) * np.expm1(common))
+        share = np.column_stack([totals.level_m3, totals.bent_m3]) / safe[:, None]
+        of_nodes = _one_covariance if totals.keys.size > _DOMAINS_BY_NODE else _mixed_covariance
+        joint = np.outer(safe, safe) * of_nodes(self, totals.sums / safe[:, None], share)
+        np.fill_diagonal(joint, totals.se_m3**2)
+        return np.asarray(joint * np.outer(totals.volume_m3 > 0, totals.volume_m3 > 0))
 
     @cached_property
     def bend(self) -> Bend:
@@ -322,6 +319,7 @@ def domain_totals(volume: Volume, codes: Ints, keys: NDArray[np.object_]) -> Tot
         sums=loads,
         own_m6=sums.own_m6,
         level_m3=sums.level_m3,
+        bent_m3=sums.bent_m3,
     )
 
 
@@ -418,6 +416,11 @@ class _Relative:
     level_share: Floats
     bent: Floats
 
+    @property
+    def share(self) -> Floats:
+        """Give what ``_node_shifts`` multiplies, (G, 2)."""
+        return np.column_stack([self.level_share, self.bent])
+
     def shared(self, volume: Volume) -> Floats:
         """Give ``g'Cg``, (G,)."""
         return np.asarray(np.einsum("gi,gi->g", self.g @ volume.posterior.covariance, self.g))
@@ -438,8 +441,7 @@ def _log_nodes(volume: Volume, total: _Relative) -> _LogNodes:
     change = np.expm1(level) - float(np.expm1(typical))
     own_k = np.maximum(total.own + change[:, None] * total.level_squared, 0.0)
     own_k *= total.own_factor(total.shared(volume))
-    shift = (posterior.means - posterior.mean) @ total.g.T + 0.5 * (level - typical)[:, None] * total.level_share
-    shift += volume.bend.shift[:, None] * total.bent
+    shift = (posterior.means - posterior.mean) @ total.g.T + _node_shifts(volume) @ total.share.T
     shared = np.array([np.einsum("gi,gi->g", total.g @ C, total.g) for C in posterior.covariances])
     return _LogNodes(shift, np.log1p(own_k) + shared + total.spread(volume) + volume.shared_meter_rel_u**2)
 
@@ -448,16 +450,49 @@ def _one_node(volume: Volume, total: _Relative) -> _LogNodes:
     """Take the nodes' first two moments as one: for very many domains, where their tails hardly matter."""
     posterior, weight = volume.posterior, volume.posterior.weight
     level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
-    half, bend = 0.5 * (level - weight @ level), volume.bend.shift
     change = float(weight @ np.expm1(level) - np.expm1(weight @ level))
     shared = total.shared(volume)
     own = (total.own + change * total.level_squared) * total.own_factor(shared)
-    moved = total.level_share * (total.g @ ((weight * half) @ posterior.means))
-    moved += total.bent * (total.g @ ((weight * bend) @ posterior.means))
-    moved += float(weight @ (half * bend)) * total.level_share * total.bent
-    squares = float(weight @ half**2) * total.level_share**2 + float(weight @ bend**2) * total.bent**2
+    shifts = _node_shifts(volume)
+    weighted = weight[:, None] * shifts
+    moved = np.einsum("gk,gk->g", total.g @ (posterior.means.T @ weighted), total.share)
+    squares = np.einsum("gk,gk->g", total.share @ (shifts.T @ weighted), total.share)
     variance = np.log1p(own) + shared + 2.0 * moved + squares + total.spread(volume) + volume.shared_meter_rel_u**2
     return _LogNodes(np.zeros((1, shared.size)), variance[None, :])
+
+
+def _mixed_covariance(volume: Volume, g: Floats, share: Floats) -> Floats:
+    """Relative covariance (G, G) of totals, what wells own left out: the mixture of the nodes' lognormal moments."""
+    posterior = volume.posterior
+    relative = np.exp((posterior.means - posterior.mean) @ g.T + _node_shifts(volume) @ share.T)
+    mean = posterior.weight @ relative
+    pairs = 0.5 * volume.bend.spread * np.outer(share[:, 1], share[:, 1]) + volume.shared_meter_rel_u**2
+    second = np.zeros((g.shape[0], g.shape[0]))
+    for weight, r, C in zip(posterior.weight, relative, posterior.covariances, strict=True):
+        second += weight * np.outer(r, r) * np.exp(g @ C @ g.T + pairs)
+    return np.asarray(second - np.outer(mean, mean))
+
+
+def _one_covariance(volume: Volume, g: Floats, share: Floats) -> Floats:
+    """Give the same from the first two moments of the nodes, for very many domains."""
+    posterior, shifts = volume.posterior, _node_shifts(volume)
+    weighted = posterior.weight[:, None] * shifts
+    cross = g @ (posterior.means.T @ weighted) @ share.T
+    common = g @ posterior.covariance @ g.T + volume.shared_meter_rel_u**2
+    common += cross + cross.T + share @ (shifts.T @ weighted) @ share.T
+    common += 0.5 * volume.bend.spread * np.outer(share[:, 1], share[:, 1])
+    return np.asarray(np.expm1(common))
+
+
+def _node_shifts(volume: Volume) -> Floats:
+    """Give what the nodes of the variances add to the logarithm of totals, (K, 2).
+
+    Times the share of wells whose level is not measured (where wells spread more than is thought, the mean of every
+    one of them is higher), and times their mean shared variance.
+    """
+    posterior = volume.posterior
+    half = 0.5 * (posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2)
+    return np.column_stack([half - posterior.weight @ half, volume.bend.shift])
 
 
 def _mixture_bounds(nodes: _LogNodes, weight: Floats, confidence: float) -> tuple[Floats, Floats, Floats]:
