@@ -21,8 +21,9 @@ from elec2water.energy.split import Split
 from elec2water.errors import UsageError
 from elec2water.stats import lognormal_interval, lognormal_sd, mixture_quantile
 from elec2water.volume.measured import MeasuredMonths, measured_months
-from elec2water.volume.result import METHODS, SharedMeters, Volume, WellVolumes
+from elec2water.volume.result import Volume
 from elec2water.volume.shared_error import Loadings
+from elec2water.volume.wells import METHODS, SharedMeters, WellVolumes
 
 _QUALITIES = "AEJSN"
 """Quality of electricity, the best first."""
