@@ -23,6 +23,8 @@ from elec2water.rules import RuleSettings
 from elec2water.strata import classify
 
 RESULTS = Path(__file__).parent / "results"
+KEY = ["rule", "meter_id", "well_id", "period"]
+"""What makes two findings one: a fault is found by what was not said of the county as it was made."""
 PLANTED = 40
 MONTHS = 24
 #: True of the county as it was made, so not false: meters that stopped being read, lamps in winter, odd intervals.
@@ -105,15 +107,19 @@ def _some(eligible, rng):
 
 
 def _month_of_use(county, rows, rng, least=0.02):
-    share = county.share()[rows]
-    return np.array([rng.choice(np.flatnonzero(s >= least)) for s in share])
+    return np.array([rng.choice(np.flatnonzero(used)) for used in _used(county, least)[rows]])
+
+
+def _used(county, least=0.02):
+    """Tell months of use that were read: an estimate is merged into the read after it, whatever stands in it."""
+    return (county.share() >= least) & ~county.estimated
 
 
 def slip(factor):
     """Make one month ten or a hundred times too high."""
 
     def plant(county, rng):
-        rows = _some((county.share() >= 0.02).any(axis=1), rng)
+        rows = _some(_used(county).any(axis=1), rng)
         kwh, month = county.kwh.copy(), _month_of_use(county, rows, rng)
         kwh[rows, month] *= factor
         return rows, {"readings": county.bills(kwh)}
@@ -122,7 +128,7 @@ def slip(factor):
 
 
 def lost(kind):
-    """Lose the multiplier for three months of use or from some month on, or apply it twice."""
+    """Lose the multiplier for three months of use, for good after two of them, or throughout; or apply it twice."""
 
     def plant(county, rng):
         used = county.share() >= 0.02
@@ -130,8 +136,8 @@ def lost(kind):
         kwh = county.kwh.copy()
         for row in rows:
             months = np.flatnonzero(used[row])
-            first = rng.choice(months[:-3])
-            last = months[months >= first][2] + 1 if kind != "on" else kwh.shape[1]
+            first = {"on": rng.choice(months[2:-3]), "throughout": 0}.get(kind, rng.choice(months[:-3]))
+            last = kwh.shape[1] if kind in {"on", "throughout"} else months[months >= first][2] + 1
             kwh[row, first:last] *= county.multiplier[row] if kind == "twice" else 1.0 / county.multiplier[row]
         return rows, {"readings": county.bills(kwh)}
 
@@ -157,7 +163,7 @@ def registers(kind):
     """Let a register roll over (digits known or not), exchange a meter, type a read wrong."""
 
     def plant(county, rng):
-        used = np.nansum(county.kwh, axis=1) > 200
+        used = (np.nansum(county.kwh, axis=1) > 200) & _used(county).any(axis=1)
         rows = _some(used & np.isfinite(county.kwh).all(axis=1), rng)
         total = np.nansum(county.kwh[rows], axis=1) / county.multiplier[rows]
         month = _month_of_use(county, rows, rng)
@@ -209,7 +215,7 @@ def duplicates(kind):
     """State a month twice: alike, or with another energy."""
 
     def plant(county, rng):
-        rows = _some((county.share() >= 0.02).any(axis=1), rng)
+        rows = _some(_used(county).any(axis=1), rng)
         month = _month_of_use(county, rows, rng)
         frame = county.bills(county.kwh)
         again = county.bills(np.where(np.isin(np.arange(len(county.meter)), rows)[:, None], county.kwh, np.nan))
@@ -267,7 +273,7 @@ def orphan(county, rng):
 
 def joined(county, rng):
     """Bill two months as one."""
-    rows = _some((county.share() >= 0.02).any(axis=1), rng)
+    rows = _some(_used(county).any(axis=1), rng)
     month = np.minimum(_month_of_use(county, rows, rng), county.kwh.shape[1] - 2)
     kwh = county.kwh.copy()
     long = pd.DataFrame(
@@ -286,7 +292,8 @@ FAULTS = {
     "×10 slip (F14)": (slip(10), {"SPIKE", "OVER_CAPACITY"}),
     "×100 slip (F14)": (slip(100), {"SPIKE", "OVER_CAPACITY"}),
     "multiplier lost, three months of use (F08)": (lost("three"), {"MULTIPLIER_SUSPECT"}),
-    "multiplier lost from a month on (F08)": (lost("on"), {"MULTIPLIER_SUSPECT"}),
+    "multiplier lost for good, after two months of use or more (F08)": (lost("on"), {"MULTIPLIER_SUSPECT"}),
+    "multiplier never applied, told by the class alone (F10)": (lost("throughout"), {"MULTIPLIER_SUSPECT"}),
     "multiplier applied twice (F10)": (lost("twice"), {"MULTIPLIER_SUSPECT", "OVER_CAPACITY"}),
     "unit 万kWh (D03)": (unit(1e4), {"UNIT_SUSPECT"}),
     "unit MWh (D03)": (unit(1e3), {"UNIT_SUSPECT"}),
@@ -313,7 +320,7 @@ def study(name, wells, seeds):
     for seed in seeds:
         county = County(GENERATORS[name](wells, seed))
         clean = county.findings(county.bills(county.kwh))
-        named = set(zip(clean["rule"], clean["meter_id"], clean["well_id"], strict=True))
+        named = set(zip(*(clean[name] for name in KEY), strict=True))
         quarters += wells * MONTHS // 3
         for rule, count in clean["rule"].value_counts().items():
             alarms[rule] = alarms.get(rule, 0) + int(count)
@@ -321,7 +328,7 @@ def study(name, wells, seeds):
             rows, planted = plant(county, np.random.default_rng([seed, number]))
             found = county.findings(**planted)
             found = found[found["rule"].isin(answers)]
-            keys = zip(found["rule"], found["meter_id"], found["well_id"], strict=True)
+            keys = zip(*(found[name] for name in KEY), strict=True)
             fresh = [key for key in keys if key not in named or key[0] in {"METER_SILENT", "OVER_CAPACITY"}]
             meters, of_wells = {key[1] for key in fresh}, {key[2] for key in fresh} - {""}
             hits = [county.meter[r] in meters or county.well[r] in of_wells for r in rows]

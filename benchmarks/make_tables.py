@@ -269,10 +269,13 @@ def retests() -> str:
 
 
 def updating_table() -> str:
-    """Give how a coefficient measured once serves later years, with levels and without."""
-    heads = ["", "year", "counties", "bias", "RMSE", "stated", "90 % intervals", "fixed coefficient: bias"]
+    """Give how a coefficient measured once serves later years, with levels and without, in counties of every kind."""
+    heads = [
+        "", "counties", "year", "number", "bias", "added since year 1", "RMSE", "stated", "90 % intervals", "mean z",
+        "fixed coefficient: bias",
+    ]  # fmt: skip
     rows = [
-        [words if k == 0 else "", str(year["year"]), str(year["counties"]), *_updated(year)]
+        [words if k == 0 else "", year["generator"] if year["year"] == 1 else "", str(year["year"]), *_updated(year)]
         for study, words in (("levels", "water levels known"), ("blind", "no water levels"))
         if (path := RESULTS / f"updating_{study}.json").exists()
         for k, year in enumerate(json.loads(path.read_text(encoding="utf-8"))["by_year"])
@@ -281,10 +284,14 @@ def updating_table() -> str:
 
 
 def _updated(year: Mapping) -> list[str]:
+    added = "" if year["year"] == 1 else f"{100 * year['added']:+.1f} ± {100 * year['added_se']:.1f} %"
     return [
+        str(year["counties"]),
         f"{100 * year['bias']:+.1f} ± {100 * year['bias_se']:.1f} %",
+        added,
         *(f"{100 * year[name]:.1f} %" for name in ("rmse", "se")),
         f"{100 * year['covered_90']:.0f} %",
+        f"{year['z_mean']:+.2f}",
         f"{100 * year['fixed_bias']:+.1f} %",
     ]
 
@@ -307,7 +314,11 @@ def main() -> None:
         text = between(text, mark, made.read_text(encoding="utf-8")) if made.exists() else text
     energy.write_text(text, encoding="utf-8")
     page = ROOT / "docs" / "updating.md"
-    page.write_text(between(page.read_text(encoding="utf-8"), "updating", updating_table()), encoding="utf-8")
+    text = between(page.read_text(encoding="utf-8"), "updating", updating_table())
+    made = RESULTS / "pumps.md"
+    page.write_text(
+        between(text, "pumps", made.read_text(encoding="utf-8")) if made.exists() else text, encoding="utf-8"
+    )
     page, worth = ROOT / "docs" / "design.md", RESULTS / "design_study.json"
     if worth.exists():
         made = design_worth(json.loads(worth.read_text(encoding="utf-8")))

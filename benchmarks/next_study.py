@@ -1,6 +1,6 @@
 """What choosing the tests is worth: ten tests a year by ``next``, at random, and of the wells tested longest ago.
 
-    python benchmarks/next_study.py [--counties 10] [--wells 800] [--sample 60]
+    python benchmarks/next_study.py [--counties 10] [--wells 800] [--sample 60] [--generators demo equation shallow]
 
 Five years of simulated counties. Sixty wells of the design are tested in the first year; in each of the four years
 after ten more tests are made, in August, in one of four ways:
@@ -27,9 +27,11 @@ import pandas as pd
 
 import elec2water as e2w
 from accuracy import electricity
+from counties import GENERATORS
 from elec2water.demo import County, simulate_county
 from elec2water.demo.measuring import measure_pairs, measure_tests
 from elec2water.energy import MonthlyEnergy
+from updating import registry_at
 
 RESULTS = Path(__file__).parent / "results" / "next_study"
 YEARS = (2023, 2024, 2025, 2026)
@@ -82,11 +84,12 @@ def chosen(way: str, state, county: County, energy: MonthlyEnergy, year: int, ki
     """Give the ids of the wells to test this year."""
     coefficient, pairs = state
     expected = energy.carried(np.datetime64(f"{year}-09"))
+    wells = registry_at(county, np.datetime64(f"{year - 1}-12"))
     volume = e2w.estimate_volume(
-        coefficient, expected, quarter=f"{year}Q3", wells=county.wells, water_levels=known_levels(county, year)
+        coefficient, expected, quarter=f"{year}Q3", wells=wells, water_levels=known_levels(county, year)
     )
     if way == "next":
-        plan = e2w.next_tests(coefficient, volume, county.wells, n=TESTS_A_YEAR, kind=kind)
+        plan = e2w.next_tests(coefficient, volume, wells, n=TESTS_A_YEAR, kind=kind)
         return plan.wells["well_id"].to_numpy(dtype=object)
     able = county.well_id[np.nan_to_num(volume.wells.converted_m3.sum(axis=1)) > 0]
     tested = pairs.groupby("well_id")["start"].max().sort_values(kind="stable")
@@ -96,13 +99,21 @@ def chosen(way: str, state, county: County, energy: MonthlyEnergy, year: int, ki
     return rng.choice(pool, TESTS_A_YEAR, replace=False)
 
 
-def county_case(seed: int, n_wells: int, n: int, kind: str) -> list[dict[str, float | str | int]]:
+def county_of(generator: str, n_wells: int, seed: int) -> County:
+    """Make a county of five years."""
+    if generator == "demo":
+        return simulate_county(n_wells, seed, months=60, end_quarter=LAST)
+    return GENERATORS[generator](n_wells, seed, months=60)
+
+
+def county_case(generator: str, seed: int, n_wells: int, n: int, kind: str) -> list[dict[str, float | str | int]]:
     """All ways in one county: a row a way."""
-    county = simulate_county(n_wells, seed, months=60, end_quarter=LAST)
+    county = county_of(generator, n_wells, seed)
     energy, strata = electricity(county)
     pairs0 = first_year(county, energy, strata, n, seed, kind)
     at = np.datetime64("2022-12")
-    start = e2w.fit_coefficient(pairs0, county.wells, county.water_levels, energy=until(energy, at), until=at)
+    first = registry_at(county, at)
+    start = e2w.fit_coefficient(pairs0, first, county.water_levels, energy=until(energy, at), until=at)
     truth = np.where(county.electric, county.volume_m3[:, county.months_of(LAST)].sum(axis=1), 0.0)
     rows = []
     for way in WAYS:
@@ -113,11 +124,10 @@ def county_case(seed: int, n_wells: int, n: int, kind: str) -> list[dict[str, fl
             ids = chosen(way, (coefficient, pairs), county, before, year, kind, rng)
             new = measured(county, ids, f"{year}-08", seed + 7 * year, kind)
             pairs = pd.concat([pairs, new], ignore_index=True)
-            known = until(energy, np.datetime64(f"{year}-09"))
-            coefficient = coefficient.update(
-                new, county.wells, county.water_levels, energy=known, until=np.datetime64(f"{year}-09")
-            )
-        rows.append({"seed": seed, "way": way, **_outcome(coefficient, county, energy, truth)})
+            now = np.datetime64(f"{year}-09")
+            registry = registry_at(county, now)
+            coefficient = coefficient.update(new, registry, county.water_levels, energy=until(energy, now), until=now)
+        rows.append({"generator": generator, "seed": seed, "way": way, **_outcome(coefficient, county, energy, truth)})
     return rows
 
 
@@ -137,7 +147,7 @@ def _outcome(coefficient, county: County, energy: MonthlyEnergy, truth) -> dict[
 
 def summarise(cases: pd.DataFrame) -> pd.DataFrame:
     """Give a row a way: mean stated CV, variance against ``next`` (mean of ratios, with its standard error), RMSE."""
-    wide = cases.pivot_table(index="seed", columns="way", values="cv")
+    wide = cases.pivot_table(index=["generator", "seed"], columns="way", values="cv")
     rows = []
     for way in WAYS:
         part = cases.loc[cases["way"] == way]
@@ -173,11 +183,15 @@ def main() -> None:
     parser.add_argument("--wells", type=int, default=800)
     parser.add_argument("--sample", type=int, default=60)
     parser.add_argument("--kind", choices=("test", "meter"), default="meter")
+    parser.add_argument("--generators", nargs="*", default=["demo"])
     a = parser.parse_args()
     cases = []
-    for seed in range(a.first, a.first + a.counties):
-        cases += county_case(seed, a.wells, a.sample, a.kind)
-        print(seed, {row["way"]: round(100 * float(row["cv"]), 2) for row in cases[-len(WAYS) :]}, flush=True)
+    every = [(name, seed) for seed in range(a.first, a.first + a.counties) for name in a.generators]
+    for generator, seed in every:
+        cases += county_case(generator, seed, a.wells, a.sample, a.kind)
+        print(
+            generator, seed, {row["way"]: round(100 * float(row["cv"]), 2) for row in cases[-len(WAYS) :]}, flush=True
+        )
         result = {"wells": a.wells, "sample": a.sample, "tests_a_year": TESTS_A_YEAR, "kind": a.kind, "cases": cases}
         RESULTS.with_name(f"next_study_{a.kind}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     table = summarise(pd.DataFrame(cases))

@@ -12,6 +12,8 @@ import xarray as xr
 
 import elec2water as e2w
 from county_kit import command, county, write
+from elec2water.chain import load_coefficient
+from elec2water.coefficient import state
 from elec2water.coefficient.news import LAST, STEPS, THIS
 from elec2water.errors import ReleaseError
 from elec2water.waterfall import news as draw_news
@@ -182,6 +184,63 @@ def test_the_approved_release_counts_not_the_latest(frames, tmp_path):
     assert status == 0, err
     done = e2w.run(root, quarter="2026Q3")
     assert "of 2026Q2 r1 " in str(done.release.manifest["coefficient_version"])
+
+
+def test_a_release_of_a_newer_version_asks_for_that_version(chain, monkeypatch):
+    monkeypatch.setattr(state, "FORMAT", 1)
+    with pytest.raises(ReleaseError, match=r"coefficients\.nc: .*update elec2water") as told:
+        load_coefficient(chain[1].release)
+    assert "Restore" not in str(told.value)
+
+
+def test_of_two_approved_releases_the_later_counts(frames, tmp_path):
+    root = write(tmp_path / "county", frames, toml=TOML)
+    for day in ("2026-07-10", "2026-07-20", "2026-07-25"):
+        e2w.run(root, quarter="2026Q2", as_of=day)
+    for release in ("r1", "r2"):
+        status, _, err = command("approve", root, "--quarter", "2026Q2", "--release", release, "--by", "某人")
+        assert status == 0, err
+    done = e2w.run(root, quarter="2026Q3")
+    assert "of 2026Q2 r2 " in str(done.release.manifest["coefficient_version"])
+
+
+def test_a_release_of_another_county_is_not_built_upon(frames, tmp_path):
+    coded = TOML + 'county_code = "130430"\n'
+    root = write(tmp_path / "county", frames, toml=coded)
+    e2w.run(root, quarter="2026Q2", as_of="2026-07-10")
+    (root / "elec2water.toml").write_text(coded.replace("130430", "130431"), encoding="utf-8")
+    with pytest.raises(ReleaseError, match=r"of county 130431 .*, found one of 130430"):
+        e2w.run(root, quarter="2026Q3")
+
+
+def test_news_add_up_when_everything_changes_at_once(frames, tmp_path):
+    """A refit, a corrected pair, a well moved to another township, one gone, one new, and a pump replaced."""
+    root = write(tmp_path / "county", frames, toml=TOML)
+    e2w.run(root, quarter="2026Q2", as_of="2026-07-10")
+    published = pd.read_csv(root / "releases" / "2026Q2" / "r1" / "totals.csv", dtype={"key": str})
+    wells, pairs = frames["wells"].copy(), frames["pairs"].copy()
+    sampled = pairs["well_id"].unique()
+    other = wells["well_id"][~wells["well_id"].isin(sampled)].tolist()
+    moved = wells["well_id"].eq(sampled[0])
+    here = wells.loc[moved, "township"].iloc[0]
+    wells.loc[moved, "township"] = next(t for t in wells["township"].unique() if t != here)
+    wells["pump_installed_on"] = np.where(wells["well_id"].eq(sampled[1]), "2026-07-15", "")
+    wells.loc[wells["well_id"].eq(other[0]), "well_id"] = "9999"
+    pairs.iloc[3, pairs.columns.get_loc("volume_m3")] *= 1.2
+    toml = TOML + '[model]\nrefit = "always"\n'
+    write(root, frames | {"wells": wells, "pairs": pairs}, toml=toml)
+    done = e2w.run(root, quarter="2026Q3")
+    news = done.news
+    np.testing.assert_allclose(news[LAST] + news[list(STEPS)].sum(axis=1), news[THIS], rtol=0, atol=1e-12)
+    for frame, column in ((published, LAST), (done.totals, THIS)):
+        totals = frame.set_index(["domain", "key"])
+        both = [row for row in news.to_dict("records") if (row["domain"], row["key"]) in totals.index]
+        assert len(both) > 4
+        for row in both:
+            expected = totals.loc[(row["domain"], row["key"])]
+            assert row[column] == pytest.approx(expected["volume_m3"] / expected["energy_kwh"], abs=2e-6)
+    county = news.iloc[0]
+    assert all(county[name] != 0 for name in ("corrected_pairs", "new_pairs", "refit", "energy_and_registry"))
 
 
 def test_a_damaged_release_is_not_built_upon(frames, tmp_path):

@@ -423,6 +423,17 @@ def test_shares_never_exceed_the_meter_and_reach_it_unless_stated_otherwise(stat
     assert ((variance >= 0) & (share >= 0)).all()
 
 
+def test_wells_of_a_meter_share_by_area_over_coefficient_where_all_have_one():
+    group, none = np.array([0, 0, 1, 1]), np.full(4, np.nan)
+    power, area = np.array([10.0, 10.0, 10.0, 30.0]), np.array([30.0, 90.0, 50.0, 50.0])
+    kappa = np.array([2.0, 3.0, 4.0, np.nan])
+    share, variance = split_shares(group, none, power, area, 2, kappa=kappa)
+    np.testing.assert_allclose(share, [15 / 45, 30 / 45, 0.25, 0.75], rtol=1e-12)
+    before = split_shares(group, none, power, area, 2)
+    assert variance[0] * before[0][0] * (1 - before[0][0]) < before[1][0] * share[0] * (1 - share[0])
+    assert variance[2:].tolist() == before[1][2:].tolist()
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(["0012", "12", "a", "井1", None]), max_size=30), st.integers(1, 3), st.integers(1, 3))
 def test_codes_name_every_row(ids, times, each):

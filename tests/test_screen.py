@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import multivariate_normal
 
 from elec2water.energy import read_energy
-from elec2water.energy.screen import Desk, screen
+from elec2water.energy.screen import Desk, multipliers, screen
 from elec2water.energy.screen.usual import fit_usual, median
+from elec2water.findings import MOST_LISTED, largest_of
 from elec2water.rules import RuleSettings
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -83,6 +85,55 @@ def test_a_lost_multiplier_is_named_with_its_spell(first, last):
     assert "20 lost" in found["candidates"][0]
     assert found["energy_kwh"][0] == pytest.approx(19 * kwh[9, first:last].sum(), abs=0.1)
     assert findings(kwh, multiplier=1.0).of(rule="MULTIPLIER_SUSPECT").count == 0, "nothing to lose"
+
+
+def test_a_multiplier_that_never_was_applied_is_told_by_the_class():
+    kwh = county(n=200)
+    kwh[7] /= 30.0
+    found = findings(kwh, multiplier=30.0).frame
+    assert found.loc[found["rule"] == "MULTIPLIER_SUSPECT", "meter_id"].tolist() == ["m007"]
+
+
+def test_the_odds_of_a_spell_are_those_of_two_normal_laws():
+    rng = np.random.default_rng(3)
+    months, spread, gap, k = 8, 0.8, -0.4, np.log(20.0)
+    residual, sd, weight = rng.normal(0, 0.3, months), 0.35, rng.uniform(0.2, 1.0, months)
+    parts = (np.ones(months), residual, residual**2, np.full(months, sd**2), np.full(months, sd**2), np.ones(months))
+    scale = (weight, weight, weight, weight, weight**2, np.ones(months))
+    sums = multipliers._Sums(*(np.r_[0.0, np.cumsum(p * w)][None, :] for p, w in zip(parts, scale, strict=True)))
+    levels = multipliers._Levels(np.array([gap]), np.array([spread]))
+    best = multipliers._Best.none(1).or_better(sums, levels, 2, 5, np.array([k]))
+    inner, outer = np.arange(2, 5), np.r_[0:2, 5:months]
+    means = [np.average(residual[at], weights=weight[at]) + gap for at in (inner, outer)]
+    rest = weight[outer] @ residual[outer] ** 2 - weight[outer].sum() * (means[1] - gap) ** 2
+    restless = max(rest / (weight[outer].sum() * sd**2), 1.0)
+    noise = [
+        restless * (weight[at] ** 2).sum() * sd**2 / weight[at].sum() ** 2 + multipliers.DRIFT_SD**2 / 2
+        for at in (inner, outer)
+    ]
+    covariance = spread**2 + np.diag(noise)
+    laws = [multivariate_normal([shift, 0.0], covariance).logpdf(means) for shift in (k, -k, 0.0)]
+    assert best.odds[0] == pytest.approx(max(laws[:2]) - laws[2], rel=1e-9)
+
+
+def test_last_months_of_zeros_are_said_unless_the_season_makes_them():
+    kwh = county()
+    kwh[:, -2:] = 0.0
+    assert findings(kwh).of(rule="MONTH_ALL_ZERO").frame["period"].tolist() == ["2026-05", "2026-06"]
+    kwh[:, -14:-12] = 0.0
+    assert findings(kwh).of(rule="MONTH_ALL_ZERO").count == 0
+
+
+def test_what_is_not_listed_is_counted_with_its_energy():
+    stake = np.arange(1500.0)
+    found = largest_of(
+        "METER_WITHOUT_WELL", stake, table="readings", file="x", lang="en", meter_id=stake.astype(str),
+        observed=stake, energy_kwh=stake,
+    )  # fmt: skip
+    more = found.of(rule="MORE_OF_RULE").frame
+    assert (found.count, more["observed"].tolist()) == (MOST_LISTED + 1, ["500"])
+    assert more["energy_kwh"].tolist() == [stake[:500].sum()]
+    assert found.of(rule="METER_WITHOUT_WELL").frame["energy_kwh"].min() == 500.0
 
 
 def test_another_unit_of_one_meter_and_of_a_whole_month():

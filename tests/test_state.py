@@ -28,6 +28,19 @@ OLD = {
 }  # fmt: skip
 
 
+FILE_2 = Path(__file__).parent / "data" / "coefficients_format2.nc"
+KEPT_2 = {
+    "mean": [1.1037646527287661, -0.503936983677285, -0.10984496811267694],
+    "variance": [0.05510599013743758, 0.04145001633438632, 0.05433450871992835],
+    "wells": [0.03875235059751116, 0.003982554644227691, 0.0022569500232566615],
+    "far": 0.001063916396635366,
+    "paths": [0.12919547401612252, -0.011697404369725217, 0.1904128629464208, -0.14029189494469185,
+              -0.0037033497755811773, -0.07613494503958806],
+    "detected": "000108",
+    "in_2030": [4.765734201004786, 5.237844737537929, 2.0852720922399177],
+}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def case():
     """A county with tests without dates, a covariate, classes given and a pump replaced in between."""
@@ -92,6 +105,8 @@ def test_the_file_tells_its_mean_and_covariance_to_plain_xarray(coefficient):
     assert data["effect"].to_numpy().tolist() == list(coefficient.posterior.layout.names)
     assert data.attrs["Conventions"].startswith("CF-")
     assert all({"long_name", "units"} <= set(v.attrs) for v in data.data_vars.values())
+    assert all("long_name" in v.attrs for v in data.coords.values())
+    np.testing.assert_array_equal(data["month"].to_numpy(), coefficient.posterior.layout.months)
     assert json.loads(data.attrs["specification"])["features"]["aquifers"]
 
 
@@ -124,3 +139,23 @@ def test_a_file_of_format_1_is_updated_without_its_registry():
     again = from_dataset(to_dataset(later))
     np.testing.assert_array_equal(again.posterior.means, later.posterior.means)
     np.testing.assert_array_equal(again.summary["se"], later.summary["se"])
+
+
+def test_a_file_of_format_2_loads_and_is_carried_on_as_it_was_then():
+    """By version 0.1.0 from `small_case(40, 6, 9, pair_months=18, missing=0.0)`, fitted until 2025-06 and updated to
+    2026-06 with one well's volumes of 2026 times 1.6; the two heaviest nodes; numbers noted then."""
+    coefficient = from_dataset(xr.open_dataset(FILE_2, engine="h5netcdf").load())
+    posterior = coefficient.posterior
+    assert coefficient.sample_id.tolist() == OLD["sample_id"]
+    np.testing.assert_allclose(posterior.mean[:3], KEPT_2["mean"], rtol=1e-10)
+    np.testing.assert_allclose(np.diag(posterior.covariance)[:3], KEPT_2["variance"], rtol=1e-10)
+    found = [posterior.variance[name] for name in ("level", "drift", "error")]
+    np.testing.assert_allclose(found, KEPT_2["wells"], rtol=1e-10)
+    far = posterior.covering(np.array(["2027-03"], dtype="datetime64[M]"))
+    assert far.covariance[-1, -1] == pytest.approx(KEPT_2["far"], rel=1e-8)
+    paths = posterior.paths(np.full(6, 2026.9), np.ones(6, dtype=np.intp))
+    np.testing.assert_allclose(paths.offset - paths.gain @ posterior.mean, KEPT_2["paths"], rtol=1e-7)
+    assert coefficient.equipment.well_id[coefficient.equipment.detected].tolist() == [KEPT_2["detected"]]
+    assert coefficient.spec.head_beyond_m == 0.0
+    later = coefficient.update(until=np.datetime64("2030-12", "M"))
+    np.testing.assert_allclose(later.summary["coefficient_m3_per_kwh"], KEPT_2["in_2030"], rtol=1e-6)

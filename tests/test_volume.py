@@ -13,7 +13,7 @@ from elec2water.coefficient.context import on_grid
 from elec2water.coefficient.predict import blank_variance
 from elec2water.energy.split import Split
 from elec2water.stats import mixture_quantile
-from elec2water.volume import result
+from elec2water.volume import totals as totals_module
 from elec2water.volume.estimate import _Parts
 from elec2water.volume.measured import measured_months
 
@@ -46,37 +46,77 @@ def volume(case, coefficient):
 
 
 @pytest.fixture(scope="module")
-def simulated(case, coefficient):
-    """Volumes of all wells in ``DRAWS`` worlds: node, θ, own levels, energy, pair errors and the meters' common error.
-
-    Each well is shifted by ½a'(Q - C)a, as `Posterior.unbiasing` says; the closed form claims no other departure.
-    """
+def world(case, coefficient):
+    """What volumes are made of, well by well and month by month: parts, loadings, shift of the mean; then variances."""
     months = quarter_months(QUARTER)
     posterior = coefficient.posterior.covering(months)
     context = coefficient.context(case.wells, case.water_levels, case.energy, months)
     parts = _Parts.of(coefficient, posterior, context, case.energy, on_grid(case.wells))
-    rng, n = np.random.default_rng(1), 200
     A = dense.county_loadings(coefficient, posterior, context)
     A[posterior.sample] -= parts.loadings.gain[:, None, :]
     kwh = np.nan_to_num(parts.kwh)
-    weight = kwh / np.maximum(kwh.sum(axis=1, keepdims=True), 1e-300)
-    mean_row = np.einsum("nm,nmp->np", weight, A)
-    shift = np.where(
-        parts.sampled,
-        0.0,
-        0.5 * np.einsum("ni,ij,nj->n", mean_row, posterior.unbiasing - posterior.covariance, mean_row),
-    )
+    mean_row = np.einsum("nm,nmp->np", kwh / np.maximum(kwh.sum(axis=1, keepdims=True), 1e-300), A)
+    unbiased = posterior.unbiasing - posterior.covariance
+    shift = np.where(parts.sampled, 0.0, 0.5 * np.einsum("ni,ij,nj->n", mean_row, unbiased, mean_row))
     level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
     typical = posterior.variance["level"] + posterior.variance["drift"]
+    own = parts.own_variance + np.where(parts.sampled, 0.0, (level - typical)[:, None])
+    return posterior, parts, A, shift, own
+
+
+def exact_moments(world, member, meter_rel_u):
+    """Mean and standard deviation of the total of some wells: the mixed second moments of every pair of well-months."""
+    posterior, parts, A, shift, own = world
+    met = np.isfinite(parts.measured.volume_m3) & parts.sampled[:, None] & member[:, None]
+    well, month = np.nonzero(~met & np.isfinite(parts.kwh) & member[:, None])
+    a, kwh = A[well, month], parts.kwh[well, month]
+    squares = np.outer(kwh, kwh) + np.diag(parts.kwh_variance[well, month])
+    fixed = np.where(met, parts.measured.volume_m3, 0.0).sum(axis=1)
+    same = well[:, None] == well
+    first, second = 0.0, 0.0
+    for k, weight in enumerate(posterior.weight):
+        cross = a @ posterior.covariances[k] @ a.T + np.where(same, own[k][well], 0.0)
+        log_mean = a @ posterior.means[k] + (parts.log_offset + shift)[well] + 0.5 * np.diag(cross)
+        converted = kwh @ np.exp(log_mean)
+        first += weight * (converted + fixed.sum())
+        pairs = np.vdot(squares, np.exp(log_mean[:, None] + log_mean + cross))
+        second += weight * (pairs + 2.0 * converted * fixed.sum() + fixed.sum() ** 2)
+    second += fixed**2 @ parts.measured.own_error
+    return first, np.sqrt(second * (1.0 + meter_rel_u**2) - first**2)
+
+
+@pytest.mark.parametrize("one_node", [False, True])
+@pytest.mark.parametrize("domain", ["county", "township", "aquifer"])
+def test_totals_have_the_exact_moments_of_the_posterior(
+    case, coefficient, volume, world, domain, one_node, monkeypatch
+):
+    """Without draws: the closed form is linear in wells, the oracle sums over all pairs of them at every node."""
+    monkeypatch.setattr(totals_module, "_DOMAINS_BY_NODE", 0 if one_node else 512)
+    labels = np.full(200, "all", dtype=object) if domain == "county" else case.wells[domain].to_numpy(dtype=object)
+    totals = volume.total(labels)
+    rel_u = coefficient.options.shared_meter_rel_u
+    known = np.isfinite(volume.wells.volume_m3)
+    mean, sd = np.transpose([exact_moments(world, known & (labels == key), rel_u) for key in totals.keys])
+    np.testing.assert_allclose(totals.volume_m3, mean, rtol=0.0006)
+    np.testing.assert_allclose(totals.se_m3, sd, rtol=0.012 if one_node else 0.006)
+
+
+@pytest.fixture(scope="module")
+def simulated(coefficient, world):
+    """Volumes of all wells in ``DRAWS`` worlds: node, θ, own levels, energy, pair errors and the meters' common error.
+
+    Each well is shifted by ½a'(Q - C)a, as `Posterior.unbiasing` says; the closed form claims no other departure.
+    """
+    posterior, parts, A, shift, own = world
+    rng, n, kwh = np.random.default_rng(1), 200, np.nan_to_num(parts.kwh)
     measured = np.where(parts.sampled[:, None], parts.measured.volume_m3, np.nan)
     out = np.empty((DRAWS, n))
     node = rng.choice(posterior.weight.size, DRAWS, p=posterior.weight)
     for k in np.unique(node):
         draws = np.flatnonzero(node == k)
         theta = rng.multivariate_normal(posterior.means[k], posterior.covariances[k], draws.size)
-        own = parts.own_variance + np.where(parts.sampled, 0.0, level[k] - typical)
         log_kappa = np.einsum("nmp,dp->dnm", A, theta, optimize=True)
-        log_kappa += (parts.log_offset + shift + np.sqrt(own) * rng.standard_normal((draws.size, n)))[:, :, None]
+        log_kappa += (parts.log_offset + shift + np.sqrt(own[k]) * rng.standard_normal((draws.size, n)))[:, :, None]
         energy = kwh + np.sqrt(parts.kwh_variance) * rng.standard_normal((draws.size, n, 3))
         met = measured * (1 + np.sqrt(parts.measured.own_error) * rng.standard_normal((draws.size, n)))[:, :, None]
         common = 1 + coefficient.options.shared_meter_rel_u * rng.standard_normal(draws.size)
@@ -170,7 +210,7 @@ def test_domains_in_portions_give_the_same(case, volume, monkeypatch):
     labels = np.array([f"p{k % 61}" for k in range(200)], dtype=object)
     labels[5] = None
     whole = volume.total(labels)
-    monkeypatch.setattr(result, "_DOMAINS_AT_ONCE", 16)
+    monkeypatch.setattr(totals_module, "_DOMAINS_AT_ONCE", 16)
     parts = volume.total(labels)
     for name in ("keys", "n_wells", "n_by_method"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
@@ -183,7 +223,7 @@ def test_very_many_domains_are_nearly_as_exact(volume, monkeypatch):
     """Beyond 512 domains the nodes of a domain follow the county's: to 2 % in the standard error."""
     labels = np.array([f"p{k % 61}" for k in range(200)], dtype=object)
     exact = volume.total(labels)
-    monkeypatch.setattr(result, "_DOMAINS_BY_NODE", 1)
+    monkeypatch.setattr(totals_module, "_DOMAINS_BY_NODE", 1)
     quick = volume.total(labels)
     for name in ("volume_m3", "se_m3", "lower_m3", "upper_m3"):
         np.testing.assert_allclose(getattr(quick, name), getattr(exact, name), rtol=0.02)
@@ -196,7 +236,7 @@ def test_very_many_domains_of_an_idle_quarter_are_zero(case, coefficient, monkey
     idle = replace(case, energy=replace(case.energy, kwh=kwh))
     measured = coefficient.measured
     unread = replace(coefficient, measured=replace(measured, test=np.ones_like(measured.test)))
-    monkeypatch.setattr(result, "_DOMAINS_BY_NODE", 8)
+    monkeypatch.setattr(totals_module, "_DOMAINS_BY_NODE", 8)
     totals = idle.volume(unread).total(np.arange(200) % 20)
     for name in ("volume_m3", "se_m3", "lower_m3", "upper_m3"):
         np.testing.assert_array_equal(getattr(totals, name), 0.0)
@@ -252,7 +292,7 @@ def test_blank_attributes_add_their_spread(case, coefficient):
     context = coefficient.context(case.wells, case.water_levels, case.energy, months)
     added = blank_variance(context, posterior)
     blank = case.wells["irrigated_area_mu"].isna().to_numpy()
-    k = 1 + [f.name for f in coefficient.spec.numeric].index("log_area")
+    k = 1 + [f.name for f in coefficient.spec.numeric].index("log_energy_per_mu")
     slope2 = posterior.mean[k] ** 2 + posterior.covariance[k, k]
     least = slope2 * coefficient.spec.numeric[k - 1].spread ** 2
     assert (added[blank] >= least * (1 - 1e-9)).all()

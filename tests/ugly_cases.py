@@ -12,8 +12,10 @@ from bad_input_cases import (
     PAIRS,
     READINGS,
     WELLS,
+    XLS_ROWS,
     Case,
     changed_readings,
+    rezipped,
     rows,
     same_total,
     sheet_with,
@@ -198,6 +200,10 @@ UGLY = [
         "NOT_A_NUMBER", 2),
     Case("U one column", "text pasted into one column of a sheet", "R", xlsx(kit.xlsx_of([[",".join(r)] for r in
         [HEAD, *BODY]])), "HEADER_NOT_FOUND"),
+    Case("U ods", "an OpenDocument sheet whose end is misspelt", "R", {"readings.csv": None,
+        "readings.ods": rezipped(kit.ods_of(XLS_ROWS), lambda n, b: b.replace(b"</text:p></table:table-cell></table:"
+            b"table-row></table:table>", b"</textx:p></table:table-cell></table:table-row></table:table#"))},
+        "FILE_BROKEN"),
     Case("U rar", "an archive that nothing opens", "R", {"readings.csv": None, "readings.rar": b"Rar!\x1a\x07\x00"},
         "FILE_FORMAT"),
     Case("U hidden rows", "rows that a filter hides are data", "ok", xlsx(filtered()), holds=same_total),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,7 @@ FIRST = Start(None, None, "first")
 
 
 def earlier_releases(root: Path, ledger: Ledger, quarter: str) -> list[ReleaseInfo]:
-    """List the release that counts of every earlier quarter, oldest first: the approved one, else the latest.
+    """List the release that counts of every earlier quarter, oldest first: the last approved one, else the latest.
 
     Raises
     ------
@@ -61,7 +62,8 @@ def earlier_releases(root: Path, ledger: Ledger, quarter: str) -> list[ReleaseIn
     chosen: dict[str, Path] = {}
     for folder in list_release_folders(root):
         name = folder.parent.name
-        if name < quarter and not (name in chosen and (name, chosen[name].name) in approved):
+        stands = name in chosen and (name, chosen[name].name) in approved
+        if name < quarter and (not stands or (name, folder.name) in approved):
             chosen[name] = folder
     return [read_release(folder) for _, folder in sorted(chosen.items())]
 
@@ -78,7 +80,9 @@ def load_coefficient(release: ReleaseInfo) -> Coefficient:
     path = release.folder / COEFFICIENTS
     try:
         return from_dataset(xr.open_dataset(io.BytesIO(path.read_bytes()), engine="h5netcdf").load())
-    except (OSError, KeyError, ValueError, UsageError) as error:
+    except UsageError as error:
+        raise ReleaseError(f"{path}: {error}.") from error
+    except (OSError, KeyError, ValueError) as error:
         raise ReleaseError(f"{path}: the coefficient cannot be read ({error}). Restore the release from a copy.") from (
             error
         )
@@ -93,9 +97,15 @@ def start_of(release: ReleaseInfo | None, county: County) -> Start:
         The release before.
     county : County
         As it was read; ``[model] refit`` of its configuration decides.
+
+    Raises
+    ------
+    ReleaseError
+        The release is of another county, damaged, or its coefficient cannot be read.
     """
     if release is None:
         return FIRST
+    _same_county(release, county.config.project.county_code)
     coefficient = load_coefficient(release)
     well_id = county.wells["well_id"].to_numpy(dtype=object)
     if not np.isin(coefficient.sample_id.astype(str), well_id.astype(str)).any():
@@ -108,6 +118,18 @@ def start_of(release: ReleaseInfo | None, county: County) -> Start:
     placed = coefficient.placed(well_id)
     merged = merge_pairs(placed.measured, measurements(county.pairs, well_id), whole=True)
     return Start(release, coefficient, "doubled" if refit == "auto" and has_doubled(placed, merged.pairs) else "")
+
+
+def _same_county(release: ReleaseInfo, county_code: str) -> None:
+    """Refuse to build upon a release that was copied in from another county."""
+    configuration = release.manifest.get("configuration")
+    project = configuration.get("project") if isinstance(configuration, Mapping) else None
+    theirs = str(project.get("county_code", "")) if isinstance(project, Mapping) else ""
+    if theirs and county_code and theirs != county_code:
+        raise ReleaseError(
+            f"{release.folder}: expected a release of county {county_code} ([project] county_code), found one of "
+            f"{theirs}. Move it to its own project, or correct county_code."
+        )
 
 
 def same_options(one: FitOptions, other: FitOptions) -> bool:

@@ -92,7 +92,7 @@ class ModelConfig(_Section):
     shared_meter_rel_u: Fraction = 0.01
     meter_rel_u: Fraction = 0.02
     wear_mean_per_year: float = Field(default=-0.02, gt=-1.0, lt=1.0)
-    wear_sd_per_year: Fraction = 0.010
+    wear_sd_per_year: Fraction = 0.006
     student_df: float = Field(default=4.0, gt=2.0)
     refit: Literal["auto", "never", "always"] = "auto"
     alarms_per_100_well_years: float = Field(default=1.0, gt=0.0, le=100.0)
@@ -172,9 +172,11 @@ class EnergyConfig(_Section):
     """``[energy]``: how electricity is read.
 
     ``read_day`` is the last day that a billing month holds (25: the month 202603 runs from 26 February to 25 March);
-    0 for calendar months.
+    0 for calendar months. ``split`` is how a meter without stated shares is split over its wells: by rated power ×
+    area, or (``posterior``) by area ÷ coefficient of the release before, as far as there is one.
     """
 
+    split: Literal["power_area", "posterior"] = "power_area"
     read_day: int = Field(default=0, ge=0, le=28)
 
 

@@ -69,16 +69,20 @@ class County:
         """Last month with a reading."""
         return _reading_span(self.tables.readings)[1]
 
-    def energy(self, last: np.datetime64 | None = None) -> tuple[MonthlyEnergy, Findings]:
+    def energy(
+        self, last: np.datetime64 | None = None, *, kappa: NDArray[np.float64] | None = None
+    ) -> tuple[MonthlyEnergy, Findings]:
         """Electricity per well and month up to ``last``, missing months imputed, and what was found on the way.
 
         Parameters
         ----------
         last : datetime64[M], optional
             Last month; the last month with a reading by default.
+        kappa : numpy.ndarray, shape (N,), optional
+            Coefficients of an earlier release, by which meters without stated shares are split.
         """
         settings = self.config.rules.settings
-        reading = self.reading(last)
+        reading = self.reading(last, kappa=kappa)
         desk = Desk(reading.reporter, _ids(self), settings)
         found = reading.findings + screen(reading.meters, self.strata.codes, desk)
         found = without_accepted(found, reading.corrections)
@@ -93,13 +97,15 @@ class County:
         power = self.wells["pump_power_kw"].to_numpy(dtype=np.float64, na_value=np.nan)
         return impute(reading.energy, self.strata.codes, power_kw=power, neighbours=_neighbours(self.wells))
 
-    def reading(self, last: np.datetime64 | None = None) -> EnergyReading:
+    def reading(self, last: np.datetime64 | None = None, *, kappa: NDArray[np.float64] | None = None) -> EnergyReading:
         """Electricity of wells and of meters as it was read, up to ``last``; nothing is imputed.
 
         Parameters
         ----------
         last : datetime64[M], optional
             Last month; the last month with a reading by default.
+        kappa : numpy.ndarray, shape (N,), optional
+            As for :meth:`energy`.
         """
         first, read_until = _reading_span(self.tables.readings)
         end = read_until if last is None else last
@@ -114,6 +120,7 @@ class County:
             last=end,
             corrections=self.tables.corrections,
             settings=self.config.rules.settings,
+            kappa=kappa,
             lang=self.config.project.language,
         )
 

@@ -78,7 +78,8 @@ def measurement_ages(
     pumps, every = coefficient.equipment.history(coefficient.sample_id), np.arange(last.size)
     then = posterior.paths(features.decimal_year(last), pumps.number(every, last)).variance
     path_now = volume.wells.path_variance[posterior.sample]
-    fallen = _level_change(wells.iloc[posterior.sample], water_levels, last, now)
+    beyond = coefficient.spec.head_beyond_m
+    fallen = _level_change(wells.iloc[posterior.sample], water_levels, last, now, beyond)
     correction = _correction(coefficient, volume, last, now, fallen)
     widening = np.where(years > 0.0, np.maximum(path_now - then, 0.0), 0.0)
     end = last - np.timedelta64(1, "s")
@@ -141,16 +142,20 @@ def _last(coefficient: Coefficient, now: np.datetime64) -> NDArray[np.datetime64
 
 
 def _level_change(
-    wells: pd.DataFrame, water_levels: pd.DataFrame | None, last: NDArray[np.datetime64], now: np.datetime64
+    wells: pd.DataFrame,
+    water_levels: pd.DataFrame | None,
+    last: NDArray[np.datetime64],
+    now: np.datetime64,
+    head_beyond_m: float,
 ) -> Floats:
-    """Change of the yearly mean of ln depth to water, from the year up to the last pair to that up to now, (W,)."""
+    """Change of the yearly mean of ln head, from the year up to the last pair to that up to now, (W,)."""
     if water_levels is None or water_levels.empty or not last.size:
         return np.zeros(last.size)
     end = now.astype("datetime64[M]")
     months = np.arange(last.min().astype("datetime64[M]") - _YEAR + 1, end + 1)
     depth = depth_by_well(wells, water_levels, months).depth_m
     known = np.isfinite(depth) & (depth > 0.0)
-    total = np.cumsum(np.where(known, np.log(np.where(known, depth, 1.0)), 0.0), axis=1)
+    total = np.cumsum(np.where(known, np.log(np.where(known, depth + head_beyond_m, 1.0)), 0.0), axis=1)
     count = np.asarray(np.cumsum(known, axis=1), dtype=np.int64)
     then = (last.astype("datetime64[M]") - months[0]).astype(np.intp)
     today = np.full(last.size, months.size - 1, dtype=np.intp)

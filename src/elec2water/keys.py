@@ -57,9 +57,12 @@ class Keys:
 
     def as_text(self, blank: str) -> Keys:
         """Give the same groups with names as text, the blank rows together under `blank`."""
-        names = np.array([str(name) for name in self.names], dtype=object)
-        codes = self.codes
-        if (codes < 0).any():
+        codes, blanks = self.codes, bool((self.codes < 0).any())
+        is_text = pd.api.types.infer_dtype(self.names) == "string"
+        if is_text and not blanks:
+            return self
+        names = self.names if is_text else np.array([str(name) for name in self.names], dtype=object)
+        if blanks:
             codes, names = np.where(codes < 0, names.size, codes), np.append(names, blank)
         distinct, place = np.unique(names.astype(str), return_inverse=True)
         return Keys(np.asarray(place, dtype=np.intp)[codes], distinct.astype(object))

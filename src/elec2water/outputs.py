@@ -134,8 +134,16 @@ def coefficient_dataset(result: QuarterRun, coefficients: StratumCoefficients) -
     here, there = ("stratum", "coefficient_month"), ("stratum_", "coefficient_month_")
     strata = result.strata.cells["stratum"].to_numpy(dtype=object)
     months = quarter_months(result.volume.quarter).astype(str).astype(object)
+    project, sample = result.config.project, result.coefficient
+    provenance = {
+        "county": f"{project.county_code} {project.name}".strip(),
+        "quarter": result.volume.quarter,
+        "comment": f"from {sample.measured.well.size} pairs of {sample.sample_id.size} sample wells; "
+        "inputs with their SHA-256, configuration and version of the package: manifest.json beside this file",
+    }
     return (
         to_dataset(result.coefficient)
+        .assign_attrs(provenance)
         .assign(
             coefficient=(here, coefficients.mean, kappa),
             coefficient_se=(here, se, {**kappa, "long_name": "standard error of the conversion coefficient"}),
@@ -189,6 +197,12 @@ def read_totals(folder: Path) -> pd.DataFrame:
     )
     frame["key"] = [unescape_text(key) for key in frame["key"]]
     return frame
+
+
+def read_coefficients(folder: Path) -> pd.Series[float]:
+    """Coefficient of every well of a release [m³/kWh], by the well's identifier."""
+    frame = pd.read_parquet(folder / "wells.parquet", columns=["well_id", "coefficient_m3_per_kwh"])
+    return frame.set_index(frame["well_id"].astype(object))["coefficient_m3_per_kwh"].astype(np.float64)
 
 
 def read_findings(folder: Path) -> Findings:

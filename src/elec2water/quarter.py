@@ -54,7 +54,7 @@ def estimate_quarter(
         The releases that count of earlier quarters, compared with what is known now.
     """
     tell("electricity per well and month")
-    energy, energy_findings = county.energy(months[-1])
+    energy, energy_findings = county.energy(months[-1], kappa=_earlier_kappa(county, start))
     lang = county.config.project.language
     silent = _unread_months(energy, months, quarter, lang)
     if silent.errors.count:
@@ -85,6 +85,14 @@ def estimate_quarter(
         news,
         revisions,
     )
+
+
+def _earlier_kappa(county: County, start: Start) -> Floats | None:
+    """Give the coefficient of each well in the release before, where meters are split by it; NaN where unknown."""
+    if county.config.energy.split != "posterior" or start.release is None:
+        return None
+    known = outputs.read_coefficients(start.release.folder)
+    return np.asarray(known.reindex(county.wells["well_id"].astype(object)), dtype=np.float64)
 
 
 def _volume(county: County, energy: MonthlyEnergy, coefficient: Coefficient, quarter: str) -> Volume:

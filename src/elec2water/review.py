@@ -58,7 +58,9 @@ def pair_energy_findings(
 ) -> Findings:
     """Name the sample wells whose pairs and whose meter readings tell of different energy over the same months."""
     pairs, well = coefficient.measured, coefficient.posterior.rows.well
-    place = pd.Index(well_id).get_indexer(pd.Index(coefficient.sample_id))[well]
+    sampled = coefficient.placed(well_id)
+    place = pd.Index(sampled.sample_id).get_indexer(pd.Index(coefficient.sample_id))
+    place = np.where(place < 0, -1, sampled.posterior.sample[place])[well]
     month = month_of(pairs.start)
     whole = (pairs.start == month.astype("datetime64[s]")) & (pairs.end == (month + 1).astype("datetime64[s]"))
     inside = whole & ~pairs.test & np.isin(month, energy.months) & (place >= 0)

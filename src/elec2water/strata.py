@@ -283,6 +283,9 @@ def _interval_texts(breaks: tuple[float, ...]) -> tuple[str, ...]:
 
 def _frequencies(x: Floats, w: Floats) -> tuple[Floats, Floats]:
     """Distinct values and the sum of their weights, summed in an order that does not depend on the rows'."""
+    if w[0] > 0 and (w == w[0]).all():
+        distinct, count = np.unique(x, return_counts=True)
+        return distinct, count.astype(np.float64)
     order = np.lexsort((w, x))
     distinct, start = np.unique(x[order], return_index=True)
     frequency = np.add.reduceat(w[order], start)

@@ -94,8 +94,8 @@ def find_changes(posterior: Posterior, limits: Limits) -> Changes:
     rows = replace(rows, scale=np.where(wrong, _NO_WEIGHT * rows.scale, rows.scale))
     layout = posterior.layout
     common = np.diag(posterior.covariance)[layout.cells_start :][rows.cell]
-    alarms = scan(rows, residual, posterior.typical, common, limits)
-    anomaly = rows.moving[:, layout.moving_names.index("energy_anomaly")]
+    anomaly, level = (rows.moving[:, layout.moving_names.index(name)] for name in ("energy_anomaly", "level"))
+    alarms = scan(rows, residual, posterior.typical, common, limits, level)
     stepped = np.flatnonzero(alarms.step_row >= 0)
     drifted = np.flatnonzero((alarms.drift_row >= 0) & (alarms.step_row < 0))
     steps = Changes(

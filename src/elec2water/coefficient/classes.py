@@ -38,7 +38,7 @@ def class_table(
     years : float
         Years after the end of the months of the fit.
     level : (W,), optional
-        ln depth to water at the sample wells less their reference.
+        ln head at the sample wells less their reference.
 
     Returns
     -------

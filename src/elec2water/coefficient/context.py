@@ -29,7 +29,7 @@ UNSEEN = 0.02
 class WellContext:
     """All wells of a registry as the model sees them over some months.
 
-    ``months`` (M,), ``kwh`` (N, M), ``annual_kwh`` (N,), ``level`` (N, M) ln depth to water less the well's own
+    ``months`` (M,), ``kwh`` (N, M), ``annual_kwh`` (N,), ``level`` (N, M) ln head less the well's own
     reference, ``anomaly`` (N, M) of energy, ``static`` features and the frame's ``well_id`` (N,).
     """
 
@@ -78,7 +78,7 @@ def describe_wells(
     windows = within_reach(windows, known.energy)
     # The limits of the fit, not those that another registry would suggest: a class keeps its name and its effect.
     options = replace(options, strata_breaks=dict(spec.strata_breaks) or options.strata_breaks)
-    columns, moving = _columns(known, months, windows, options, spec.reference_year)
+    columns, moving = _columns(known, months, windows, options, (spec.reference_year, spec.head_beyond_m))
     return _context(known.wells, columns, moving, months, spec)
 
 
@@ -92,7 +92,7 @@ def within_reach(windows: Windows, energy: MonthlyEnergy | None) -> Windows:
 def learn_wells(known: Known, months: Months, windows: Windows, options: FitOptions) -> tuple[FeatureSpec, WellContext]:
     """Learn from a registry how its wells become features, and see them with these over ``months``."""
     reference_year = float(features.decimal_year(np.array([windows.level[-1] + 1], dtype="datetime64[s]"))[0])
-    columns, moving = _columns(known, months, windows, options, reference_year)
+    columns, moving = _columns(known, months, windows, options, (reference_year, features.HEAD_BEYOND_M))
     weight = np.asarray(columns["annual_kwh"], dtype=np.float64)
     spec = features.learn_features(
         columns,
@@ -120,18 +120,20 @@ class _Moving:
 
 
 def _columns(
-    known: Known, months: Months, windows: Windows, options: FitOptions, reference_year: float
+    known: Known, months: Months, windows: Windows, options: FitOptions, scales: tuple[float, float]
 ) -> tuple[dict[str, NDArray[np.generic]], _Moving]:
+    """Gather columns of wells and what moves; ``scales``: the year from which wear counts, the head beyond [m]."""
     wells, energy = known.wells, known.energy
+    reference_year, head_beyond_m = scales
     n = len(wells)
     strata = classify(wells, options.strata_by, breaks=dict(options.strata_breaks), classes=options.strata_classes)
     annual, kwh = np.full(n, np.nan), np.full((n, months.size), np.nan)
     if energy is not None:
         annual = energy.annual_kwh(windows.energy_end)
-        place = np.searchsorted(energy.months, months)
-        inside = (place < energy.months.size) & (months >= energy.months[0])
-        kwh[:, inside] = energy.kwh[:, place[inside]]
-    level, reference = level_movement(wells, known.water_levels, months, windows.level)
+        span = energy.window(months[0], months[-1]).kwh
+        place = (months - months[0]).astype(np.intp)
+        kwh = span if span.shape[1] == months.size else span[:, place]
+    level, reference = level_movement(wells, known.water_levels, months, windows.level, head_beyond_m)
     columns = features.well_columns(
         wells,
         strata.labels,

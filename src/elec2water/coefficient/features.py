@@ -15,6 +15,7 @@ from importlib import resources
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
 
 from elec2water.coefficient.shared import Factor, Layout, Regressor
 from elec2water.hydraulics import conversion_coefficient
@@ -27,7 +28,7 @@ UNKNOWN = "未知"
 REST = "其他"
 _MOVEMENTS = 6
 _TYPICAL_EFFICIENCY = 0.45
-_INTERCEPT_SD = 0.4
+_INTERCEPT_SD = 1.0
 _FEW_BLANKS = 0.02
 _ANOMALY_LIMIT = 2.0
 _SHOULD_VARY = 1e-6
@@ -36,10 +37,12 @@ _COVARIATE_FACTOR_SD = 0.15
 _MOVING = (
     ("sin_year", 0.0, 0.04),
     ("cos_year", 0.0, 0.04),
-    ("level", -0.65, 0.2),
+    ("level", -1.0, 0.2),
     ("energy_anomaly", -0.03, 0.05),
     ("short_test", 0.0, 0.03),
 )
+HEAD_BEYOND_M = 12.0
+"""Drawdown, friction and outlet [m]: what a pump lifts beyond the depth to water, where nothing better is known."""
 OWN_MOVING = ("level", "energy_anomaly")
 """Moving regressors that differ from well to well; the others follow from aquifer and month."""
 _SEASON_BY_AQUIFER_SD = 0.03
@@ -92,16 +95,20 @@ class FeatureSpec:
     reference_year: float
     wear: tuple[float, float]
     strata_breaks: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    head_beyond_m: float = HEAD_BEYOND_M
 
     def layout(self, months: NDArray[np.datetime64]) -> Layout:
         """Places and priors of the shared effects for fitting over ``months``."""
         static = [Regressor("intercept", self.intercept, _INTERCEPT_SD)]
         priors = slope_priors()
         level_known = any(f.name == "log_water_depth" for f in self.numeric)
+        area_known = any(f.name == "log_energy_per_mu" for f in self.numeric)
         for feature in self.numeric:
             row = priors.get(feature.name, priors["covariate"])
             if feature.name == "log_pump_depth" and level_known:
                 row = priors["log_pump_depth_beside_level"]
+            if feature.name == "log_energy" and area_known:
+                row = priors["log_energy_beside_area"]
             static.append(Regressor(feature.name, float(row["mean"]), float(row["sd"])))
         blank = priors["missing"]
         static += [
@@ -175,7 +182,7 @@ class FeatureSpec:
         year : (R,)
             Decimal year.
         level : (R,), optional
-            ln depth to water minus the well's own reference; zero or NaN where unknown.
+            ln head minus the well's own reference (κ = 367.1 η/H: a slope of -1); zero or NaN where unknown.
         anomaly : (R,), optional
             ln energy of the month against the well's usual and its aquifer's month.
         short_test : (R,), optional
@@ -213,6 +220,7 @@ def well_columns(
         if name and name in wells.columns:
             columns[name] = _as_number(wells[name])
     columns["annual_kwh"] = np.full(n, np.nan) if annual_kwh is None else annual_kwh
+    columns["energy_per_mu"] = _energy_per_mu(columns["annual_kwh"], columns.get("irrigated_area_mu"))
     columns["depth_to_water"] = np.full(n, np.nan) if depth_to_water is None else depth_to_water
     columns["pump_age_decades"] = _age_decades(wells, reference_year)
     columns["stratum"] = stratum
@@ -289,20 +297,25 @@ def energy_anomaly(kwh: Floats, annual_kwh: Floats, aquifer: Ints) -> Floats:
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         log_ratio = np.log(kwh) - np.log(annual_kwh / 12.0)[:, None]
-    log_ratio[~np.isfinite(log_ratio)] = np.nan
-    out = np.full_like(log_ratio, np.nan)
-    for code in np.unique(aquifer):
-        here = aquifer == code
-        block = log_ratio[here]
-        known = np.isfinite(block)
-        mean = np.where(known, block, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-        out[here] = block - mean
-    return out
+    known = np.isfinite(log_ratio)
+    log_ratio[~known] = np.nan
+    n_wells = aquifer.size
+    of_aquifer = sparse.csr_array((np.ones(n_wells), (aquifer, np.arange(n_wells))))
+    total, count = (of_aquifer @ values for values in (np.where(known, log_ratio, 0.0), known.astype(np.float64)))
+    log_ratio -= (total / np.maximum(count, 1.0))[aquifer]
+    return np.asarray(log_ratio)
 
 
 def limited_anomaly(anomaly: Floats) -> Floats:
     """Anomaly within ±2 (a factor of seven), zero where unknown: a month of almost no energy is no lever."""
     return np.clip(np.nan_to_num(anomaly), -_ANOMALY_LIMIT, _ANOMALY_LIMIT)
+
+
+def _energy_per_mu(annual_kwh: NDArray[np.generic], area: NDArray[np.generic] | None) -> Floats:
+    """Energy of a year for every mu irrigated [kWh/mu], NaN where either is blank or zero."""
+    kwh = np.asarray(annual_kwh, dtype=np.float64)
+    mu = np.full(kwh.size, np.nan) if area is None else np.asarray(area, dtype=np.float64)
+    return np.where((kwh > 0) & (mu > 0), kwh, np.nan) / np.where(mu > 0, mu, np.nan)
 
 
 def _as_number(series: pd.Series) -> Floats:
@@ -400,15 +413,15 @@ def _centred(feature: Numeric, values: Floats, aquifer: Texts) -> tuple[Floats, 
 def _physics_intercept(numeric: Sequence[Numeric]) -> float:
     """Ln κ at the centre of the registry from κ = 367.1 η/H, with the head guessed from whatever depth is known.
 
-    Depth to water plus some 12 m of drawdown, friction and outlet; a setting depth hangs some 15 m below the water;
+    Depth to water and what is lifted beyond it; a setting depth hangs some 15 m below the water;
     a pump is rated about a quarter above the head it works at.
     """
     centre = {f.name: f.centre for f in numeric}
     guesses = []
     if "log_water_depth" in centre:
-        guesses.append(np.exp(centre["log_water_depth"]) + 12.0)
+        guesses.append(np.exp(centre["log_water_depth"]) + HEAD_BEYOND_M)
     if "log_pump_depth" in centre:
-        guesses.append(max(np.exp(centre["log_pump_depth"]) - 15.0, 5.0) + 12.0)
+        guesses.append(max(np.exp(centre["log_pump_depth"]) - 15.0, 5.0) + HEAD_BEYOND_M)
     if "log_pump_head" in centre:
         guesses.append(0.8 * np.exp(centre["log_pump_head"]))
     head = float(np.exp(np.mean(np.log(guesses)))) if guesses else 45.0

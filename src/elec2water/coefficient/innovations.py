@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import special
 
@@ -23,17 +24,25 @@ Ints = NDArray[np.intp]
 PAIRS_A_YEAR = 12.0
 CUSUM_SLACK = 0.5
 """Half the drift, in standard deviations a pair, that the CUSUM is to find."""
-_HALF_EACH = 0.5
-_KEPT = 0.4
-EACH_AT_LEAST = 1.5
+STEP_SHARE, DRIFT_SHARE = 0.55, 0.15
+"""Shares of the false alarms that the two tests may use; tails heavier than the normal's have the rest."""
+OWN_SLOPE_SD = 0.3
+"""Standard deviation of a well's own slope on the ln head: outlet and friction are more or less of it than usual, and
+near the end of the pump's curve κ falls faster than 367.1 η/H with a constant η."""
+_KEPT = 0.9
+EACH_AT_LEAST = 1.0
 """Standard deviations by which each of two pairs must lean to the side of a change."""
+AGREE_WITHIN = 2.5
+"""Standard deviations within which the two must agree on its size, unless both are as far out as this themselves."""
 _FEWEST_BEFORE = 3
 _INNER = 0.90
 _USUAL_WIDTH = 1.2
 _ENOUGH = 100
-_PRIOR_PAIRS = 6.0
+_PRIOR_PAIRS = 24.0
+_CUT = 2.5
+_CUT_VARIANCE = 0.97
+_RUN = 6
 _WAY_BACK = 0.5
-_MAD_TO_SD = 1.4826
 _CLIP = 3.0
 
 
@@ -54,18 +63,18 @@ class Limits:
 
     @classmethod
     def of(cls, alarms_per_100_well_years: float) -> Limits:
-        """Share the alarms allowed between the two tests.
+        """Share the alarms allowed between the two tests, and leave some to the tails of real readings.
 
-        The step is tested at each pair, two-sided; that both pairs must lean its way, and the width of real
-        innovations, keep two fifths of the alarms of the plain normal limit (simulated). The mean time
+        The step is tested at each pair, two-sided; that the tests of neighbours overlap and that both pairs must agree
+        keep nine tenths of the alarms of the plain normal limit (simulated). The mean time
         between false alarms of the CUSUM follows from Siegmund's approximation ``(e^{2kb} - 2kb - 1) / 2k²`` with
         ``b = h + 1.166`` (Siegmund 1985, Sequential Analysis, eq. 2.57), halved for its two sides.
         """
-        rate = _HALF_EACH * alarms_per_100_well_years / (100.0 * PAIRS_A_YEAR)
+        rate = alarms_per_100_well_years / (100.0 * PAIRS_A_YEAR)
         h, k = 3.0, CUSUM_SLACK
-        while 2.0 / _time_between(h, k) > rate:
+        while 2.0 / _time_between(h, k) > DRIFT_SHARE * rate:
             h += 0.05
-        return cls(float(special.ndtri(1.0 - 0.5 * rate / _KEPT)), h)
+        return cls(float(special.ndtri(1.0 - 0.5 * STEP_SHARE * rate / _KEPT)), h)
 
 
 def _time_between(h: float, k: float) -> float:
@@ -104,7 +113,14 @@ class Alarms:
         return cls(rows[0], rows[1], sizes[0], sizes[1], rows[2], rows[3], sizes[2])
 
 
-def scan(rows: Rows, residual: Floats, variances: WellVariances, shared_variance: Floats, limits: Limits) -> Alarms:
+def scan(
+    rows: Rows,
+    residual: Floats,
+    variances: WellVariances,
+    shared_variance: Floats,
+    limits: Limits,
+    level: Floats | None = None,
+) -> Alarms:
     """Test every well since its last known change of pump.
 
     Parameters
@@ -117,22 +133,28 @@ def scan(rows: Rows, residual: Floats, variances: WellVariances, shared_variance
     shared_variance : (R,)
         Variance that the months' common movement adds to each pair.
     limits : Limits
+    level : (R,), optional
+        ln head less the well's own reference. How κ of a well answers to it is learned from its own past, so
+        that a well that swings more than others with its water table is no alarm every spring.
     """
     parts = []
+    own = np.zeros(rows.y.size) if level is None else OWN_SLOPE_SD * level
     for group in group_wells(rows):
         if group.rows.shape[1] > _FEWEST_BEFORE + 1:
-            L = _factor(group, rows, variances, shared_variance)
+            L = _factor(group, rows, variances, shared_variance, own)
             z = np.linalg.solve(L, residual[group.rows][:, :, None])[:, :, 0]
             parts.append(_Part(group, L, np.asarray(z, dtype=np.float64), _pairs_before(rows.pump[group.rows])))
     alarms = Alarms.none(rows.n_wells)
-    steps = [_step_scores(part) for part in parts]
+    steps = [_steps_seen(part) for part in parts]
     counted = [part.before >= _FEWEST_BEFORE for part in parts]
-    widths = _widths([np.where(c[:, :-1], np.abs(s[0]), np.nan) for c, s in zip(counted, steps, strict=True)])
-    for part, found, width in zip(parts, steps, widths, strict=True):
-        _find_steps(alarms, part, found, width, limits.step)
-    widths = _widths([np.where(c, np.abs(part.z), np.nan) for c, part in zip(counted, parts, strict=True)])
+    scores = [np.where(c[:, :-1], seen.score, np.nan) for c, seen in zip(counted, steps, strict=True)]
+    for part, seen, width in zip(parts, steps, _widths(scores), strict=True):
+        _find_steps(alarms, part, seen, width, limits.step)
+    single = [np.where(c, part.z, np.nan) for c, part in zip(counted, parts, strict=True)]
+    widths = _widths(single)
+    longer = _run_width([z / w for z, w in zip(single, widths, strict=True)])
     for part, width in zip(parts, widths, strict=True):
-        _find_drifts(alarms, part, width, limits.cusum)
+        _find_drifts(alarms, part, longer * width, limits.cusum)
     return alarms
 
 
@@ -146,29 +168,42 @@ class _Part:
     before: Ints
 
 
-def _widths(sizes: list[Floats]) -> list[Floats]:
-    """Tell how much wider than standard normal ones the innovations up to each pair are, (w, n) for each part.
+def _widths(scores: list[Floats]) -> list[Floats]:
+    """Tell how much wider than standard normal ones the scores at each pair are, (w, n) for each part.
 
-    At least the inner nine tenths of all wells', and more for a well whose own median till then says so: readings err
-    with heavier tails than the variances say, and some wells swing with the seasons. A change moves neither.
+    As the inner nine tenths of all wells' are, drawn to what the well's own scores were before: readings err with
+    heavier tails than the variances say, and some wells swing with the seasons. A change moves neither.
     """
-    every = np.concatenate([s[np.isfinite(s)] for s in sizes]) if sizes else np.zeros(0)
+    every = np.concatenate([np.abs(s[np.isfinite(s)]) for s in scores]) if scores else np.zeros(0)
     common = _USUAL_WIDTH
     if every.size >= _ENOUGH:
         common = max(1.0, float(np.quantile(every, _INNER)) / float(special.ndtri(0.5 * (1.0 + _INNER))))
-    return [np.maximum(common, _own_width(size, common)) for size in sizes]
+    return [_own_width(score, common) for score in scores]
 
 
-def _own_width(size: Floats, common: float) -> Floats:
-    """Width of a well's innovations before each pair, from their median, drawn to that of all wells; (w, n)."""
-    width = np.full(size.shape, common)
-    for j in range(1, size.shape[1]):
-        ordered = np.sort(size[:, :j], axis=1)
-        n = np.isfinite(ordered).sum(axis=1)
-        median = ordered[np.arange(n.size), np.maximum(n - 1, 0) // 2]
-        own = np.where(n > 0, _MAD_TO_SD * np.nan_to_num(median), 0.0)
-        width[:, j] = np.sqrt((_PRIOR_PAIRS * common**2 + n * own**2) / (_PRIOR_PAIRS + n))
-    return width
+def _own_width(score: Floats, common: float) -> Floats:
+    """Width of a well's scores before each pair: their mean square, cut, as if 24 of the common width were known."""
+    square = np.minimum(np.nan_to_num(score) ** 2, (_CUT * common) ** 2) / _CUT_VARIANCE
+    n = np.cumsum(np.isfinite(score), axis=1) - np.isfinite(score)
+    total = np.cumsum(square, axis=1) - square
+    return np.asarray(np.sqrt((_PRIOR_PAIRS * common**2 + total) / (_PRIOR_PAIRS + n)))
+
+
+def _run_width(scores: list[Floats]) -> float:
+    """Tell how much wider sums of half a year of innovations are than those of independent ones; at least one.
+
+    What the variances do not know of slow movement shows there, in all wells alike, and is no fault of one of them.
+    """
+    sums = [
+        np.abs(sliding_window_view(np.clip(s, -_CLIP, _CLIP), _RUN, axis=1).sum(axis=2))
+        for s in scores
+        if s.shape[1] >= _RUN
+    ]
+    every = np.concatenate([s[np.isfinite(s)] for s in sums]) if sums else np.zeros(0)
+    if every.size < _ENOUGH:
+        return 1.0
+    usual = float(special.ndtri(0.5 * (1.0 + _INNER)) * np.sqrt(_RUN))
+    return max(1.0, float(np.quantile(every, _INNER)) / usual)
 
 
 def lone_outliers(rows: Rows, residual: Floats, outlying: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -184,8 +219,9 @@ def lone_outliers(rows: Rows, residual: Floats, outlying: NDArray[np.bool_]) -> 
     return lone
 
 
-def _factor(group: Group, rows: Rows, variances: WellVariances, shared_variance: Floats) -> Floats:
+def _factor(group: Group, rows: Rows, variances: WellVariances, shared_variance: Floats, own: Floats) -> Floats:
     S = well_covariance(group, rows, variances)
+    S += own[group.rows][:, :, None] * own[group.rows][:, None, :]
     diagonal = np.arange(group.rows.shape[1])
     S[:, diagonal, diagonal] += shared_variance[group.rows]
     return np.asarray(np.linalg.cholesky(S), dtype=np.float64)
@@ -197,36 +233,49 @@ def _pairs_before(pump: Ints) -> Ints:
     return np.where(latest, np.cumsum(latest, axis=1) - 1, -1)
 
 
-def _step_scores(part: _Part) -> tuple[Floats, Floats, Floats]:
-    """Score of a change of level from each pair on as it and the next show it, size, and the lesser lean of the two.
+@dataclass(frozen=True)
+class _Steps:
+    """A change of level from each pair on as it and the next show it, all (w, n - 1).
 
-    All (w, n - 1). Seen from the pairs before, both must lean to the side of the change: one wrong reading is none.
+    ``score`` of the change and ``size`` in ln κ; ``lean``, the lesser of the two towards it, seen from the pairs
+    before; ``odd``, what the two differ by, a standard normal variable where there is a change of whatever size.
     """
+
+    score: Floats
+    size: Floats
+    lean: Floats
+    odd: Floats
+
+
+def _steps_seen(part: _Part) -> _Steps:
     L, z = part.factor, part.z
     n = z.shape[1]
     unit = np.linalg.solve(L, np.broadcast_to(np.tril(np.ones((n, n))), L.shape))
     j = np.arange(n - 1)
     u0, u1 = unit[:, j, j], unit[:, j + 1, j]
-    size = np.sqrt(u0**2 + u1**2)
-    score = (u0 * z[:, :-1] + u1 * z[:, 1:]) / size
+    length = np.sqrt(u0**2 + u1**2)
+    score = (u0 * z[:, :-1] + u1 * z[:, 1:]) / length
+    odd = np.abs(u1 * z[:, :-1] - u0 * z[:, 1:]) / length
     alone = L[:, j + 1, j] * z[:, :-1] + L[:, j + 1, j + 1] * z[:, 1:]
     alone /= np.sqrt(L[:, j + 1, j] ** 2 + L[:, j + 1, j + 1] ** 2)
-    return score, score / size, np.minimum(np.sign(score) * z[:, :-1], np.sign(score) * alone)
+    return _Steps(score, score / length, np.minimum(np.sign(score) * z[:, :-1], np.sign(score) * alone), odd)
 
 
-def _find_steps(
-    alarms: Alarms, part: _Part, scores: tuple[Floats, Floats, Floats], width: Floats, limit: float
-) -> None:
-    """Note the first change of level of each well."""
-    score, step, lean = scores
-    found = (np.abs(score) > width * limit) & (lean > width * EACH_AT_LEAST) & (part.before[:, :-1] >= _FEWEST_BEFORE)
+def _find_steps(alarms: Alarms, part: _Part, seen: _Steps, width: Floats, limit: float) -> None:
+    """Note the first change of level of each well: beyond the limit, and both pairs say so.
+
+    One wrong reading is none: the pair beside it neither leans its way nor agrees with it.
+    """
+    agreed = (seen.odd < width * AGREE_WITHIN) | (seen.lean > width * AGREE_WITHIN)
+    found = (np.abs(seen.score) > width * limit) & (seen.lean > width * EACH_AT_LEAST) & agreed
+    found &= part.before[:, :-1] >= _FEWEST_BEFORE
     here = np.flatnonzero(found.any(axis=1))
     first = found.argmax(axis=1)[here]
     wells = part.group.wells[here]
     alarms.step_row[wells] = part.group.rows[here, first]
     alarms.step_found[wells] = part.group.rows[here, first + 1]
-    alarms.step[wells] = step[here, first]
-    alarms.step_z[wells] = score[here, first] / width[here, first]
+    alarms.step[wells] = seen.size[here, first]
+    alarms.step_z[wells] = seen.score[here, first] / width[here, first]
 
 
 def _find_drifts(alarms: Alarms, part: _Part, width: Floats, limit: float) -> None:

@@ -15,7 +15,7 @@ class FitOptions:
     strata_classes: int = 3
     covariates: tuple[str, ...] = ()
     wear_mean_per_year: float = -0.02
-    wear_sd_per_year: float = 0.010
+    wear_sd_per_year: float = 0.006
     student_df: float = 4.0
     shared_meter_rel_u: float = 0.01
     meter_rel_u: float = 0.02

@@ -35,7 +35,7 @@ Ints = NDArray[np.intp]
 class Outlook:
     """When a coefficient stands and where the water stood then.
 
-    ``year`` is the decimal year, NaN for the end of the months of the fit; ``level`` (W,) the ln depth to water of
+    ``year`` is the decimal year, NaN for the end of the months of the fit; ``level`` (W,) the ln head of
     the sample wells over the year before, less their own reference; empty where it is the reference.
     """
 
@@ -78,9 +78,10 @@ class Coefficient:
         UsageError
             No sample well is in the registry.
         """
-        place = np.asarray(pd.Index(well_id, dtype=object).get_indexer(pd.Index(self.sample_id)), dtype=np.intp)
-        if np.array_equal(place, self.posterior.sample):
+        known = self.posterior.sample
+        if known.max(initial=-1) < well_id.size and np.array_equal(well_id[known], self.sample_id):
             return self
+        place = np.asarray(pd.Index(well_id, dtype=object).get_indexer(pd.Index(self.sample_id)), dtype=np.intp)
         kept = np.flatnonzero(place >= 0)
         if not kept.size:
             first = ", ".join(self.sample_id[:5])

@@ -13,26 +13,34 @@ Months = NDArray[np.datetime64]
 
 
 def level_movement(
-    wells: pd.DataFrame, water_levels: pd.DataFrame | None, months: Months, window: Months
+    wells: pd.DataFrame,
+    water_levels: pd.DataFrame | None,
+    months: Months,
+    window: Months,
+    head_beyond_m: float = 0.0,
 ) -> tuple[Floats, Floats]:
-    """Give the ln depth to water less the well's own over ``window``, (N, M), and that usual depth (N,) [m].
+    """Give the ln head less the well's own over ``window``, (N, M), and the usual depth to water (N,) [m].
 
-    NaN where nothing is known.
+    The head is the depth to water and ``head_beyond_m`` of drawdown, friction and outlet. NaN where nothing is known.
     """
     n = len(wells)
     if water_levels is None or water_levels.empty:
         return np.full((n, months.size), np.nan), np.full(n, np.nan)
     wanted = np.union1d(months, window)
     levels: Levels = depth_by_well(wells, water_levels, wanted)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log_depth = np.log(levels.depth_m)
-    log_depth[~np.isfinite(log_depth)] = np.nan
-    usual = log_depth[:, np.isin(wanted, window)]
-    known = np.isfinite(usual)
+    depth = np.where(levels.depth_m > 0.0, levels.depth_m, np.nan)
+    here = np.isin(wanted, window)
+    log_head = np.log(depth + head_beyond_m)
+    anomaly = log_head[:, np.isin(wanted, months)] - _mean_known(log_head[:, here])[:, None]
+    return _share_movement(anomaly, wells), np.exp(_mean_known(np.log(depth[:, here])))
+
+
+def _mean_known(values: Floats) -> Floats:
+    """Mean of what is known in each row; NaN where nothing is."""
+    known = np.isfinite(values)
     count = known.sum(axis=1)
-    reference = np.where(count > 0, np.where(known, usual, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
-    anomaly = log_depth[:, np.isin(wanted, months)] - reference[:, None]
-    return _share_movement(anomaly, wells), np.exp(reference)
+    total = np.where(known, values, 0.0).sum(axis=1)
+    return np.asarray(np.divide(total, count, out=np.full(count.size, np.nan), where=count > 0))
 
 
 def _share_movement(anomaly: Floats, wells: pd.DataFrame) -> Floats:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from elec2water.calendar_ import Months
 from elec2water.energy.aligned import add_whole_months
-from elec2water.energy.arrays import Bools, codes, numbers
+from elec2water.energy.arrays import Bools, Floats, codes, numbers
 from elec2water.energy.axis import Axis
 from elec2water.energy.cells import ESTIMATED, SPREAD, Cells
 from elec2water.energy.checks import coverage_findings, link_findings, over_capacity, without_energy
@@ -117,6 +117,7 @@ def read_energy(
     last: np.datetime64,
     corrections: pd.DataFrame | None = None,
     settings: RuleSettings | None = None,
+    kappa: Floats | None = None,
     lang: str = "zh",
 ) -> EnergyReading:
     """Read electricity as :func:`monthly_energy` does, and keep what the rules on meters look at.
@@ -129,6 +130,9 @@ def read_energy(
         Decisions of the user (table ``corrections``); they change what is used, never what was read.
     settings : RuleSettings, optional
         Thresholds of the project; the catalogue's by default.
+    kappa : numpy.ndarray, shape (N,), optional
+        Coefficient of each well [m³/kWh] as an earlier posterior has it: meters without stated shares are then split
+        by area ÷ coefficient and not by power × area.
 
     Returns
     -------
@@ -143,7 +147,7 @@ def read_energy(
     code, read_ids = codes(readings["meter_id"])
     registry, found = registry_of(wells, meters, read_ids, lang)
     reporter = Reporter(registry.meter_id, _file(readings), _file(meters), lang)
-    epochs = epochs_of(registry.links, numbers(wells, "pump_power_kw"), numbers(wells, "irrigated_area_mu"))
+    epochs = epochs_of(registry.links, numbers(wells, "pump_power_kw"), numbers(wells, "irrigated_area_mu"), kappa)
     forms = sort_out(readings, code)
     axis = Axis.of(_months_around(months, forms))
     decisions = Corrections.of(corrections, registry.meter_id)

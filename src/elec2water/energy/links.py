@@ -13,6 +13,9 @@ ROUNDING = 0.02
 PRECISION_SIZED = 9.0
 """Concentration of the Dirichlet law of a split by rated power × area (or power alone): wells of one meter differ in
 energy per kW and mu by a log standard deviation near 0.5, so the share of one of two equal wells has one near 0.16."""
+PRECISION_WATER = 12.0
+"""The same for a split by area ÷ coefficient: what is left is how the water per mu differs, and the error of the
+coefficient; a log standard deviation a tenth to a fifth smaller."""
 PRECISION_EQUAL = 2.4
 """The same for a split into equal parts, where nothing is known (log standard deviation near 1)."""
 
@@ -90,7 +93,7 @@ class Epochs:
     share_variance: Floats
 
 
-def epochs_of(links: Links, power_kw: Floats, area_mu: Floats) -> Epochs:
+def epochs_of(links: Links, power_kw: Floats, area_mu: Floats, kappa: Floats | None = None) -> Epochs:
     """Cut the life of every meter where one of its links begins or ends, and share its energy in each piece.
 
     Parameters
@@ -99,6 +102,8 @@ def epochs_of(links: Links, power_kw: Floats, area_mu: Floats) -> Epochs:
         L links of n meters.
     power_kw, area_mu : numpy.ndarray, shape (N,)
         Rated power and irrigated area of the wells, NaN where unknown.
+    kappa : numpy.ndarray, shape (N,), optional
+        Coefficient of the wells [m³/kWh] as an earlier posterior has it, NaN where unknown.
 
     Returns
     -------
@@ -119,18 +124,28 @@ def epochs_of(links: Links, power_kw: Floats, area_mu: Floats) -> Epochs:
     order = np.lexsort((links.well[link], epoch))
     link, epoch = link[order], epoch[order]
     well = links.well[link]
-    share, variance = split_shares(epoch, links.share[link], power_kw[well], area_mu[well], len(meter))
+    coefficient = None if kappa is None else kappa[well]
+    share, variance = split_shares(
+        epoch, links.share[link], power_kw[well], area_mu[well], len(meter), kappa=coefficient
+    )
     return Epochs(meter, start, end, first, epoch, well, share, variance)
 
 
 def split_shares(
-    group: Ints, stated: Floats, power_kw: Floats, area_mu: Floats, n_groups: int
+    group: Ints,
+    stated: Floats,
+    power_kw: Floats,
+    area_mu: Floats,
+    n_groups: int,
+    *,
+    kappa: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Share one meter's energy between its wells.
 
     Stated shares are taken as they are (brought to 1 when they exceed it or miss it by rounding). What they leave is
     split over wells without a stated share by rated power × irrigated area, by power alone where an area is unknown,
-    equally where a power is unknown.
+    equally where a power is unknown. Where a coefficient is known of all of them, it is split by area ÷ coefficient:
+    fields ask for water, and a pump that lifts less of it with a kWh uses more of them.
 
     Parameters
     ----------
@@ -140,6 +155,8 @@ def split_shares(
         Stated share, rated power [kW] and area [mu]; NaN where unknown.
     n_groups : int
         Number of groups.
+    kappa : numpy.ndarray, shape (K,), optional
+        Coefficient of each well [m³/kWh]; NaN where unknown.
 
     Returns
     -------
@@ -152,22 +169,26 @@ def split_shares(
     rounded = (n_open == 0) & (np.abs(total - 1.0) <= ROUNDING)
     scale = 1.0 / np.where((total > 1.0) | rounded, total, 1.0)
     rest = np.clip(1.0 - total, 0.0, 1.0)
-    part, precision = _open_parts(group, ~known, power_kw, area_mu, n_groups)
+    part, precision = _open_parts(group, ~known, power_kw, area_mu, n_groups, kappa)
     share = np.where(known, stated * scale, rest * part)
     variance = np.where(known, 0.0, rest**2 * part * (1.0 - part) / (precision + 1.0))
     return share, variance
 
 
 def _open_parts(
-    group: Ints, unstated: Bools, power_kw: Floats, area_mu: Floats, n_groups: int
+    group: Ints, unstated: Bools, power_kw: Floats, area_mu: Floats, n_groups: int, kappa: Floats | None
 ) -> tuple[Floats, Floats]:
     powered = _all_in_group(group, ~unstated | (power_kw > 0), n_groups)
-    sized = powered & _all_in_group(group, ~unstated | (area_mu > 0), n_groups)
-    size = np.where(sized, power_kw * area_mu, np.where(powered, power_kw, 1.0))
+    extended = _all_in_group(group, ~unstated | (area_mu > 0), n_groups)
+    size = np.where(powered & extended, power_kw * area_mu, np.where(powered, power_kw, 1.0))
+    precision = np.where(powered, PRECISION_SIZED, PRECISION_EQUAL)
+    if kappa is not None:
+        watered = extended & _all_in_group(group, ~unstated | (kappa > 0), n_groups)
+        size = np.where(watered, np.divide(area_mu, kappa, out=np.ones_like(size), where=kappa > 0), size)
+        precision = np.where(watered, PRECISION_WATER, precision)
     size = np.where(unstated, size, 0.0)
     total = np.bincount(group, weights=size, minlength=n_groups)[group]
-    part = np.divide(size, total, out=np.zeros_like(size), where=total > 0)
-    return part, np.where(powered, PRECISION_SIZED, PRECISION_EQUAL)
+    return np.divide(size, total, out=np.zeros_like(size), where=total > 0), precision
 
 
 def _all_in_group(group: Ints, holds: Bools, n_groups: int) -> Bools:

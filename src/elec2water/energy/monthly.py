@@ -197,11 +197,12 @@ class MonthlyEnergy:
         movement = fit_movement(year.kwh, group)
         profile = np.where(np.isfinite(movement.profile), movement.profile, 1.0)
         whole = profile.sum(axis=1)[movement.group]
-        row, month = np.nonzero(np.isnan(year.kwh))
+        hole = np.isnan(year.kwh)
+        row, month = np.divmod(np.flatnonzero(hole), len(year.months))
         n = len(self.well_id)
         seen = whole - np.bincount(row, weights=profile[movement.group[row], month], minlength=n)
         told = (seen >= LEAST_TOLD * whole) & (np.bincount(row, minlength=n) < len(year.months))
-        energy = np.nansum(year.kwh, axis=1)
+        energy = np.where(hole, 0.0, year.kwh).sum(axis=1)
         return np.asarray(energy * np.divide(whole, seen, out=np.full(n, np.nan), where=told & (seen > 0)))
 
 

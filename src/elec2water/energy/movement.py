@@ -74,11 +74,11 @@ def fit_movement(kwh: Floats, groups: npt.ArrayLike) -> Movement:
     """
     group, labels = pd.factorize(np.asarray(groups), use_na_sentinel=False)
     data = _Incomplete.of(kwh, np.asarray(group, dtype=np.int64))
-    whole = _Incomplete(data.energy, data.row, data.column, np.zeros_like(data.group), data.told)
+    whole = _Incomplete(data.known, data.energy, data.row, data.column, np.zeros_like(data.group), data.told)
     flat = np.ones((1, kwh.shape[1]))
-    profile = _proportional_fit(whole, whole.class_totals(kwh, 1), flat, prior=0.0)
+    profile = _proportional_fit(whole, whole.class_totals(1), flat, prior=0.0)
     if len(labels) > 1:
-        profile = _proportional_fit(data, data.class_totals(kwh, len(labels)), profile, prior=PRIOR_WELLS)
+        profile = _proportional_fit(data, data.class_totals(len(labels)), profile, prior=PRIOR_WELLS)
     level = np.where(data.told, data.levels(profile), np.nan)
     seen = np.bincount(data.column, minlength=kwh.shape[1]) < len(kwh)
     return Movement(profile=np.where(seen, profile, np.nan), group=data.group, level=level)
@@ -118,6 +118,8 @@ class _Incomplete:
 
     Attributes
     ----------
+    known : numpy.ndarray, shape (N, M)
+        Zero where there is a hole.
     energy : numpy.ndarray, shape (N,)
         Sum of what is known of each well.
     row, column : numpy.ndarray, shape (h,)
@@ -128,6 +130,7 @@ class _Incomplete:
         True for wells of which anything is known.
     """
 
+    known: Floats
     energy: Floats
     row: Ints
     column: Ints
@@ -137,13 +140,15 @@ class _Incomplete:
     @classmethod
     def of(cls, kwh: Floats, group: Ints) -> _Incomplete:
         """Find the holes."""
-        row, column = np.nonzero(np.isnan(kwh))
+        hole = np.isnan(kwh)
+        row, column = np.divmod(np.flatnonzero(hole), kwh.shape[1])
         told = np.bincount(row, minlength=len(kwh)) < kwh.shape[1]
-        return cls(np.nansum(kwh, axis=1), row, column, group, told)
+        known = np.where(hole, 0.0, kwh)
+        return cls(known, known.sum(axis=1), row, column, group, told)
 
-    def class_totals(self, kwh: Floats, n_groups: int) -> Floats:
+    def class_totals(self, n_groups: int) -> Floats:
         """Sum what is known of each class and month, shape (G, M)."""
-        return np.asarray(one_hot(self.group, n_groups) @ np.nan_to_num(kwh))
+        return np.asarray(one_hot(self.group, n_groups) @ self.known)
 
     def levels(self, profile: Floats) -> Floats:
         """Give the level at which each well's fitted total is its observed one, shape (N,)."""

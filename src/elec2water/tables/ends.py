@@ -20,8 +20,10 @@ FEWEST = 3
 """Periods of a file from which on they tell how its ends are meant."""
 MOST = 0.9
 """Part of them that must agree."""
+ENOUGH = 2000
+"""Meters, and records of a file, that are looked at."""
 _DAY = np.timedelta64(1, "D")
-_LAST_MINUTE = np.timedelta64(86_340, "s")
+_DAY_S = 86_400
 
 
 def exclusive_ends(table: TypedTable, context: Context) -> tuple[TypedTable, Findings]:
@@ -47,39 +49,54 @@ def exclusive_ends(table: TypedTable, context: Context) -> tuple[TypedTable, Fin
     table = _past_midnight(table)
     if "start" not in table or "end" not in table:
         return table, Findings.empty()
-    start, end = (table.dates(name).astype("datetime64[D]") for name in ("start", "end"))
-    known = np.flatnonzero(~np.isnat(start) & ~np.isnat(end))
-    if len(known) < FEWEST:
+    some = _examples(table)
+    start, end = (table.dates(name)[some].astype("datetime64[D]") for name in ("start", "end"))
+    some, start, end = (part[~np.isnat(start) & ~np.isnat(end)] for part in (some, start, end))
+    first = _day(start)
+    same_day, day_before = first == _day(end), first == _day((end + _DAY).astype("datetime64[D]"))
+    meets, follows = _successions(table.codes("meter_id" if "meter_id" in table else "well_id")[some], start, end)
+    told = [
+        code
+        for code in np.unique(table.file_codes[some]).tolist()
+        if _inclusive(*(part[table.file_codes[some] == code] for part in (same_day, day_before, meets, follows)))
+    ]
+    if not told:
         return table, Findings.empty()
-    moved, found = np.zeros(len(table), dtype=bool), []
-    after = (end + _DAY).astype("datetime64[D]")
-    same_day, day_before = _day(start) == _day(end), _day(start) == _day(after)
-    touching, apart = _successions(table, start, end, known)
-    for code in np.unique(table.file_codes[known]):
-        rows = known[table.file_codes[known] == code]
-        meets, follows = int(touching[rows].sum()), int(apart[rows].sum())
-        by_day = day_before[rows].sum() >= MOST * len(rows) and same_day[rows].sum() <= (1 - MOST) * len(rows)
-        by_next = follows >= FEWEST and follows >= MOST * (meets + follows)
-        if len(rows) >= FEWEST and (by_day or by_next) and meets <= (1.0 - MOST) * (meets + follows):
-            moved[rows] = True
-            found.append(
-                context.finding(
-                    "END_INCLUSIVE", file=table.files[code], row=int(table.rows[rows[0]]), observed=len(rows)
-                )
-            )
-    if not found:
-        return table, Findings.empty()
-    return table.with_columns(end=np.where(moved, table.dates("end") + _DAY, table.dates("end"))), Findings.concat(
-        found
+    moved = np.isin(table.file_codes, told) & ~np.isnat(table.dates("end"))
+    count = np.bincount(table.file_codes[moved], minlength=len(table.files))
+    found = context.finding(
+        "END_INCLUSIVE",
+        file=np.array([table.files[code] for code in told], dtype=object),
+        row=np.array([int(table.rows[table.file_codes == code][0]) for code in told]),
+        observed=count[told],
     )
+    return table.with_columns(end=np.where(moved, table.dates("end") + _DAY, table.dates("end"))), found
+
+
+def _examples(table: TypedTable) -> npt.NDArray[np.int64]:
+    """Choose the records that are looked at: the first of every file, and all of the first meters."""
+    codes = table.codes("meter_id" if "meter_id" in table else "well_id")
+    first = np.flatnonzero(np.diff(table.file_codes, prepend=-1) != 0)
+    heads = (np.arange(start, min(start + ENOUGH, len(table))) for start in first.tolist())
+    return np.union1d(np.flatnonzero((codes >= 0) & (codes < ENOUGH)), np.concatenate([*heads, np.zeros(0, np.int64)]))
+
+
+def _inclusive(same_day: Mask, day_before: Mask, meets: Mask, follows: Mask) -> bool:
+    """Whether the periods of one file end on their last day."""
+    size, touching, apart = len(same_day), int(meets.sum()), int(follows.sum())
+    by_day = day_before.sum() >= MOST * size and same_day.sum() <= (1.0 - MOST) * size
+    by_next = apart >= FEWEST and apart >= MOST * (touching + apart)
+    return size >= FEWEST and bool(by_day or by_next) and touching <= (1.0 - MOST) * (touching + apart)
 
 
 def _past_midnight(table: TypedTable) -> TypedTable:
     """Take the last minute of a day as the midnight that follows it."""
     for name in ("end", "read_on"):
+        if name not in table:
+            continue
         days = table.dates(name)
-        late = days - days.astype("datetime64[D]") >= _LAST_MINUTE
-        if name in table and late.any():
+        late = (days.view(np.int64) % _DAY_S >= _DAY_S - 60) & ~np.isnat(days)
+        if late.any():
             table = table.with_columns(**{name: np.where(late, days.astype("datetime64[D]") + _DAY, days)})
     return table
 
@@ -89,13 +106,12 @@ def _day(days: Days) -> npt.NDArray[np.int64]:
     return np.asarray((days - days.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64))
 
 
-def _successions(table: TypedTable, start: Days, end: Days, known: npt.NDArray[np.int64]) -> tuple[Mask, Mask]:
+def _successions(meter: npt.NDArray[np.int64], start: Days, end: Days) -> tuple[Mask, Mask]:
     """Tell after which periods the next of the same meter (or well) begins on the day of the end, or a day later."""
-    meter = table.codes("meter_id" if "meter_id" in table else "well_id")
-    order = known[np.lexsort((start[known], meter[known]))]
+    order = np.lexsort((start, meter))
     same = meter[order[1:]] == meter[order[:-1]]
     gap = (start[order[1:]] - end[order[:-1]]).astype(np.int64)
-    touching, apart = np.zeros(len(table), dtype=bool), np.zeros(len(table), dtype=bool)
+    touching, apart = np.zeros(len(meter), dtype=bool), np.zeros(len(meter), dtype=bool)
     touching[order[:-1]] = same & (gap == 0)
     apart[order[:-1]] = same & (gap == 1)
     return touching, apart

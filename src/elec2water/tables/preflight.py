@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.parsers import expat
 
 if TYPE_CHECKING:
     from elec2water.tables.context import Context
@@ -121,6 +122,16 @@ def _declares(archive: zipfile.ZipFile, name: str) -> bool:
                 return False
             seen = seen[-(1 << 16) :] if b"<!--" not in seen else seen
     return False
+
+
+def check_open_document(archive: zipfile.ZipFile, context: Context) -> None:
+    """Refuse an OpenDocument sheet that is not well-formed: a reader waits for ever for an end that is misspelt."""
+    parser = expat.ParserCreate()
+    try:
+        with archive.open("content.xml") as stream:
+            parser.ParseFile(stream)
+    except expat.ExpatError as error:
+        raise context.refuse("FILE_BROKEN", observed=f"content.xml: {error}"[:200]) from error
 
 
 def scan_sheets(archive: zipfile.ZipFile, context: Context) -> list[Scan]:

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 from elec2water.findings import Findings
 from elec2water.tables import child
 from elec2water.tables.layout import Range
-from elec2water.tables.preflight import BROKEN_ZIP, Mark, Scan, check_members, cropped, position, scan_sheets
+from elec2water.tables.preflight import (
+    BROKEN_ZIP,
+    Mark,
+    Scan,
+    check_members,
+    check_open_document,
+    cropped,
+    position,
+    scan_sheets,
+)
 from elec2water.tables.raw import Grid, RawTable, Recognise, of_grid, rows_above
 
 if TYPE_CHECKING:
@@ -22,7 +31,8 @@ if TYPE_CHECKING:
 
 MEMORY_LIMIT = 4 << 30
 """Address space of the child process [bytes]: a sheet of a million rows and ten columns needs about half of it."""
-TIME_LIMIT_S = 900.0
+LEAST_TIME_S, TIME_PER_MB_S = 60.0, 20.0
+"""Time the child process has: 200,000 rows of 8 MB take 4 s, and a damaged file of 2 KB may take for ever."""
 _HEAD = 40
 _PASSWORD = "EncryptedPackage".encode("utf-16-le")
 _BOOKS = {"xl/workbook.xml", "xl/workbook.bin", "content.xml"}
@@ -106,6 +116,8 @@ def _preflight(path: Path, context: Context) -> list[Scan]:
             names = archive.namelist()
             if not is_book(names):
                 raise context.refuse("FILE_FORMAT", observed=", ".join(sorted(names)[:3]))
+            if "content.xml" in names and "xl/workbook.xml" not in names:
+                check_open_document(archive, context)
             return scan_sheets(archive, context) if "xl/workbook.xml" in names else []
     except BROKEN_ZIP as error:
         raise context.refuse("FILE_BROKEN", observed=" ".join(str(error).split())[:200]) from error
@@ -125,13 +137,14 @@ def _opened(path: Path, sheet: str | None, scans: list[Scan], context: Context) 
 def _by_child(path: Path, sheet: str | None, context: Context) -> tuple[list[str], list[Grid]]:
     """Have a child process read the workbook; whatever becomes of it, this process lives."""
     command = [sys.executable, "-P", str(child.__file__), str(path.resolve()), str(MEMORY_LIMIT)]
+    limit = LEAST_TIME_S + TIME_PER_MB_S * path.stat().st_size / 1e6
     try:
         done = subprocess.run(
-            command + ([sheet] if sheet is not None else []), capture_output=True, timeout=TIME_LIMIT_S, check=False
+            command + ([sheet] if sheet is not None else []), capture_output=True, timeout=limit, check=False
         )
-        answer: child.Answer = json.loads(done.stdout) if done.returncode == 0 else {"error": "memory"}
-    except subprocess.TimeoutExpired:
-        answer = {"error": "memory"}
+    except subprocess.TimeoutExpired as late:
+        raise context.refuse("FILE_BROKEN", observed=f"> {limit:.0f} s") from late
+    answer: child.Answer = json.loads(done.stdout) if done.returncode == 0 else {"error": "memory"}
     error = answer.get("error")
     if error == "password":
         raise context.refuse("PASSWORD")

@@ -21,11 +21,17 @@ from elec2water.energy.split import Split
 from elec2water.errors import UsageError
 from elec2water.stats import lognormal_interval, lognormal_sd, mixture_quantile
 from elec2water.volume.measured import MeasuredMonths, measured_months
-from elec2water.volume.result import SharedMeters, Volume, WellVolumes
+from elec2water.volume.result import Volume
 from elec2water.volume.shared_error import Loadings
+from elec2water.volume.wells import METHODS, SharedMeters, WellVolumes
 
+_QUALITIES = "AEJSN"
+"""Quality of electricity, the best first."""
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
+
+_TYPICAL_WELLS = 200
+_GRID = 65
 
 
 def estimate_volume(
@@ -204,56 +210,95 @@ def quarter_volume(
     parts: _Parts, posterior: Posterior, coefficient: Coefficient, *, quarter: str, confidence: float
 ) -> Volume:
     """Volume, standard error and interval of every well."""
-    has_energy = np.isfinite(parts.kwh)
-    is_measured = np.isfinite(parts.measured.volume_m3) & parts.sampled[:, None]
-    kwh = np.where(has_energy, parts.kwh, np.where(is_measured, parts.measured.energy_kwh, 0.0))
-    shared_variance, kappa = _coefficients(parts, posterior, _month_weight(kwh))
-    converted = np.where(is_measured, 0.0, kwh * kappa)
-    monthly = np.where(is_measured, parts.measured.volume_m3, converted)
-    volume = monthly.sum(axis=1)
-    own, log_variance = _well_variance(parts, kwh, converted, volume, shared_variance)
-    log_variance += coefficient.options.shared_meter_rel_u**2
-    z = _well_z(posterior, parts, shared_variance, 0.5 * (1.0 - confidence))
-    lower, upper = lognormal_interval(volume, log_variance, z)
-    method_imputed = ((parts.quality == "S") & ~is_measured).any(axis=1)
-    # Imputed energy may be none at all, which no lognormal allows for.
-    half = z * lognormal_sd(volume, log_variance)
-    lower = np.where(method_imputed, np.maximum(volume - half, 0.0), lower)
-    upper = np.where(method_imputed, volume + half, upper)
-    none = np.asarray(~(has_energy | is_measured).any(axis=1))
-    known = np.where(none, np.nan, 1.0)
-    wells = WellVolumes(
-        well_id=parts.well_id,
-        kwh=known * kwh.sum(axis=1),
-        imputed_kwh=np.where((parts.quality == "S") & ~is_measured, kwh, 0.0).sum(axis=1),
-        volume_m3=known * volume,
-        se_m3=known * lognormal_sd(volume, log_variance),
-        lower_m3=known * lower,
-        upper_m3=known * upper,
-        method=_method(none, is_measured, kwh, parts.quality),
-        quality=_worst_quality(parts.quality, none),
-        partly_measured=np.asarray(is_measured.any(axis=1) & ~(is_measured | (kwh <= 0)).all(axis=1)),
-        unread_month=np.asarray(~none & ~(has_energy | is_measured).all(axis=1)),
-        sampled=parts.sampled,
-        converted_m3=converted,
-        own_variance_m6=own * volume**2,
-        path_variance=parts.path_variance,
-        common_energy_m3=(converted * parts.kwh_common_u).sum(axis=1),
-        level_squared_m6=np.where(parts.sampled, 0.0, converted.sum(axis=1) ** 2),
-    )
+    months = _Months.of(parts, posterior)
     options = coefficient.options
     return Volume(
         quarter,
         confidence,
-        wells,
+        _well_volumes(parts, posterior, months, options.shared_meter_rel_u, confidence),
         parts.loadings,
         posterior,
         options.shared_meter_rel_u,
-        kwh,
-        monthly,
-        kappa.mean(axis=1),
-        _shared_meters(parts, kwh, converted),
+        months.kwh,
+        months.volume,
+        months.kappa.mean(axis=1),
+        _shared_meters(parts, months.kwh, months.converted),
     )
+
+
+@dataclass(frozen=True)
+class _Months:
+    """What N wells took in M months, before the error of it.
+
+    ``known`` there is electricity or a water meter, ``measured`` by a water meter, ``imputed`` electricity that nobody
+    read, all (N, M); ``shared_variance`` (N,) of ln κ.
+    """
+
+    known: NDArray[np.bool_]
+    measured: NDArray[np.bool_]
+    imputed: NDArray[np.bool_]
+    kwh: Floats
+    kappa: Floats
+    converted: Floats
+    volume: Floats
+    shared_variance: Floats
+
+    @classmethod
+    def of(cls, parts: _Parts, posterior: Posterior) -> _Months:
+        has_energy = np.isfinite(parts.kwh)
+        measured = np.isfinite(parts.measured.volume_m3) & parts.sampled[:, None]
+        kwh = np.where(has_energy, parts.kwh, np.where(measured, parts.measured.energy_kwh, 0.0))
+        shared_variance, kappa = _coefficients(parts, posterior, _month_weight(kwh))
+        converted = np.where(measured, 0.0, kwh * kappa)
+        volume = np.where(measured, parts.measured.volume_m3, converted)
+        imputed = (parts.quality == "S") & ~measured
+        return cls(has_energy | measured, measured, imputed, kwh, kappa, converted, volume, shared_variance)
+
+
+def _well_volumes(
+    parts: _Parts, posterior: Posterior, months: _Months, meter_rel_u: float, confidence: float
+) -> WellVolumes:
+    volume = months.volume.sum(axis=1)
+    own, log_variance = _well_variance(parts, months.kwh, months.converted, volume, months.shared_variance)
+    log_variance += meter_rel_u**2
+    spread = _spread_at_nodes(posterior, parts, months)
+    heavier = np.where(parts.sampled, 0.0, _uncertain_spread(log_variance, spread, posterior.weight))
+    se = lognormal_sd(volume, log_variance + heavier)
+    imputed = np.asarray(months.imputed.any(axis=1))
+    z = _well_z(posterior, parts.sampled, spread, 0.5 * (1.0 - confidence))
+    lower, upper = _bounds(volume, log_variance, z, z * se, imputed)
+    none = np.asarray(~months.known.any(axis=1))
+    known = np.where(none, np.nan, 1.0)
+    metered = np.asarray((months.measured | (months.kwh <= 0)).all(axis=1))
+    any_metered = np.asarray(months.measured.any(axis=1))
+    return WellVolumes(
+        well_id=parts.well_id,
+        kwh=known * months.kwh.sum(axis=1),
+        imputed_kwh=np.where(months.imputed, months.kwh, 0.0).sum(axis=1),
+        volume_m3=known * volume,
+        se_m3=known * se,
+        lower_m3=known * lower,
+        upper_m3=known * upper,
+        method_codes=_method_codes(none, any_metered & metered, imputed),
+        quality=_worst_quality(parts.quality, none),
+        partly_measured=any_metered & ~metered,
+        unread_month=np.asarray(~none & ~months.known.all(axis=1)),
+        sampled=parts.sampled,
+        converted_m3=months.converted,
+        own_variance_m6=own * volume**2,
+        path_variance=parts.path_variance,
+        common_energy_m3=(months.converted * parts.kwh_common_u).sum(axis=1),
+        level_squared_m6=np.where(parts.sampled, 0.0, months.converted.sum(axis=1) ** 2),
+        shared_variance=months.shared_variance,
+    )
+
+
+def _bounds(
+    volume: Floats, log_variance: Floats, z: Floats, half: Floats, imputed: NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """Lognormal bounds; imputed energy may be none at all, which no lognormal allows for."""
+    lower, upper = lognormal_interval(volume, log_variance, z)
+    return np.where(imputed, np.maximum(volume - half, 0.0), lower), np.where(imputed, volume + half, upper)
 
 
 def _coefficients(parts: _Parts, posterior: Posterior, month_weight: Floats) -> tuple[Floats, Floats]:
@@ -261,8 +306,7 @@ def _coefficients(parts: _Parts, posterior: Posterior, month_weight: Floats) -> 
 
     Unbiased on the scale of volumes.
     """
-    shared_variance = parts.loadings.quadratic(posterior.covariance, month_weight)
-    shift = parts.loadings.quadratic(posterior.unbiasing, month_weight)
+    shared_variance, shift = parts.loadings.quadratics([posterior.covariance, posterior.unbiasing], month_weight)
     shift = 0.5 * np.where(parts.sampled, shared_variance, shift)
     log_kappa = parts.loadings.product(posterior.mean)
     log_kappa += (parts.log_offset + 0.5 * parts.own_variance + shift)[:, None]
@@ -308,33 +352,48 @@ def _month_weight(kwh: Floats) -> Floats:
     return np.where(total > 0, kwh / np.where(total > 0, total, 1.0), 1.0 / kwh.shape[1])
 
 
-def _well_z(posterior: Posterior, parts: _Parts, shared_variance: Floats, alpha: float) -> Floats:
+def _spread_at_nodes(posterior: Posterior, parts: _Parts, months: _Months) -> Floats:
+    """Variance of ln V of a well without pairs at each node of the variances, (K,), against its mean over the nodes."""
+    without = np.flatnonzero(~parts.sampled)
+    level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
+    if without.size:
+        some = without[:: max(1, without.size // _TYPICAL_WELLS)]
+        rows = parts.loadings.mean_rows(some, _month_weight(months.kwh[some]))
+        level = level + np.array([np.einsum("nq,nq->n", rows @ C, rows).mean() for C in posterior.covariances])
+    return np.asarray(level / (posterior.weight @ level))
+
+
+def _uncertain_spread(log_variance: Floats, spread: Floats, weight: Floats) -> Floats:
+    """Give what to add to log variances (N,) whose factor ``spread`` (K,) is itself a mixture: heavier tails.
+
+    From the first two moments of the lognormals at the nodes, which depend on the log variance smoothly.
+    """
+    grid = np.linspace(0.0, max(float(log_variance.max(initial=0.0)), 1e-6), _GRID)
+    mean, square = (weight @ np.exp(power * (spread[:, None] - 1.0) * grid) for power in (0.5, 2.0))
+    return np.interp(log_variance, grid, np.log(square / mean**2))
+
+
+def _well_z(posterior: Posterior, sampled: NDArray[np.bool_], spread: Floats, alpha: float) -> Floats:
     """Give standard deviations to the bounds.
 
     A little more than the normal's where the spread of wells is itself uncertain.
     """
-    normal = float(special.ndtri(1.0 - alpha))
-    level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
-    shared = float(np.mean(shared_variance[~parts.sampled])) if (~parts.sampled).any() else 0.0
-    sd = np.sqrt(level + shared)[:, None]
-    mixture = mixture_quantile(1.0 - alpha, np.zeros_like(sd), sd, posterior.weight)[0]
-    heavy = float(mixture / np.sqrt(posterior.weight @ level + shared))
-    return np.where(parts.sampled, normal, heavy)
+    heavy = mixture_quantile(1.0 - alpha, np.zeros((spread.size, 1)), np.sqrt(spread)[:, None], posterior.weight)[0]
+    return np.where(sampled, float(special.ndtri(1.0 - alpha)), float(heavy))
 
 
-def _method(
-    none: NDArray[np.bool_], is_measured: NDArray[np.bool_], kwh: Floats, quality: NDArray[np.str_]
-) -> NDArray[np.object_]:
-    method = np.full(none.size, "converted", dtype=object)
-    method[((quality == "S") & ~is_measured).any(axis=1)] = "imputed"
-    method[is_measured.any(axis=1) & (is_measured | (kwh <= 0)).all(axis=1)] = "measured"
-    method[none] = "none"
-    return method
+def _method_codes(none: NDArray[np.bool_], measured: NDArray[np.bool_], imputed: NDArray[np.bool_]) -> NDArray[np.int8]:
+    """Give the method of each well as its place in ``METHODS``."""
+    place = {name: np.int8(k) for k, name in enumerate(METHODS)}
+    code = np.where(imputed, place["imputed"], place["converted"])
+    return np.where(none, place["none"], np.where(measured, place["measured"], code))
 
 
 def _worst_quality(quality: NDArray[np.str_], none: NDArray[np.bool_]) -> NDArray[np.object_]:
-    worst = np.full(none.size, "A", dtype=object)
-    for letter in ("E", "J", "S", "N"):
-        worst[(quality == letter).any(axis=1)] = letter
-    worst[none] = "N"
-    return worst
+    rank = np.zeros(128, dtype=np.int8)
+    rank[[ord(letter) for letter in _QUALITIES]] = np.arange(len(_QUALITIES))
+    # Letters as code points: comparing texts one by one takes ten times as long.
+    letters = np.ascontiguousarray(quality).view(np.uint32).reshape(quality.shape)
+    worst = rank[letters].max(axis=1)
+    worst[none] = rank[ord("N")]
+    return np.asarray(np.array(list(_QUALITIES), dtype=object)[worst])

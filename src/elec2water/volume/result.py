@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -13,72 +13,16 @@ from numpy.typing import NDArray
 from scipy import special
 
 from elec2water.coefficient.posterior import Posterior
-from elec2water.energy.split import Split
-from elec2water.errors import UsageError
 from elec2water.keys import Keys, Labels
-from elec2water.stats import mixture_quantile
 from elec2water.volume.shared_error import Loadings
+from elec2water.volume.totals import Bend, Totals, domain_totals, joint_covariance
+from elec2water.volume.wells import METHODS, SharedMeters, WellVolumes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
-
-_DOMAINS_AT_ONCE = 4096
-_DOMAINS_BY_NODE = 512
-METHODS = ("measured", "converted", "imputed", "none")
-
-
-@dataclass(frozen=True)
-class WellVolumes:
-    """Arrays over the wells (N,) of a quarter; NaN where a well has no electricity that could be converted.
-
-    ``unread_month`` (N,) tells that a month of the quarter has no electricity and is not in the volume;
-    ``converted_m3`` (N, M) is the part that goes through the shared effects, ``own_variance_m6`` the variance of the
-    volume that belongs to the well alone, and ``level_squared_m6`` the square of what depends on an unmeasured
-    well's level.
-    """
-
-    well_id: NDArray[np.object_]
-    kwh: Floats
-    imputed_kwh: Floats  # of months that nobody read
-    volume_m3: Floats
-    se_m3: Floats
-    lower_m3: Floats
-    upper_m3: Floats
-    method: NDArray[np.object_]
-    quality: NDArray[np.object_]
-    partly_measured: NDArray[np.bool_]
-    unread_month: NDArray[np.bool_]
-    sampled: NDArray[np.bool_]
-    converted_m3: Floats
-    own_variance_m6: Floats
-    path_variance: Floats  # of ln κ, from the well's own level and drift
-    common_energy_m3: Floats  # standard error from months nobody has read, common to all wells
-    level_squared_m6: Floats
-
-    def take(self, wells: Ints | slice) -> WellVolumes:
-        """Keep some wells."""
-        return WellVolumes(*(getattr(self, f.name)[wells] for f in fields(self)))
-
-
-@dataclass(frozen=True)
-class Totals:
-    """Totals of the G domains of one kind: arrays (G,) and, on request, their joint covariance."""
-
-    keys: NDArray[np.object_]
-    n_wells: Ints
-    n_by_method: Ints  # (G, 4)
-    kwh: Floats
-    imputed_kwh: Floats
-    volume_m3: Floats
-    se_m3: Floats
-    lower_m3: Floats
-    upper_m3: Floats
-    sums: Floats  # (G, p); left out of more domains than anyone takes a covariance of
-    own_m6: Floats
-    level_m3: Floats  # (G,) of wells whose level is not measured
 
 
 @dataclass(frozen=True)
@@ -91,21 +35,6 @@ class StratumCoefficients:
     mean: Floats
     log_variance: Floats
     covariance: Floats
-
-
-@dataclass(frozen=True)
-class SharedMeters:
-    """Volumes (K,) [m³] of wells that hang on shares of one meter nobody stated.
-
-    Their errors cancel where the wells of a meter are added up.
-    """
-
-    split: Split
-    volume_m3: Floats
-
-    def cross_variance(self, codes: Ints, n_domains: int) -> Floats:
-        """Give what the wells' covariances add to the variance of domains, (G,) m⁶; `codes` (N,) is -1 for none."""
-        return self.split.cross_variance(self.volume_m3, codes[self.split.well], n_domains)
 
 
 @dataclass(frozen=True)
@@ -230,142 +159,14 @@ class Volume:
         UsageError
             If there are more domains than 4,096.
         """
-        posterior = self.posterior
-        if totals.sums.shape[1] != posterior.mean.size:
-            raise UsageError(f"covariance: expected at most {_DOMAINS_AT_ONCE} domains, found {totals.keys.size}")
-        safe = np.where(totals.volume_m3 > 0, totals.volume_m3, 1.0)
-        g, level_share = totals.sums / safe[:, None], totals.level_m3 / safe
-        common = g @ posterior.covariance @ g.T + self.shared_meter_rel_u**2
-        # Where wells spread more than is thought, the mean of every unmeasured well is higher: an error common to all.
-        half = 0.5 * (posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2)
-        half = half - posterior.weight @ half
-        cross = np.outer(g @ ((posterior.weight * half) @ posterior.means), level_share)
-        common += cross + cross.T + float(posterior.weight @ half**2) * np.outer(level_share, level_share)
-        common += np.diag(np.log1p(totals.own_m6 / safe**2))
-        return np.asarray(np.outer(totals.volume_m3, totals.volume_m3) * np.expm1(common))
+        return joint_covariance(self, totals)
+
+    @cached_property
+    def bend(self) -> Bend:
+        """Second-order terms of the totals, from at most 20,000 wells spread evenly over the registry."""
+        return Bend.of_volume(self)
 
     @cached_property
     def county(self) -> Totals:
         """The total of all wells."""
         return self.total()
-
-
-def domain_totals(volume: Volume, codes: Ints, keys: NDArray[np.object_]) -> Totals:
-    """Sum wells by domain; the closed form of METHOD.md, trap 1.
-
-    At each node k of the variances the logarithm of a total is Gaussian with variance ``g'C_k g`` (shared) plus what
-    the wells own plus the water meters' common error; the interval is the mixture's.
-
-    Parameters
-    ----------
-    volume : Volume
-    codes : (N,)
-        Domain of each well, 0..G-1 in the order of ``keys``; -1 for none.
-    keys : (G,)
-    """
-    shared = volume.shared_meters
-    cross = np.zeros(keys.size) if shared is None else shared.cross_variance(codes, keys.size)
-    parts = [_part_totals(volume, part, codes, keys, cross) for part in _key_parts(codes, keys.size)]
-    if len(parts) == 1:
-        return parts[0]
-    return Totals(*(np.concatenate([getattr(t, f.name) for t in parts]) for f in fields(Totals)))
-
-
-@dataclass(frozen=True)
-class _KeyPart:
-    keys: slice
-    wells: Ints | slice
-
-
-def _key_parts(codes: Ints, n_keys: int) -> list[_KeyPart]:
-    """Domains in portions, so that a million permits never need a million rows of shared effects at once."""
-    if n_keys <= _DOMAINS_AT_ONCE:
-        return [_KeyPart(slice(0, n_keys), slice(None))]
-    order = np.argsort(codes, kind="stable")
-    starts = np.arange(0, n_keys, _DOMAINS_AT_ONCE)
-    bounds = np.searchsorted(codes[order], np.append(starts, n_keys))
-    return [
-        _KeyPart(slice(k, min(k + _DOMAINS_AT_ONCE, n_keys)), order[bounds[i] : bounds[i + 1]])
-        for i, k in enumerate(starts.tolist())
-    ]
-
-
-def _part_totals(
-    volume: Volume, part: _KeyPart, all_codes: Ints, all_keys: NDArray[np.object_], cross: Floats
-) -> Totals:
-    wells, posterior, keys = volume.wells.take(part.wells), volume.posterior, all_keys[part.keys]
-    loadings = volume.loadings.take(part.wells)
-    G, codes = keys.size, all_codes[part.wells] - part.keys.start
-    known = np.where(np.isfinite(wells.volume_m3) & (codes >= 0), codes, -1)
-    member = np.where(codes < 0, G, codes)
-
-    def add(values: Floats) -> Floats:
-        return np.asarray(np.bincount(member, np.nan_to_num(values), G + 1)[:G], dtype=np.float64)
-
-    total = add(wells.volume_m3)
-    safe = np.where(total > 0, total, 1.0)
-    sums = loadings.domain_sums(wells.converted_m3, known, G)
-    own = np.maximum(add(wells.own_variance_m6) + cross[part.keys], 0.0) + add(wells.common_energy_m3) ** 2
-    level = add(np.where(wells.sampled, 0.0, wells.converted_m3.sum(axis=1)))
-    squared = add(wells.level_squared_m6) / safe**2
-    many = all_keys.size > _DOMAINS_BY_NODE
-    to_nodes = _one_node if many else _log_nodes
-    nodes = to_nodes(volume, sums / safe[:, None], own / safe**2, squared, level / safe)
-    lower, upper, se = _mixture_bounds(nodes, np.ones(1) if many else posterior.weight, volume.confidence)
-    by_method = [np.bincount(member[wells.method == m], minlength=G + 1)[:G] for m in METHODS]
-    return Totals(
-        keys=keys,
-        n_wells=np.bincount(member, minlength=G + 1)[:G],
-        n_by_method=np.array(by_method, dtype=np.intp).T,
-        kwh=add(wells.kwh),
-        imputed_kwh=add(wells.imputed_kwh),
-        volume_m3=total,
-        se_m3=total * se,
-        lower_m3=total * lower,
-        upper_m3=total * upper,
-        sums=sums if all_keys.size <= _DOMAINS_AT_ONCE else sums[:, :0],
-        own_m6=own,
-        level_m3=level,
-    )
-
-
-@dataclass(frozen=True)
-class _LogNodes:
-    """Logarithm of relative totals at each node: shift of the mean and variance, (K, G)."""
-
-    shift: Floats
-    variance: Floats
-
-
-def _log_nodes(volume: Volume, g: Floats, own: Floats, level_squared: Floats, level_share: Floats) -> _LogNodes:
-    posterior = volume.posterior
-    level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
-    typical = float(posterior.weight @ level)
-    change = np.expm1(level) - float(np.expm1(typical))
-    own_k = np.maximum(own + change[:, None] * level_squared, 0.0)
-    shift = (posterior.means - posterior.mean) @ g.T + 0.5 * (level - typical)[:, None] * level_share
-    shared = np.array([np.einsum("gi,gi->g", g @ C, g) for C in posterior.covariances])
-    return _LogNodes(shift, np.log1p(own_k) + shared + volume.shared_meter_rel_u**2)
-
-
-def _one_node(volume: Volume, g: Floats, own: Floats, level_squared: Floats, level_share: Floats) -> _LogNodes:
-    """Take the nodes' first two moments as one: for very many domains, where their tails hardly matter."""
-    posterior = volume.posterior
-    level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
-    half = 0.5 * (level - posterior.weight @ level)
-    change = float(posterior.weight @ np.expm1(level) - np.expm1(posterior.weight @ level))
-    shared = np.einsum("gi,gi->g", g @ posterior.covariance, g)
-    shared += 2.0 * level_share * (g @ ((posterior.weight * half) @ posterior.means))
-    shared += float(posterior.weight @ half**2) * level_share**2
-    variance = np.log1p(own + change * level_squared) + shared + volume.shared_meter_rel_u**2
-    return _LogNodes(np.zeros((1, g.shape[0])), variance[None, :])
-
-
-def _mixture_bounds(nodes: _LogNodes, weight: Floats, confidence: float) -> tuple[Floats, Floats, Floats]:
-    """Lower and upper bound and standard error of the relative total, (G,) each."""
-    alpha = 0.5 * (1.0 - confidence)
-    centre, sd = nodes.shift - 0.5 * nodes.variance, np.sqrt(nodes.variance)
-    lower, upper = (np.exp(mixture_quantile(a, centre, sd, weight)) for a in (alpha, 1.0 - alpha))
-    mean = np.exp(nodes.shift)
-    variance = weight @ (mean**2 * np.exp(nodes.variance)) - (weight @ mean) ** 2
-    return lower, upper, np.sqrt(np.maximum(variance, 0.0))

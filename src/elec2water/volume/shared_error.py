@@ -2,14 +2,15 @@
 
 A well's ln κ depends on the shared effects as ``a_i'θ``. The relative error of a total that is common to its wells
 is ``g'(θ - θ̂)`` with ``g = Σ V_i a_i / Σ V_i``; what belongs to one well adds up independently. For wells that load
-θ alike the lognormal moments of the total are exact, for others correct to second order in ``a_i - g`` (Wolter 2007,
-section 6.2). Cost: linear in wells.
+θ alike the lognormal moments of the total are exact (Wolter 2007, section 6.2); for others the terms of second order in
+``a_i - g`` are those of :class:`elec2water.volume.totals.Bend`. Cost: linear in wells.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 _CHUNK = 65_536
+_MOST_KEYS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,7 @@ class Loadings:
             0..G-1, or -1 for none.
         n_domains : int
         """
-        p = self.size
-        shape = (n_domains + 1, p + 1)
+        shape = (n_domains + 1, self.size + 1)
         group = np.where(domain < 0, n_domains, domain)
         first = group * shape[1]
         total = volume.sum(axis=1)
@@ -123,7 +124,7 @@ class Loadings:
         for k, place in enumerate(self.moving_at):
             value = np.einsum("nm,nm->n", volume, self.moving[:, :, k])
             sums[:, place] += np.bincount(group, weights=value, minlength=n_domains + 1)
-        full = sums[:, :p] @ self.carry.T
+        full = sums[:, : self.size] @ self.carry.T
         np.subtract.at(full, group[self.sample], total[self.sample, None] * self.gain)
         return full[:n_domains]
 
@@ -132,14 +133,26 @@ class Loadings:
 
         The sample wells' gain is included.
         """
-        bordered = np.zeros((self.size + 1, self.size + 1))
-        bordered[: self.size, : self.size] = self.carry.T @ matrix @ self.carry
-        out = np.empty(self.dense.shape[0])
-        for part in _chunks(out.size):
-            out[part] = self._quadratic_part(bordered, weight[part], part)
-        own = self.mean_rows(self.sample, weight[self.sample])
-        out[self.sample] = np.einsum("wi,ij,wj->w", own, matrix, own, optimize=True)
-        return out
+        return self.quadratics([matrix], weight)[0]
+
+    def quadratics(self, matrices: Sequence[Floats], weight: Floats) -> list[Floats]:
+        """Give :meth:`quadratic` of several symmetric matrices (p, p)."""
+        forms = [_Form.of(self, matrix) for matrix in matrices]
+        found = [np.empty(self.dense.shape[0]) for _ in matrices]
+        for part in _chunks(self.dense.shape[0]):
+            moving = np.einsum("nm,nmr->nr", weight[part], self.moving[part])
+            own = np.hstack([self.dense[part], moving, weight[part]])
+            for form, out in zip(forms, found, strict=True):
+                out[part] = form.at(self.kinds.number[part], own)
+        rows = self.mean_rows(self.sample, weight[self.sample])
+        for matrix, out in zip(matrices, found, strict=True):
+            out[self.sample] = np.einsum("wi,ij,wj->w", rows, matrix, rows, optimize=True)
+        return found
+
+    @cached_property
+    def kinds(self) -> Kinds:
+        """Wells that load the same effects: the same classes, the same aquifer-months."""
+        return Kinds.of(np.hstack([self.codes, self.cells]))
 
     def mean_rows(self, wells: Ints, weight: Floats) -> Floats:
         """Mean loadings of some wells, written out, (n, p); ``wells`` that have pairs must be ``sample`` itself."""
@@ -154,21 +167,79 @@ class Loadings:
         rows = rows[:, : self.size] @ self.carry.T
         return rows - self.gain if wells is self.sample else rows
 
-    def _quadratic_part(self, A: Floats, weight: Floats, part: slice) -> Floats:
-        moving = np.einsum("nm,nmr->nr", weight, self.moving[part])
-        z = np.hstack([self.dense[part], moving])
-        at = np.concatenate([self.dense_at, self.moving_at])
-        single = [(self.codes[part, k], None) for k in range(self.codes.shape[1])]
-        terms = single + [(self.cells[part, m], weight[:, m]) for m in range(self.cells.shape[1])]
-        out = np.einsum("ni,ni->n", z @ A[np.ix_(at, at)], z)
-        columns = A[at]
-        for k, (place, w) in enumerate(terms):
-            cross = 2.0 * np.einsum("ni,in->n", z, columns[:, place])
-            for other, w_other in terms[:k]:
-                cross += 2.0 * (A[place, other] if w_other is None else w_other * A[place, other])
-            out += cross if w is None else w * cross
-            out += A[place, place] if w is None else w**2 * A[place, place]
-        return np.asarray(out)
+
+@dataclass(frozen=True)
+class Kinds:
+    """Rows that are alike: ``number`` (N,) of the kind of each, and the place of one row of each kind (K,)."""
+
+    number: Ints
+    one: Ints
+
+    @classmethod
+    def of(cls, columns: Ints) -> Kinds:
+        """Find the distinct rows of whole numbers (N, c)."""
+        key, size = np.zeros(columns.shape[0], dtype=np.intp), 1
+        for column in np.ascontiguousarray(columns.T):
+            least, most = int(column.min(initial=0)), int(column.max(initial=0))
+            if size * (most - least + 1) > _MOST_KEYS:
+                key, size = _renumbered(key, size)
+            key = key * (most - least + 1) + (column - least)
+            size *= most - least + 1
+        number, kinds = _renumbered(key, size)
+        one = np.empty(kinds, dtype=np.intp)
+        one[number] = np.arange(number.size)
+        return cls(number, one)
+
+
+def _renumbered(key: Ints, size: int) -> tuple[Ints, int]:
+    """Give numbers to the keys, 0..size-1, that occur, and say how many there are."""
+    there = np.zeros(size, dtype=bool)
+    there[key] = True
+    number = np.cumsum(there) - 1
+    return number[key], int(number[-1]) + 1
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A quadratic form of loadings, worked out beforehand for every kind of wells.
+
+    With ``own`` (r,) what differs from well to well (dense and moving effects, weights of the months), the form is
+    ``constant[kind] + slope[kind]'own + own'A_g own``, ``g`` the aquifer-months of the kind.
+    """
+
+    constant: Floats
+    slope: Floats
+    months: Ints  # (K,) which matrix
+    own: Floats  # (S, r, r)
+
+    @classmethod
+    def of(cls, loadings: Loadings, matrix: Floats) -> _Form:
+        p, kinds = loadings.size, loadings.kinds
+        A = np.zeros((p + 1, p + 1))
+        A[:p, :p] = loadings.carry.T @ matrix @ loadings.carry
+        codes, cells = loadings.codes[kinds.one], loadings.cells[kinds.one]
+        constant = A[codes[:, :, None], codes[:, None, :]].sum(axis=(1, 2))
+        months = Kinds.of(cells)
+        at = np.hstack(
+            [np.tile(np.append(loadings.dense_at, loadings.moving_at), (months.one.size, 1)), cells[months.one]]
+        )
+        at = at.astype(np.intp)
+        slope = np.zeros((codes.shape[0], at.shape[1]))
+        for k in range(codes.shape[1]):
+            slope += 2.0 * A[codes[:, k, None], at[months.number]]
+        return cls(constant, slope, months.number, A[at[:, :, None], at[:, None, :]])
+
+    def at(self, kind: Ints, own: Floats) -> Floats:
+        """Give the form of wells of some kinds (n,) with values ``own`` (n, r)."""
+        slope = self.slope[kind]
+        months = self.months[kind]
+        for k, matrix in enumerate(self.own):
+            if len(self.own) == 1:
+                slope += own @ matrix
+            else:
+                here = np.flatnonzero(months == k)
+                slope[here] += own[here] @ matrix
+        return np.asarray(self.constant[kind] + np.einsum("nr,nr->n", slope, own))
 
 
 def _chunks(n: int) -> Iterator[slice]:

@@ -86,9 +86,12 @@ def flat_lines(series: MeterMonths, desk: Desk, cents: Ints, resolution: float) 
 
 def _cents(kwh: Floats) -> tuple[Ints, float]:
     """Give energies in hundredths of a kWh (0 where unknown), and the resolution of the readings [kWh]."""
-    cents = np.rint(np.nan_to_num(kwh) * 100.0).astype(np.int64)
-    turned = cents[cents > 0]
-    whole = not len(turned) or np.mean(turned % 100 != 0) < _WHOLE
+    hundredths = np.where(np.isnan(kwh), 0.0, kwh)
+    hundredths *= 100.0
+    cents = np.rint(hundredths, out=hundredths).astype(np.int64)
+    turned = cents > 0
+    n_turned = np.count_nonzero(turned)
+    whole = not n_turned or np.count_nonzero(turned & (cents % 100 != 0)) < _WHOLE * n_turned
     return cents, 1.0 if whole else 0.01
 
 
@@ -131,23 +134,35 @@ def _twins(cents: Ints) -> tuple[Ints, Ints]:
     n_starts = cents.shape[1] - BLOCK + 1
     if n_starts < 1:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    parts = [cents[:, j : j + n_starts] for j in range(BLOCK)]
-    varied = (parts[0] > 0) & (parts[1] > 0) & (parts[2] > 0) & ~((parts[0] == parts[1]) & (parts[1] == parts[2]))
-    key = np.zeros(parts[0].shape, dtype=np.uint64)
-    for part, prime in zip(parts, _PRIMES, strict=True):
-        key = (key ^ part.astype(np.uint64)) * prime
-        key ^= key >> np.uint64(29)
-    row, column = np.nonzero(varied)
-    keys = key[row, column]
+    keys, varied = _contents([cents[:, j : j + n_starts] for j in range(BLOCK)])
     # Of very many blocks only those of some contents are compared: a copy is then the same choice in both places.
-    step = 1 + len(keys) // _MANY
+    step = 1 + np.count_nonzero(varied) // _MANY
     if step > 1:
-        some = keys % np.uint64(step) == 0
-        row, column, keys = row[some], column[some], keys[some]
-    order = np.lexsort((row, column, keys)) if len(keys) < _MANY // 8 else np.argsort(keys, kind="stable")
+        varied &= keys % np.uint64(step) == 0
+    block = np.flatnonzero(varied)
+    keys = keys.ravel()[block]
+    ordered = np.sort(keys)
+    again = ordered[1:][ordered[1:] == ordered[:-1]]
+    # Nearly all contents occur once: only the few that do not are put in order with their places.
+    twice = np.isin(keys, again) if again.size else np.zeros(keys.size, dtype=bool)
+    block, keys = block[twice], keys[twice]
+    row, column = np.divmod(block, n_starts)
+    order = np.lexsort((row, column, keys))
     twin = np.flatnonzero(keys[order][1:] == keys[order][:-1])
     cell = row * cents.shape[1] + column
     return cell[order[twin]], cell[order[twin + 1]]
+
+
+def _contents(parts: list[Ints]) -> tuple[npt.NDArray[np.uint64], Bools]:
+    """Give a hash of every block, and whether it holds energy in each month and not the same in all."""
+    first, second, third = parts
+    varied = (first > 0) & (second > 0) & (third > 0) & ~((first == second) & (second == third))
+    key = np.zeros(first.shape, dtype=np.uint64)
+    for part, prime in zip(parts, _PRIMES, strict=True):
+        key ^= part.view(np.uint64)
+        key *= prime
+        key ^= key >> np.uint64(29)
+    return key, varied
 
 
 def _extended(cents: Ints, first: Ints, second: Ints) -> _Pairs:

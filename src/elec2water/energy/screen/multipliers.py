@@ -15,7 +15,13 @@ LEAST_MULTIPLIER = 5.0
 """Smaller factors cannot be told from a change of crop."""
 DRIFT_SD = 0.35
 """Standard deviation [ln] by which a spell of a well differs from its other months without any fault."""
+ENOUGH_MONTHS = 3
+"""Months from which on the months outside of a spell tell how restless a meter is."""
+LEVEL_ALONE = 0.5
+"""Further evidence asked for, in powers of ten, where only the level of the class speaks."""
 _LEAST_DROP = 1.0
+_TAIL, _TAIL_SD = 0.05, 1.6449
+_ANY_LEVEL = 100.0
 _LENGTHS = (1, 2, 3, 4, 5, 6, 9, 12, 18, 24)
 _TEN = float(np.log(10.0))
 
@@ -23,20 +29,23 @@ _TEN = float(np.log(10.0))
 def lost_multipliers(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
     """Report spells in which a meter's energy fits 1/k or k times the usual, k its multiplier (``MULTIPLIER_SUSPECT``).
 
-    The mean residual z of a spell against the meter's other months, months weighing by the energy usual in them, has
-    the variance V = s²/n + s²/n' + drift². The odds of a factor k against none are (z² - (z ± ln k)²)/2V; the spell of
-    the greatest odds is reported where they exceed the threshold, in powers of ten. Meters without a multiplier above 5
-    have none to lose.
+    A meter's level is normal about that of its class (per kW), with the spread τ² of the class. The means x of a spell
+    and x' of the other months, months weighing by the energy usual in them, are then jointly normal with the variances
+    τ² + v, τ² + v' and the covariance τ², v = s²/n + drift²/2. The log odds of a factor k in the spell against none
+    are d'S⁻¹x - d'S⁻¹d/2 with d = (∓ln k, 0); the spell of the greatest odds is reported where they exceed the
+    threshold, in powers of ten. Where there are no other months the class alone is the measure. Meters without a
+    multiplier above 5 have none to lose.
     """
     k = series.multiplier
-    scanned = np.flatnonzero((k >= LEAST_MULTIPLIER) & (usual.count >= 2) & _drops(usual.residual))
+    far = _drops(usual.residual) | (np.abs(usual.level - usual.class_level[usual.group]) > _LEAST_DROP)
+    scanned = np.flatnonzero((k >= LEAST_MULTIPLIER) & (usual.count >= 2) & far)
     best = _Best.none(len(scanned))
-    sums = _Sums.of(usual, scanned)
+    sums, levels = _Sums.of(usual, scanned), _Levels.of(series, usual, scanned)
     months = series.kwh.shape[1]
-    for length in (*(n for n in _LENGTHS if n < months), *range(1, months)):
+    for length in (*(n for n in _LENGTHS if n < months), *range(1, months + 1)):
         starts = range(months - length + 1) if length in _LENGTHS else (0, months - length)
         for start in starts:
-            best = best.or_better(sums, start, start + length, np.log(k[scanned]))
+            best = best.or_better(sums, levels, start, start + length, np.log(k[scanned]))
     needed = desk.settings.limit("MULTIPLIER_SUSPECT") * _TEN
     last = np.maximum(best.end - 1, 0)
     told = (best.odds > needed) & (last >= series.asked.start) & (best.start < series.asked.stop)
@@ -45,7 +54,7 @@ def lost_multipliers(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
 
 def _drops(residual: Floats) -> np.typing.NDArray[np.bool_]:
     """Tell which meters have a month far from their usual in either direction; others cannot have lost a factor."""
-    return np.asarray((np.abs(np.nan_to_num(residual)) > _LEAST_DROP).any(axis=1))
+    return np.asarray((np.abs(residual) > _LEAST_DROP).any(axis=1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,28 +107,63 @@ class _Best:
     def take(self, which: np.typing.NDArray[np.bool_]) -> _Best:
         return _Best(self.start[which], self.end[which], self.odds[which], self.shift[which])
 
-    def or_better(self, sums: _Sums, start: int, end: int, log_k: Floats) -> _Best:
+    def or_better(self, sums: _Sums, levels: _Levels, start: int, end: int, log_k: Floats) -> _Best:
+        """Keep the likelier of the spell so far and this one."""
         inner = sums.between(start, end)
         outer = sums.without(inner)
-        possible = (inner.count >= 1) & (outer.count >= 1) & (inner.count <= 2 * outer.count)
+        alone = outer.weight <= 0
         # Spells of one month are digit slips or pauses: another rule's business.
-        possible &= (inner.count >= 2) | (outer.count < inner.count)
-        possible &= (inner.weight > 0) & (outer.weight > 0)
-        w_in, w_out = np.where(possible, inner.weight, 1.0), np.where(possible, outer.weight, 1.0)
-        z = inner.residual / w_in - outer.residual / w_out
-        own = outer.square - outer.residual**2 / w_out
-        safe = np.where(outer.variance > 0, outer.variance, 1.0)
-        restless = np.maximum(np.where(outer.variance > 0, own / safe, 1.0), 1.0)
-        sampling = inner.variance_of_sum / w_in**2 + np.maximum(outer.variance_of_sum, 0.0) / w_out**2
-        gap = np.abs(z) - log_k
-        odds = np.where(possible, (z**2 - gap**2) / (2.0 * (restless * sampling + DRIFT_SD**2)), -np.inf)
-        better = odds > self.odds
+        possible = ((inner.count >= 2) | (outer.count < inner.count)) & (inner.weight > 0)
+        w_in, w_out = np.where(possible, inner.weight, 1.0), np.where(alone, 1.0, outer.weight)
+        x_in, x_out = inner.residual / w_in + levels.gap, outer.residual / w_out + levels.gap
+        restless = _restlessness(inner, outer, w_in, w_out)
+        v_in = restless * inner.variance_of_sum / w_in**2 + 0.5 * DRIFT_SD**2
+        v_out = restless * np.maximum(outer.variance_of_sum, 0.0) / w_out**2 + 0.5 * DRIFT_SD**2
+        prior = levels.spread**2
+        determinant = (prior + v_in) * (prior + v_out) - prior**2
+        precision = np.where(alone, 1.0 / (prior + v_in), (prior + v_out) / determinant)
+        pull = precision * x_in - np.where(alone, 0.0, prior / determinant) * x_out
+        odds = log_k * np.abs(pull) - 0.5 * log_k**2 * precision - np.where(alone, LEVEL_ALONE * _TEN, 0.0)
+        better = possible & (odds > self.odds)
         return _Best(
             np.where(better, start, self.start),
             np.where(better, end, self.end),
             np.where(better, odds, self.odds),
-            np.where(better, z, self.shift),
+            np.where(better, pull / precision, self.shift),
         )
+
+
+def _restlessness(inner: _Sums, outer: _Sums, w_in: Floats, w_out: Floats) -> Floats:
+    """Tell how much more a meter's months vary within the spell and within the others than its class's do, at least 1.
+
+    The others alone tell where they are enough: a fault that begins or ends within the spell makes it vary.
+    """
+    own_out, own_in = (part.square - part.residual**2 / w for part, w in ((outer, w_out), (inner, w_in)))
+    enough = outer.count >= ENOUGH_MONTHS
+    own = own_out + np.where(enough, 0.0, own_in)
+    usual = outer.variance + np.where(enough, 0.0, inner.variance)
+    return np.maximum(np.divide(own, usual, out=np.ones_like(own), where=usual > 0), 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Levels:
+    """How far the level of each meter lies from that of its class [ln], and the spread of levels on that side."""
+
+    gap: Floats
+    spread: Floats
+
+    @classmethod
+    def of(cls, series: MeterMonths, usual: Usual, rows: Ints) -> _Levels:
+        """Measure the tails of all levels together: classes are too small to show theirs."""
+        gap = usual.level - usual.class_level[usual.group]
+        gap = np.where(series.capacity_kw > 0, gap, np.nan)
+        spread = usual.class_spread[usual.group]
+        sized = np.isfinite(gap)
+        if not sized.any():
+            return cls(np.zeros(len(rows)), np.full(len(rows), _ANY_LEVEL))
+        low, high = np.quantile((gap / spread)[sized], [_TAIL, 1.0 - _TAIL]) / _TAIL_SD
+        wide = spread * np.where(gap < 0, max(-low, 1.0), max(high, 1.0))
+        return cls(np.where(sized, gap, 0.0)[rows], np.where(sized, wide, _ANY_LEVEL)[rows])
 
 
 def _found(series: MeterMonths, meter: Ints, best: _Best, desk: Desk) -> Findings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from elec2water.energy.arrays import Floats, Ints, Texts
+from elec2water.energy.arrays import Bools, Floats, Ints, Texts
 from elec2water.energy.screen.series import Desk, MeterMonths, Suspects
 from elec2water.energy.screen.usual import Usual
 from elec2water.findings import Findings
@@ -15,6 +15,8 @@ PRIOR_MONTHS = 6.0
 """Weight of the class in how restless a meter is, as a number of months."""
 LEAST_GAP = float(np.log(2.0))
 """A slip stands this far [ln] above all but one of the meter's other months; an honest maximum does not."""
+MATERIAL = 0.1
+"""Part of a meter's year from which on a month is looked at as closely as the threshold says."""
 _TEN = float(np.log(10.0))
 
 
@@ -24,13 +26,14 @@ def spikes(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
     With ln E normal about the usual with standard deviation s, the odds of a tenfold slip against none are
     ln 10 (e - ln 10 / 2) / s² at a residual e; reported where they exceed the threshold, in powers of ten.
     Where the months of a class are erratic, s is large and much is needed; so it is for a meter that is more erratic
-    than its class. A slip also stands apart from the meter's other months.
+    than its class, and for a month of winter that moves the meter's year by little: there ten times the odds are asked
+    for. A slip also stands apart from the meter's other months.
     """
     needed = desk.settings.limit("SPIKE") * _TEN
     with np.errstate(invalid="ignore"):
         some = np.flatnonzero((usual.residual > 0.5 * _TEN).any(axis=1) & (usual.count >= LEAST_MONTHS))
     sd = usual.upper_sd[usual.group[some]] * _restlessness(usual, some)
-    least = 0.5 * _TEN + needed * sd**2 / _TEN
+    least = 0.5 * _TEN + (needed + _TEN * ~_matters(series.kwh[some])) * sd**2 / _TEN
     row, month = np.nonzero((np.nan_to_num(usual.residual[some]) > least) & series.in_period())
     meter, limit = some[row], least[row, month]
     residual = usual.residual[meter, month]
@@ -50,6 +53,15 @@ def spikes(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
         ),
         series,
     )
+
+
+def _matters(kwh: Floats) -> Bools:
+    """Tell which months hold a tenth of what the meter uses in a year without them; shape (k, M)."""
+    known = np.isfinite(kwh)
+    filled = np.where(known, kwh, 0.0)
+    others = filled.sum(axis=1, keepdims=True) - filled
+    months = np.maximum(known.sum(axis=1, keepdims=True) - 1, 1)
+    return np.asarray(filled >= MATERIAL * others * 12.0 / np.maximum(months, 12))
 
 
 def _restlessness(usual: Usual, rows: Ints) -> Floats:

@@ -175,9 +175,11 @@ def _levels(logs: Floats, clip: Floats, weight: Floats) -> Floats:
     total = weight.sum(axis=1)
     safe = np.where(total > 0, total, 1.0)
     level = (weight * filled).sum(axis=1) / safe
+    step, low = np.empty_like(filled), -clip
     for _ in range(_ROUNDS):
-        step = np.clip(filled - level[:, None], -clip, clip)
-        level = level + (weight * step).sum(axis=1) / safe
+        np.subtract(filled, level[:, None], out=step)
+        np.clip(step, low, clip, out=step)
+        level = level + np.einsum("rm,rm->r", weight, step) / safe
     return np.where(total > 0, level, np.nan)
 
 

@@ -27,15 +27,7 @@ def long_zeros(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
     exceeds the threshold, for meters of wells in use.
     """
     zero, known = series.kwh == 0, np.isfinite(series.kwh)
-    weight = -np.log10(np.minimum(usual.zero_share, _NEARLY_CERTAIN))[usual.group]
-    run, length = np.zeros(len(zero)), np.zeros(len(zero), dtype=np.int64)
-    best, end, size = np.zeros(len(zero)), np.zeros(len(zero), dtype=np.int64), np.zeros(len(zero), dtype=np.int64)
-    for month in range(zero.shape[1]):
-        turned = known[:, month] & ~zero[:, month]
-        run = np.where(turned, 0.0, run + zero[:, month] * weight[:, month])
-        length = np.where(turned, 0, length + zero[:, month])
-        better = (run > best) & zero[:, month]
-        best, end, size = (np.where(better, new, old) for new, old in ((run, best), (month, end), (length, size)))
+    best, end, size = _longest_runs(zero, known, usual)
     limit = desk.settings.limit("LONG_ZERO")
     some = np.flatnonzero((best > limit) & (size >= _LEAST_ZEROS) & ~series.idle & (end >= series.asked.start))
     first = _first_of_run(zero[some], known[some], end[some])
@@ -149,6 +141,27 @@ def base_loads(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
         ),
         series,
     )
+
+
+def _longest_runs(zero: Bools, known: Bools, usual: Usual) -> tuple[Floats, Ints, Ints]:
+    """Give the evidence, last month and number of zeros of the run of each meter that tells most, (R,) each.
+
+    Meters that never stood still are not looked at.
+    """
+    rows = np.flatnonzero(zero.any(axis=1))
+    weight = -np.log10(np.minimum(usual.zero_share, _NEARLY_CERTAIN))
+    group, n = usual.group[rows], len(rows)
+    stood, turned = (np.ascontiguousarray(flags[rows].T) for flags in (zero, known & ~zero))
+    run, length = np.zeros(n), np.zeros(n, dtype=np.int64)
+    best, end, size = np.zeros(n), np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    for month in range(zero.shape[1]):
+        run = np.where(turned[month], 0.0, run + stood[month] * weight[group, month])
+        length = np.where(turned[month], 0, length + stood[month])
+        better = (run > best) & stood[month]
+        best, end, size = (np.where(better, new, old) for new, old in ((run, best), (month, end), (length, size)))
+    evidence, last, zeros = np.zeros(len(zero)), np.zeros(len(zero), np.int64), np.zeros(len(zero), np.int64)
+    evidence[rows], last[rows], zeros[rows] = best, end, size
+    return evidence, last, zeros
 
 
 def _first_of_run(zero: Bools, known: Bools, end: Ints) -> Ints:
