@@ -12,6 +12,8 @@ import xarray as xr
 
 import elec2water as e2w
 from county_kit import command, county, write
+from elec2water.chain import load_coefficient
+from elec2water.coefficient import state
 from elec2water.coefficient.news import LAST, STEPS, THIS
 from elec2water.errors import ReleaseError
 from elec2water.waterfall import news as draw_news
@@ -182,6 +184,13 @@ def test_the_approved_release_counts_not_the_latest(frames, tmp_path):
     assert status == 0, err
     done = e2w.run(root, quarter="2026Q3")
     assert "of 2026Q2 r1 " in str(done.release.manifest["coefficient_version"])
+
+
+def test_a_release_of_a_newer_version_asks_for_that_version(chain, monkeypatch):
+    monkeypatch.setattr(state, "FORMAT", 1)
+    with pytest.raises(ReleaseError, match=r"coefficients\.nc: .*update elec2water") as told:
+        load_coefficient(chain[1].release)
+    assert "Restore" not in str(told.value)
 
 
 def test_of_two_approved_releases_the_later_counts(frames, tmp_path):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import special
 
 from core_kit import small_case
 from elec2water.coefficient import gaussian
@@ -67,6 +68,44 @@ def test_a_step_is_found_at_its_second_reading(step, least):
     assert found.mean() >= least
     np.testing.assert_array_equal(alarms.step_found[changed][found], changed[found] * 24 + 16)
     np.testing.assert_allclose(alarms.step[changed][found].mean(), step, atol=0.04)
+
+
+def test_steps_are_found_as_often_as_two_readings_permit():
+    """Against the best test at the same limit: Φ(step/s - limit), s of two readings from the model's own covariance."""
+    rows, step = rows_of(1000, 16), 0.24
+    residual = draw(rows, 5)
+    changed = np.arange(0, 1000, 4)
+    for well in changed:
+        residual[well * 16 + 14 : (well + 1) * 16] += step
+    alarms = scanned(rows, residual)
+    S = gaussian.well_covariance(gaussian.group_wells(rows)[0], rows, VARIANCES)[0]
+    gain = np.linalg.solve(S[:14, :14], S[:14, 14:]).T
+    s = 1.0 / np.sqrt(np.linalg.inv(S[14:, 14:] - gain @ S[:14, 14:]).sum())
+    attainable = special.ndtr(step / s - LIMITS.step)
+    assert (alarms.step_row[changed] == changed * 16 + 14).mean() > attainable - 0.1
+
+
+def test_one_wrong_reading_is_no_step_even_when_it_is_the_last():
+    """A wrong last reading of ten standard deviations beside one of two: they lean the same way and do not agree."""
+    rows = rows_of(400, 20)
+    residual = draw(rows, 6)
+    last = np.arange(19, 400 * 20, 20)
+    residual[last] += 0.6
+    residual[last - 1] += 0.06
+    alarms = scanned(rows, residual)
+    assert (alarms.step_found == last).mean() < 0.05
+
+
+def test_a_well_that_swings_with_its_water_table_is_no_alarm_every_year():
+    rows = rows_of(300, 36)
+    level = 0.15 * np.sin(2 * np.pi * rows.time)
+    swings = rows.well % 10 == 0
+    residual = draw(rows, 7) - np.where(swings, 1.2 * level, 0.0)
+    alone = scanned(rows, residual)
+    told = scan(rows, residual, VARIANCES, np.zeros(rows.y.size), LIMITS, level)
+    counts = [int(((a.step_row >= 0) | (a.drift_row >= 0))[::10].sum()) for a in (alone, told)]
+    assert counts[0] > 10
+    assert counts[1] < 0.5 * counts[0]
 
 
 def test_a_slow_fault_is_found_by_the_sums_before_a_year_is_over():

@@ -105,6 +105,8 @@ def test_the_file_tells_its_mean_and_covariance_to_plain_xarray(coefficient):
     assert data["effect"].to_numpy().tolist() == list(coefficient.posterior.layout.names)
     assert data.attrs["Conventions"].startswith("CF-")
     assert all({"long_name", "units"} <= set(v.attrs) for v in data.data_vars.values())
+    assert all("long_name" in v.attrs for v in data.coords.values())
+    np.testing.assert_array_equal(data["month"].to_numpy(), coefficient.posterior.layout.months)
     assert json.loads(data.attrs["specification"])["features"]["aquifers"]
 
 

@@ -13,7 +13,7 @@ from elec2water.coefficient.context import on_grid
 from elec2water.coefficient.predict import blank_variance
 from elec2water.energy.split import Split
 from elec2water.stats import mixture_quantile
-from elec2water.volume import result
+from elec2water.volume import totals as totals_module
 from elec2water.volume.estimate import _Parts
 from elec2water.volume.measured import measured_months
 
@@ -91,14 +91,14 @@ def test_totals_have_the_exact_moments_of_the_posterior(
     case, coefficient, volume, world, domain, one_node, monkeypatch
 ):
     """Without draws: the closed form is linear in wells, the oracle sums over all pairs of them at every node."""
-    monkeypatch.setattr(result, "_DOMAINS_BY_NODE", 0 if one_node else 512)
+    monkeypatch.setattr(totals_module, "_DOMAINS_BY_NODE", 0 if one_node else 512)
     labels = np.full(200, "all", dtype=object) if domain == "county" else case.wells[domain].to_numpy(dtype=object)
     totals = volume.total(labels)
     rel_u = coefficient.options.shared_meter_rel_u
     known = np.isfinite(volume.wells.volume_m3)
     mean, sd = np.transpose([exact_moments(world, known & (labels == key), rel_u) for key in totals.keys])
     np.testing.assert_allclose(totals.volume_m3, mean, rtol=0.0006)
-    np.testing.assert_allclose(totals.se_m3, sd, rtol=0.01 if one_node else 0.006)
+    np.testing.assert_allclose(totals.se_m3, sd, rtol=0.012 if one_node else 0.006)
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +210,7 @@ def test_domains_in_portions_give_the_same(case, volume, monkeypatch):
     labels = np.array([f"p{k % 61}" for k in range(200)], dtype=object)
     labels[5] = None
     whole = volume.total(labels)
-    monkeypatch.setattr(result, "_DOMAINS_AT_ONCE", 16)
+    monkeypatch.setattr(totals_module, "_DOMAINS_AT_ONCE", 16)
     parts = volume.total(labels)
     for name in ("keys", "n_wells", "n_by_method"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
@@ -223,7 +223,7 @@ def test_very_many_domains_are_nearly_as_exact(volume, monkeypatch):
     """Beyond 512 domains the nodes of a domain follow the county's: to 2 % in the standard error."""
     labels = np.array([f"p{k % 61}" for k in range(200)], dtype=object)
     exact = volume.total(labels)
-    monkeypatch.setattr(result, "_DOMAINS_BY_NODE", 1)
+    monkeypatch.setattr(totals_module, "_DOMAINS_BY_NODE", 1)
     quick = volume.total(labels)
     for name in ("volume_m3", "se_m3", "lower_m3", "upper_m3"):
         np.testing.assert_allclose(getattr(quick, name), getattr(exact, name), rtol=0.02)
@@ -236,7 +236,7 @@ def test_very_many_domains_of_an_idle_quarter_are_zero(case, coefficient, monkey
     idle = replace(case, energy=replace(case.energy, kwh=kwh))
     measured = coefficient.measured
     unread = replace(coefficient, measured=replace(measured, test=np.ones_like(measured.test)))
-    monkeypatch.setattr(result, "_DOMAINS_BY_NODE", 8)
+    monkeypatch.setattr(totals_module, "_DOMAINS_BY_NODE", 8)
     totals = idle.volume(unread).total(np.arange(200) % 20)
     for name in ("volume_m3", "se_m3", "lower_m3", "upper_m3"):
         np.testing.assert_array_equal(getattr(totals, name), 0.0)
@@ -292,7 +292,7 @@ def test_blank_attributes_add_their_spread(case, coefficient):
     context = coefficient.context(case.wells, case.water_levels, case.energy, months)
     added = blank_variance(context, posterior)
     blank = case.wells["irrigated_area_mu"].isna().to_numpy()
-    k = 1 + [f.name for f in coefficient.spec.numeric].index("log_area")
+    k = 1 + [f.name for f in coefficient.spec.numeric].index("log_energy_per_mu")
     slope2 = posterior.mean[k] ** 2 + posterior.covariance[k, k]
     least = slope2 * coefficient.spec.numeric[k - 1].spread ** 2
     assert (added[blank] >= least * (1 - 1e-9)).all()

@@ -80,7 +80,9 @@ def load_coefficient(release: ReleaseInfo) -> Coefficient:
     path = release.folder / COEFFICIENTS
     try:
         return from_dataset(xr.open_dataset(io.BytesIO(path.read_bytes()), engine="h5netcdf").load())
-    except (OSError, KeyError, ValueError, UsageError) as error:
+    except UsageError as error:
+        raise ReleaseError(f"{path}: {error}.") from error
+    except (OSError, KeyError, ValueError) as error:
         raise ReleaseError(f"{path}: the coefficient cannot be read ({error}). Restore the release from a copy.") from (
             error
         )

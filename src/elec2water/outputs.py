@@ -134,8 +134,16 @@ def coefficient_dataset(result: QuarterRun, coefficients: StratumCoefficients) -
     here, there = ("stratum", "coefficient_month"), ("stratum_", "coefficient_month_")
     strata = result.strata.cells["stratum"].to_numpy(dtype=object)
     months = quarter_months(result.volume.quarter).astype(str).astype(object)
+    project, sample = result.config.project, result.coefficient
+    provenance = {
+        "county": f"{project.county_code} {project.name}".strip(),
+        "quarter": result.volume.quarter,
+        "comment": f"from {sample.measured.well.size} pairs of {sample.sample_id.size} sample wells; "
+        "inputs with their SHA-256, configuration and version of the package: manifest.json beside this file",
+    }
     return (
         to_dataset(result.coefficient)
+        .assign_attrs(provenance)
         .assign(
             coefficient=(here, coefficients.mean, kappa),
             coefficient_se=(here, se, {**kappa, "long_name": "standard error of the conversion coefficient"}),

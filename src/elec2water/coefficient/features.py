@@ -28,7 +28,7 @@ UNKNOWN = "未知"
 REST = "其他"
 _MOVEMENTS = 6
 _TYPICAL_EFFICIENCY = 0.45
-_INTERCEPT_SD = 0.4
+_INTERCEPT_SD = 1.0
 _FEW_BLANKS = 0.02
 _ANOMALY_LIMIT = 2.0
 _SHOULD_VARY = 1e-6
@@ -102,10 +102,13 @@ class FeatureSpec:
         static = [Regressor("intercept", self.intercept, _INTERCEPT_SD)]
         priors = slope_priors()
         level_known = any(f.name == "log_water_depth" for f in self.numeric)
+        area_known = any(f.name == "log_energy_per_mu" for f in self.numeric)
         for feature in self.numeric:
             row = priors.get(feature.name, priors["covariate"])
             if feature.name == "log_pump_depth" and level_known:
                 row = priors["log_pump_depth_beside_level"]
+            if feature.name == "log_energy" and area_known:
+                row = priors["log_energy_beside_area"]
             static.append(Regressor(feature.name, float(row["mean"]), float(row["sd"])))
         blank = priors["missing"]
         static += [
@@ -217,6 +220,7 @@ def well_columns(
         if name and name in wells.columns:
             columns[name] = _as_number(wells[name])
     columns["annual_kwh"] = np.full(n, np.nan) if annual_kwh is None else annual_kwh
+    columns["energy_per_mu"] = _energy_per_mu(columns["annual_kwh"], columns.get("irrigated_area_mu"))
     columns["depth_to_water"] = np.full(n, np.nan) if depth_to_water is None else depth_to_water
     columns["pump_age_decades"] = _age_decades(wells, reference_year)
     columns["stratum"] = stratum
@@ -305,6 +309,13 @@ def energy_anomaly(kwh: Floats, annual_kwh: Floats, aquifer: Ints) -> Floats:
 def limited_anomaly(anomaly: Floats) -> Floats:
     """Anomaly within ±2 (a factor of seven), zero where unknown: a month of almost no energy is no lever."""
     return np.clip(np.nan_to_num(anomaly), -_ANOMALY_LIMIT, _ANOMALY_LIMIT)
+
+
+def _energy_per_mu(annual_kwh: NDArray[np.generic], area: NDArray[np.generic] | None) -> Floats:
+    """Energy of a year for every mu irrigated [kWh/mu], NaN where either is blank or zero."""
+    kwh = np.asarray(annual_kwh, dtype=np.float64)
+    mu = np.full(kwh.size, np.nan) if area is None else np.asarray(area, dtype=np.float64)
+    return np.where((kwh > 0) & (mu > 0), kwh, np.nan) / np.where(mu > 0, mu, np.nan)
 
 
 def _as_number(series: pd.Series) -> Floats:

@@ -34,7 +34,28 @@ Variable: TypeAlias = tuple[str | tuple[str, ...], NDArray[Any], dict[str, str]]
 
 _ROW_FIELDS = ("well", "y", "time", "pump", "cell", "scale", "extra")
 _UNITS = {"energy_kwh": "kW h", "volume_m3": "m3", "start": "s", "end": "s"}
-_PAIR_FIELDS = ("well", "start", "end", "energy_kwh", "volume_m3", "meter_rel_u", "test", "row")
+_PAIR_FIELDS = {
+    "well": "place of the pair's well in the registry",
+    "start": "beginning of the pair (since 1970-01-01 00:00; the smallest integer: not known)",
+    "end": "end of the pair, exclusive (since 1970-01-01 00:00; the smallest integer: not known)",
+    "energy_kwh": "electricity of the pair",
+    "volume_m3": "water of the pair",
+    "meter_rel_u": "relative standard uncertainty of the water meter",
+    "test": "1 for a short pumping test",
+    "row": "row of the pair in its table, 0 where it stands from an earlier release",
+}
+_COORDINATES = {
+    "effect": {"long_name": "shared effect of ln kappa"},
+    "effect_": {"long_name": "shared effect of ln kappa"},
+    "component": {"long_name": "standard deviation of ln kappa"},
+    "sample_well": {"long_name": "well_id of the sample well"},
+    "month": {
+        "long_name": "month of the common movement of an aquifer, its first day",
+        "standard_name": "time",
+        "units": "seconds since 1970-01-01",
+        "calendar": "standard",
+    },
+}
 
 
 def to_dataset(coefficient: Coefficient) -> xr.Dataset:
@@ -62,7 +83,8 @@ def to_dataset(coefficient: Coefficient) -> xr.Dataset:
         "specification": json.dumps(_specification(coefficient), ensure_ascii=False, sort_keys=True),
     }
     data = _of_effects(coefficient) | _of_rows(coefficient) | _of_wells(coefficient) | _of_pairs(coefficient)
-    return xr.Dataset(data, coordinates, attributes)
+    named = {name: (name, values, _COORDINATES[name]) for name, values in coordinates.items()}
+    return xr.Dataset(data, named, attributes)
 
 
 def _of_effects(coefficient: Coefficient) -> dict[str, Variable]:
@@ -117,14 +139,10 @@ def _of_wells(coefficient: Coefficient) -> dict[str, Variable]:
 
 def _of_pairs(coefficient: Coefficient) -> dict[str, Variable]:
     """Give the pairs as they were measured."""
-    measured, since = coefficient.measured, "(times since 1970-01-01 00:00)"
+    measured = coefficient.measured
     return {
-        f"pair_{name}": (
-            "pair",
-            _plain(getattr(measured, name)),
-            _about(f"measured pairs: {name} {since}", _UNITS.get(name, "1")),
-        )
-        for name in _PAIR_FIELDS
+        f"pair_{name}": ("pair", _plain(getattr(measured, name)), _about(about, _UNITS.get(name, "1")))
+        for name, about in _PAIR_FIELDS.items()
     }
 
 

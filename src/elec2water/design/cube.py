@@ -26,7 +26,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from elec2water.design.selection import checked_probability, generator_of, partitions, settle
+from elec2water.design.selection import checked_probability, decided, generator_of, partitions, settle
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
@@ -93,7 +93,7 @@ def balanced(
         _fly_inside(walk, along, columns.shape[1])
         for kept in range(columns.shape[1], -1, -1):
             _fly_across(walk, along, kept)
-    return np.flatnonzero(settle(p) > rng.random(p.size)).astype(np.int64)
+    return decided(p, rng)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from elec2water.design.selection import checked_probability, generator_of, partitions, settle
+from elec2water.design.selection import checked_probability, decided, generator_of, partitions, settle
 from elec2water.errors import UsageError
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -76,7 +76,7 @@ def local_pivotal(
     points = _told_apart(coordinates, rng)
     for strata in partitions(p.size, codes, pools):
         _duel(p, points, strata, rng)
-    return np.flatnonzero(settle(p) > rng.random(p.size)).astype(np.int64)
+    return decided(p, rng)
 
 
 def _told_apart(coordinates: Floats, rng: np.random.Generator) -> Floats:

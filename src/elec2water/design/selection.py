@@ -81,6 +81,11 @@ def settle(p: Floats) -> Floats:
     return np.where(p < _ROUNDING, 0.0, np.where(p > 1.0 - _ROUNDING, 1.0, p))
 
 
+def decided(p: Floats, rng: np.random.Generator) -> Integers:
+    """Draw what is still open, each unit by itself, and give the positions drawn, ascending."""
+    return np.flatnonzero(settle(p) > rng.random(p.size)).astype(np.int64)
+
+
 def generator_of(*parts: object) -> np.random.Generator:
     """Return a stream of random numbers that depends on nothing but the text of `parts`."""
     digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=16).digest()

@@ -21,13 +21,17 @@ from elec2water.energy.split import Split
 from elec2water.errors import UsageError
 from elec2water.stats import lognormal_interval, lognormal_sd, mixture_quantile
 from elec2water.volume.measured import MeasuredMonths, measured_months
-from elec2water.volume.result import METHODS, SharedMeters, Volume, WellVolumes
+from elec2water.volume.result import Volume
 from elec2water.volume.shared_error import Loadings
+from elec2water.volume.wells import METHODS, SharedMeters, WellVolumes
 
 _QUALITIES = "AEJSN"
 """Quality of electricity, the best first."""
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
+
+_TYPICAL_WELLS = 200
+_GRID = 65
 
 
 def estimate_volume(
@@ -257,9 +261,11 @@ def _well_volumes(
     volume = months.volume.sum(axis=1)
     own, log_variance = _well_variance(parts, months.kwh, months.converted, volume, months.shared_variance)
     log_variance += meter_rel_u**2
-    se = lognormal_sd(volume, log_variance)
+    spread = _spread_at_nodes(posterior, parts, months)
+    heavier = np.where(parts.sampled, 0.0, _uncertain_spread(log_variance, spread, posterior.weight))
+    se = lognormal_sd(volume, log_variance + heavier)
     imputed = np.asarray(months.imputed.any(axis=1))
-    z = _well_z(posterior, parts, months.shared_variance, 0.5 * (1.0 - confidence))
+    z = _well_z(posterior, parts.sampled, spread, 0.5 * (1.0 - confidence))
     lower, upper = _bounds(volume, log_variance, z, z * se, imputed)
     none = np.asarray(~months.known.any(axis=1))
     known = np.where(none, np.nan, 1.0)
@@ -346,18 +352,34 @@ def _month_weight(kwh: Floats) -> Floats:
     return np.where(total > 0, kwh / np.where(total > 0, total, 1.0), 1.0 / kwh.shape[1])
 
 
-def _well_z(posterior: Posterior, parts: _Parts, shared_variance: Floats, alpha: float) -> Floats:
+def _spread_at_nodes(posterior: Posterior, parts: _Parts, months: _Months) -> Floats:
+    """Variance of ln V of a well without pairs at each node of the variances, (K,), against its mean over the nodes."""
+    without = np.flatnonzero(~parts.sampled)
+    level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
+    if without.size:
+        some = without[:: max(1, without.size // _TYPICAL_WELLS)]
+        rows = parts.loadings.mean_rows(some, _month_weight(months.kwh[some]))
+        level = level + np.array([np.einsum("nq,nq->n", rows @ C, rows).mean() for C in posterior.covariances])
+    return np.asarray(level / (posterior.weight @ level))
+
+
+def _uncertain_spread(log_variance: Floats, spread: Floats, weight: Floats) -> Floats:
+    """Give what to add to log variances (N,) whose factor ``spread`` (K,) is itself a mixture: heavier tails.
+
+    From the first two moments of the lognormals at the nodes, which depend on the log variance smoothly.
+    """
+    grid = np.linspace(0.0, max(float(log_variance.max(initial=0.0)), 1e-6), _GRID)
+    mean, square = (weight @ np.exp(power * (spread[:, None] - 1.0) * grid) for power in (0.5, 2.0))
+    return np.interp(log_variance, grid, np.log(square / mean**2))
+
+
+def _well_z(posterior: Posterior, sampled: NDArray[np.bool_], spread: Floats, alpha: float) -> Floats:
     """Give standard deviations to the bounds.
 
     A little more than the normal's where the spread of wells is itself uncertain.
     """
-    normal = float(special.ndtri(1.0 - alpha))
-    level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
-    shared = float(np.mean(shared_variance[~parts.sampled])) if (~parts.sampled).any() else 0.0
-    sd = np.sqrt(level + shared)[:, None]
-    mixture = mixture_quantile(1.0 - alpha, np.zeros_like(sd), sd, posterior.weight)[0]
-    heavy = float(mixture / np.sqrt(posterior.weight @ level + shared))
-    return np.where(parts.sampled, normal, heavy)
+    heavy = mixture_quantile(1.0 - alpha, np.zeros((spread.size, 1)), np.sqrt(spread)[:, None], posterior.weight)[0]
+    return np.where(sampled, float(special.ndtri(1.0 - alpha)), float(heavy))
 
 
 def _method_codes(none: NDArray[np.bool_], measured: NDArray[np.bool_], imputed: NDArray[np.bool_]) -> NDArray[np.int8]:

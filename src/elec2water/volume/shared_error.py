@@ -2,8 +2,8 @@
 
 A well's ln κ depends on the shared effects as ``a_i'θ``. The relative error of a total that is common to its wells
 is ``g'(θ - θ̂)`` with ``g = Σ V_i a_i / Σ V_i``; what belongs to one well adds up independently. For wells that load
-θ alike the lognormal moments of the total are exact, for others correct to second order in ``a_i - g`` (Wolter 2007,
-section 6.2). Cost: linear in wells.
+θ alike the lognormal moments of the total are exact (Wolter 2007, section 6.2); for others the terms of second order in
+``a_i - g`` are those of :class:`elec2water.volume.totals.Bend`. Cost: linear in wells.
 """
 
 from __future__ import annotations

@@ -1,0 +1,66 @@
+"""The volume of every well of a quarter, and what its error is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elec2water.energy.split import Split
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+METHODS = ("measured", "converted", "imputed", "none")
+
+
+@dataclass(frozen=True)
+class WellVolumes:
+    """Arrays over the wells (N,) of a quarter; NaN where a well has no electricity that could be converted.
+
+    ``unread_month`` (N,) tells that a month of the quarter has no electricity and is not in the volume;
+    ``converted_m3`` (N, M) is the part that goes through the shared effects, ``own_variance_m6`` the variance of the
+    volume that belongs to the well alone, and ``level_squared_m6`` the square of what depends on an unmeasured
+    well's level.
+    """
+
+    well_id: NDArray[np.object_]
+    kwh: Floats
+    imputed_kwh: Floats  # of months that nobody read
+    volume_m3: Floats
+    se_m3: Floats
+    lower_m3: Floats
+    upper_m3: Floats
+    method_codes: NDArray[np.int8]  # places in METHODS
+    quality: NDArray[np.object_]
+    partly_measured: NDArray[np.bool_]
+    unread_month: NDArray[np.bool_]
+    sampled: NDArray[np.bool_]
+    converted_m3: Floats
+    own_variance_m6: Floats
+    path_variance: Floats  # of ln κ, from the well's own level and drift
+    common_energy_m3: Floats  # standard error from months nobody has read, common to all wells
+    level_squared_m6: Floats
+    shared_variance: Floats  # of ln κ, from the shared effects
+
+    @cached_property
+    def method(self) -> NDArray[np.object_]:
+        """How each volume came about, (N,), one of ``METHODS``."""
+        return np.array(METHODS, dtype=object)[self.method_codes]
+
+
+@dataclass(frozen=True)
+class SharedMeters:
+    """Volumes (K,) [m³] of wells that hang on shares of one meter nobody stated.
+
+    Their errors cancel where the wells of a meter are added up.
+    """
+
+    split: Split
+    volume_m3: Floats
+
+    def cross_variance(self, codes: Ints, n_domains: int) -> Floats:
+        """Give what the wells' covariances add to the variance of domains, (G,) m⁶; `codes` (N,) is -1 for none."""
+        return self.split.cross_variance(self.volume_m3, codes[self.split.well], n_domains)
