@@ -90,6 +90,7 @@ def speed_tables() -> str:
         "bench_totals": totals_part,
         "bench_recursion": recursion_part,
         "bench_update": update_part,
+        "bench_design": allocation_part,
         "bench_selection": selection_part,
         "selection_study": selection_quality_part,
     }
@@ -131,6 +132,29 @@ def totals_part(data: Mapping) -> str:
     """Township totals with their joint covariance."""
     rows = [[k.replace("_", " "), "–" if v is None else f"{v:,.4g}"] for k, v in data.items()]
     return "## Township totals with their joint covariance\n\n" + table(["", ""], rows)
+
+
+def allocation_part(data: Mapping) -> str:
+    """Allocation and selection on the province frame, all tools in one run; what is frozen says so."""
+    head = ["allocation", "wells", "real-valued", "s"]
+    rows = [
+        [
+            f"{tool} (frozen)" if tool.startswith(("R2BEAT", "SamplingStrata")) else tool,
+            f"{r['wells']:,.0f}",
+            f"{r['real_valued']:,.0f}" if "real_valued" in r else "",
+            f"{r['seconds']:.2f}" if "seconds" in r else "",
+        ]
+        for tool, r in data["allocation"].items()
+    ]
+    drawn = [[tool, f"{r['wells']:,}", f"{r['seconds']:.2f}"] for tool, r in data["selection"].items()]
+    cvs = ", ".join(f"{rule} {cv:.3%}" for rule, cv in data["expected_cv"].items())
+    return (
+        f"## Allocation on a province frame: 1,000,000 wells, {data['strata']:,} strata\n\n"
+        "CV of volume and energy: 5 % in each of 300 townships and 2 % in each of 30 counties; "
+        "at least 2 wells a stratum.\n\n"
+        f"{table(head, rows)}\n{table(['selection', 'wells', 's'], drawn)}\n"
+        f"Expected CV of the province's total with so many wells: {cvs}.\n"
+    )
 
 
 def selection_part(rows: list[Mapping]) -> str:

@@ -158,4 +158,4 @@ def test_a_network_raises_minima_and_says_what_it_takes():
     found = chosen.findings(ids, codes, ("浅层", "深层"), Drawn(probability, 7), np.array([3, 2]), "zh")
     assert found.of(rule="DESIGN_NETWORK_UNKNOWN_PROBABILITY").frame["well_id"].tolist() == ["00", "01", "02"]
     assert found.of(rule="DESIGN_NETWORK_LARGER").frame["observed"].tolist() == ["浅层"]
-    assert "7 眼（要求 5 眼）" in found.of(rule="DESIGN_NETWORK_SIZE").frame["message"].iloc[0]
+    assert "样本为 7 眼，多于要求的 5 眼" in found.of(rule="DESIGN_NETWORK_ABOVE_N").frame["message"].iloc[0]

@@ -22,6 +22,7 @@ from elec2water.design import (
     inclusion_probabilities,
     optimal_breaks,
     read_design,
+    read_sample,
     smallest_sample,
     systematic_pps,
     write_design,
@@ -289,6 +290,16 @@ def test_files_that_are_missing_or_damaged_are_named(tmp_path):
         read_design(tmp_path)
 
 
+def test_a_well_that_is_listed_twice_is_named(tmp_path):
+    write_design(drawn()[0], tmp_path)
+    path = tmp_path / "sample.csv"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines, lines[1]]))
+    for read in (read_design, read_sample):
+        with pytest.raises(UsageError, match=rf"row {len(lines) + 1}.*twice"):
+            read(tmp_path)
+
+
 def test_too_few_wells_relax_the_minimum_or_collapse_strata():
     wells, energy = county()
     strata = classify(wells, ["aquifer", "pump_depth_m"], classes=3)
@@ -513,6 +524,54 @@ def test_the_curve_falls_and_is_marked():
     marked = curve.set_index("mark")
     assert marked.loc["rule", "n"] == 5
     assert marked.loc["n", "expected_cv"] == design.expected_cv
+
+
+@pytest.mark.parametrize("options", [{}, {"network": True}, {"allocation": "proportional"}], ids=str)
+def test_the_curve_is_what_designs_of_those_sizes_state_and_never_rises(options):
+    wells, energy = county()
+    strata = classify(wells, ["aquifer", "pump_depth_m"], classes=2)
+    known = {"thin_strata": "coefficient", **options}
+    if options.get("network"):
+        known["network"] = Network.of(design_sample(wells, energy, strata, n=25, seed=3, thin_strata="coefficient"))
+    curve = design_sample(wells, energy, strata, n=40, seed=1, **known).curve
+    assert (np.diff(curve["expected_cv"]) <= 0).all()
+    for mark in ("n-10", "n+10", "n+50"):
+        n, stated = curve.set_index("mark").loc[mark, ["n", "expected_cv"]]
+        again = design_sample(wells, energy, strata, n=int(n), seed=1, **known)
+        assert stated == pytest.approx(again.expected_cv, rel=0.02)
+
+
+def test_a_number_with_two_marks_keeps_both():
+    curve = drawn(n=15)[0].curve
+    assert set(curve.loc[curve["n"] == 5, "mark"]) == {"rule", "n-10"}
+
+
+def test_fewer_wells_than_strata_join_them_and_say_so():
+    few = drawn(n=3, thin_strata="coefficient")[0]
+    assert few.findings.of(rule="DESIGN_FEWER_THAN_STRATA").frame["observed"].tolist() == ["3"]
+    assert len(drawn(n=40, thin_strata="coefficient")[0].findings.of(rule="DESIGN_FEWER_THAN_STRATA")) == 0
+
+
+def test_a_network_larger_than_asked_for_is_a_warning_with_the_share_to_rotate():
+    wells, energy = county()
+    strata = classify(wells, ["aquifer", "pump_depth_m"], classes=2)
+    before = design_sample(wells, energy, strata, n=40, seed=3, thin_strata="coefficient")
+    network = Network.of(before)
+    more = design_sample(wells, energy, strata, n=20, seed=1, network=network, thin_strata="coefficient")
+    message = more.findings.of(rule="DESIGN_NETWORK_ABOVE_N").warnings.frame["message"].iloc[0]
+    assert set(before.primary["well_id"]) <= set(more.primary["well_id"])
+    assert "20" in message
+    assert "--rotate 0.5" in message
+    assert len(more.findings.of(rule="DESIGN_MINIMUM_RELAXED")) == 0
+
+
+def test_strata_read_as_officials_do_and_so_do_the_reasons():
+    wells, energy = county()
+    wells = wells.assign(irrigation_method=np.where(np.arange(len(wells)) % 2, "border", "pipe"), status="in_use")
+    wells.loc[:4, "status"] = "sealed"
+    design = design_sample(wells, energy, n=40, seed=1)
+    assert design.sample["stratum"].str.contains("畦灌|管灌").all()
+    assert design.findings.of(rule="DESIGN_EXCLUDED").frame["message"].str.contains("封存").any()
 
 
 def test_an_extended_network_keeps_its_wells_and_states_the_probabilities_of_both_draws():

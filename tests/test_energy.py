@@ -162,7 +162,7 @@ def test_exact_duplicates_count_once_and_contradictions_not_at_all():
     energy, findings = run(wells_of("a"), NO_METERS, bills(same, same, other, (*other[:3], 31.0)))
     np.testing.assert_array_equal(energy.kwh, [[100.0, np.nan, np.nan]])
     assert list(findings.of(rule="READING_REPEATED").frame["row"]) == [3]
-    assert list(findings.of(rule="READING_CONTRADICTION").frame["row"]) == [4, 5]
+    assert sorted(findings.of(rule="READING_CONTRADICTION").frame["row"]) == [4, 5]
 
 
 def test_an_actual_reading_supersedes_the_estimate_of_its_period():

@@ -81,6 +81,28 @@ def test_wells_of_a_meter_add_up_without_error_and_any_part_as_drawn(n_wells):
     np.testing.assert_allclose(energy.kwh.sum(axis=0), [100.0, 50.0], rtol=1e-12)
 
 
+def test_months_within_those_read_keep_what_ties_them_to_each_other():
+    """Readings of a year, a quarter asked for: covariances, shared meters and reasons are those of the whole year."""
+    edges = [str(np.datetime64("2025-07-26") + 61 * k) for k in range(7)]
+    bills = frame(*(("m", a, b, 100.0 + k) for k, (a, b) in enumerate(pairwise(edges))))
+    meters = pd.DataFrame({"meter_id": pd.array(["m", "m"], dtype="str"), "well_id": pd.array(["a", "b"], dtype="str")})
+    asked = {"first": np.datetime64("2025-08"), "last": np.datetime64("2026-07")}
+    year, _ = monthly_energy(wells_of("a", "b"), meters, bills, **asked)
+    quarter, _ = monthly_energy(wells_of("a", "b"), meters, bills, first=JAN, last=MAR)
+    part = slice(5, 8)
+    np.testing.assert_allclose(quarter.kwh, year.kwh[:, part])
+    np.testing.assert_array_equal(quarter.reason, year.reason[:, part])
+    assert (quarter.reason > 0).all()
+    np.testing.assert_allclose(quarter.lags[0, :, :2], year.lags[0, :, 5:7])
+    assert not quarter.lags[0, :, 2].any()
+    assert not quarter.lags[1, :, 1:].any()
+    np.testing.assert_allclose(quarter.split.kwh, year.split.kwh[:, part])
+    both = sum(covariance(quarter, w).sum() for w in (0, 1))
+    both += quarter.split.cross_variance(quarter.split.kwh.sum(axis=1), np.zeros(2, int), 1)[0]
+    meter, _ = monthly_energy(wells_of("a"), NO_METERS, bills.assign(meter_id="a"), first=JAN, last=MAR)
+    assert both == pytest.approx(covariance(meter, 0).sum(), rel=1e-9)
+
+
 def test_domains_without_a_shared_meter_are_left_alone():
     split = Split(np.array([0, 1]), np.array([7, 7]), np.ones((2, 1)), np.array([0.1, 0.1]))
     np.testing.assert_array_equal(split.cross_variance(np.array([2.0, 3.0]), np.array([0, 1]), 3), [0.0, 0.0, 0.0])

@@ -81,6 +81,13 @@ def test_numbers_that_do_not_fit_are_errors(folder, n, text):
         plan_sample(altered(folder, pairs=0), n=n, seed=1)
 
 
+def test_breaks_of_a_column_that_makes_no_strata_are_an_error(folder):
+    with pytest.raises(UsageError, match="depth"):
+        plan_sample(altered(folder, pairs=0, breaks={"depth": (30.0,)}), n=20, seed=1)
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        plan_sample(altered(folder, pairs=0), target_cv=5.0, seed=1)
+
+
 def test_one_stratum_and_no_places_are_no_obstacle(folder):
     def bare(wells):
         return wells.drop(columns=["longitude", "latitude"], errors="ignore").assign(aquifer="浅层")

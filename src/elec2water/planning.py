@@ -27,12 +27,14 @@ from elec2water.design import (
     read_sample,
 )
 from elec2water.design.cuts import default_columns
+from elec2water.design.words import word
 from elec2water.energy import MonthlyEnergy
 from elec2water.energy.arrays import positions
 from elec2water.errors import UsageError
 from elec2water.findings import Findings, findings_of
 from elec2water.pairs import measurements
 from elec2water.release import list_release_folders
+from elec2water.strata import Strata
 
 Progress = Callable[[str], None]
 Floats = NDArray[np.float64]
@@ -80,22 +82,10 @@ def plan_sample(
     annual = energy.annual_kwh(energy.months[-1])
     expected = anticipate(county, energy, annual, tell)
     tell("strata, allocation and draw")
-    strata_config = county.config.strata
-    columns = section.by if section.by is not None else default_columns(county.wells, strata_config.by)
-    strata = design_strata(
-        county.wells,
-        annual,
-        expected,
-        by=columns,
-        breaks={**strata_config.breaks, **section.breaks},
-        classes=section.classes or strata_config.classes,
-        cuts=section.cuts,
-        min_wells=section.min_wells,
-    )
     drawn = design_sample(
         county.wells,
         annual,
-        strata,
+        _strata(county, annual, expected),
         n=n,
         target_cv=target_cv,
         budget=money,
@@ -116,6 +106,24 @@ def plan_sample(
         lang=county.config.project.language,
     )
     return drawn.with_findings(_left_the_frame(county, drawn))
+
+
+def _strata(county: County, annual_kwh: Floats, expected: Anticipated) -> Strata:
+    """Give the classes in which wells are drawn, as ``[design]`` says and else ``[strata]``."""
+    section = county.config.design
+    strata_config = county.config.strata
+    columns = section.by if section.by is not None else default_columns(county.wells, strata_config.by)
+    _check_breaks(section, columns)
+    return design_strata(
+        county.wells,
+        annual_kwh,
+        expected,
+        by=columns,
+        breaks={**strata_config.breaks, **section.breaks},
+        classes=section.classes or strata_config.classes,
+        cuts=section.cuts,
+        min_wells=section.min_wells,
+    )
 
 
 def anticipate(county: County, energy: MonthlyEnergy, annual_kwh: Floats, tell: Progress | None = None) -> Anticipated:
@@ -183,6 +191,15 @@ def served_wells(county: County) -> NDArray[np.bool_]:
     return np.asarray(positions(county.wells["well_id"], pd.Index(linked.dropna().unique())) >= 0)
 
 
+def _check_breaks(section: DesignConfig, columns: tuple[str, ...]) -> None:
+    unused = [name for name in section.breaks if name not in columns]
+    if unused:
+        raise UsageError(
+            f"design: [design] breaks are given for {unused}, which the strata do not use ({', '.join(columns)}); "
+            "name the columns in [design] by, or take the breaks out"
+        )
+
+
 def _size(
     section: DesignConfig, n: int | None, target_cv: float | None, budget: float | None
 ) -> tuple[int | None, Budget | None]:
@@ -216,10 +233,13 @@ def _left_the_frame(county: County, drawn: Design) -> Findings:
     gone = sorted({well for well in ids if well in reason})
     known = positions(pd.Index(ids, dtype="str"), county.wells["well_id"]) >= 0
     unknown = sorted({well for well, there in zip(ids, known, strict=True) if not there})
+    out = [*(reason[well] for well in gone), *("not_in_registry" for _ in unknown)]
+    lang = county.config.project.language
     return findings_of(
         "DESIGN_SAMPLED_NOW_OUT",
         table="wells",
         well_id=pd.array([*gone, *unknown], dtype="str"),
-        observed=[*(reason[well] for well in gone), *("not_in_registry" for _ in unknown)],
-        lang=county.config.project.language,
+        observed=out,
+        reason=[word("reason", code, lang) for code in out],
+        lang=lang,
     )

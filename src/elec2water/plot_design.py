@@ -152,7 +152,7 @@ def precision_curve(curve: pd.DataFrame, labels: Mapping[str, str], *, ax: Axes 
     axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
     axes.xaxis.set_minor_locator(ticker.NullLocator())
-    axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
     axes.set_xlabel(labels["axis_n"], fontsize=8, family=family)
     axes.set_ylabel(labels["axis_cv"], fontsize=8, family=family)
     axes.tick_params(labelsize=7)

@@ -38,6 +38,13 @@ SHORT_NAMES: Mapping[str, str] = {
     "latitude": "纬度",
 }
 
+WORDS: Mapping[str, Mapping[str, str]] = {
+    "irrigation_method": {"border": "畦灌", "pipe": "管灌", "sprinkler": "喷灌", "drip": "滴灌"},
+    "power_source": {"grid": "电网", "diesel": "柴油", "solar": "太阳能"},
+    "status": {"in_use": "在用", "standby": "应急备用", "sealed": "封存", "abandoned": "报废"},
+}
+"""What officials read for the values that the schema names."""
+
 MergePolicy: TypeAlias = Literal["nearest", "none"]
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
@@ -90,7 +97,7 @@ class _Column:
 
     def fragment(self, code: int) -> str:
         """Return the part of a stratum's label that tells this class."""
-        text = self.classes[code]
+        text = WORDS.get(self.name, {}).get(self.classes[code], self.classes[code])
         named = self.breaks is not None or text == UNKNOWN or self.name not in ("aquifer", "irrigation_method")
         return SHORT_NAMES.get(self.name, self.name) + text if named else text
 

@@ -107,7 +107,7 @@ def read_design(folder: str | os.PathLike[str]) -> Design:
     missing = [name for name in ("design.json", *(f"{n}.csv" for n in _TABLES)) if not (source / name).is_file()]
     if missing:
         raise UsageError(f"design: {source} has no {', '.join(missing)}; draw a sample first with `elec2water design`")
-    tables = {
+    tables: dict[str, pd.DataFrame] = {
         name: _read(source / f"{name}.csv", columns, _OPTIONAL.get(name, ())) for name, columns in _TABLES.items()
     }
     further = {
@@ -115,6 +115,7 @@ def read_design(folder: str | os.PathLike[str]) -> Design:
         for name, columns in _FURTHER.items()
         if (source / f"{name}.csv").is_file()
     }
+    _check_repeated(tables["sample"], source / "sample.csv")
     facts = _read_facts(source / "design.json")
     return Design(
         sample=tables["sample"],
@@ -150,7 +151,18 @@ def read_sample(folder: str | os.PathLike[str]) -> pd.DataFrame | None:
     if not path.is_file():
         return None
     asked = ("well_id", "stratum", "role", "weight")
-    return _read(path, asked, ("stands_for",))
+    return _check_repeated(_read(path, asked, ("stands_for",)), path)
+
+
+def _check_repeated(sample: pd.DataFrame, path: Path) -> pd.DataFrame:
+    repeated = np.flatnonzero(sample["well_id"].duplicated())
+    if repeated.size:
+        wells = sample["well_id"].iloc[repeated].unique().tolist()
+        raise UsageError(
+            f"design: {path}, row {repeated[0] + 2}: well {wells[0]} is listed twice ({len(wells)} such wells); "
+            "a well is in the sample once: take the other rows out"
+        )
+    return sample
 
 
 def read_policy(folder: str | os.PathLike[str]) -> Mapping[str, object]:

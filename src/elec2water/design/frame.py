@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from elec2water.design.words import word
 from elec2water.errors import UsageError
 from elec2water.findings import Findings, findings_of
 
@@ -112,6 +113,7 @@ def coverage_findings(coverage: Coverage, wells: pd.DataFrame, energy: Floats, l
         "DESIGN_EXCLUDED",
         table="wells",
         observed=table["reason"].tolist(),
+        reason=[word("reason", reason, lang) for reason in table["reason"]],
         count=table["n_wells"].tolist(),
         energy_kwh=table["energy_kwh"].round().tolist(),
         share=[f"{share:.1%}" for share in table["energy_share"]],
@@ -133,6 +135,8 @@ def _blank_findings(coverage: Coverage, wells: pd.DataFrame, energy: Floats, lan
                     table="wells",
                     observed=column,
                     limit=usual,
+                    column=word("column", column, lang),
+                    usual=word("taken", usual, lang),
                     count=int(blank.sum()),
                     energy_kwh=round(float(np.nansum(energy[blank]))),
                     lang=lang,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -139,8 +140,17 @@ class Network:
             expected=[f"{expected[h]:.1f}" for h in larger.tolist()],
             lang=lang,
         )
-        if drawn.size == n.sum():
+        wanted, known = int(n.sum()), float(np.where(np.isnan(previous), inside, previous).sum())
+        if expected.sum() > wanted + 0.5:
+            return notes + findings_of(
+                "DESIGN_NETWORK_ABOVE_N",
+                table="wells",
+                observed=drawn.size,
+                limit=wanted,
+                kept=f"{1 - self.rotate:.0%}",
+                rotate=f"{math.ceil(100 * max(1 - wanted / known, 0.0)) / 100:g}",
+                lang=lang,
+            )
+        if drawn.size == wanted:
             return notes
-        return notes + findings_of(
-            "DESIGN_NETWORK_SIZE", table="wells", observed=drawn.size, limit=int(n.sum()), lang=lang
-        )
+        return notes + findings_of("DESIGN_NETWORK_SIZE", table="wells", observed=drawn.size, limit=wanted, lang=lang)

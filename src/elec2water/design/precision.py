@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
-from elec2water.design.allocation import Allocation, AllocationRule, Allocator, apportioned
+from elec2water.design.allocation import Allocation, Allocator
 from elec2water.design.domains import Domain, Floats, Integers, expected_cv
 
 COUNTY_RULE = 5
 """Typical wells that Hebei's rules ask of a county at least (METHOD.md; data/published/china_sampling_rules.csv)."""
 _POINTS = 24
-_MANY_WELLS = 5_000
-_MANY_STRATA = 1_000
+MANY_WELLS = 5_000
+MANY_STRATA = 1_000
+"""Beyond so many wells or strata a design for every point of the curve would take longer than the design."""
 
 
 def precision_table(
@@ -49,29 +50,33 @@ def precision_table(
     return pd.concat(parts, ignore_index=True).astype({"domain": "str"})
 
 
-def precision_curve(allocator: Allocator, chosen: Allocation, rule: AllocationRule | None) -> pd.DataFrame:
+def precision_curve(chosen: Allocation, expected_cvs: Callable[[Sequence[int]], Sequence[float]]) -> pd.DataFrame:
     """Tabulate the expected CV of the county's total for other numbers of wells: ``CURVE_COLUMNS``.
 
-    Where `n` is small for the strata, more of them would be joined: the frame counts as one stratum below twice the
-    sum of the minima.
+    Each is the best that a design of at most so many wells gives: whole wells and minima make a few more wells a little
+    worse here and there, where fewer would do. A number with two marks has two rows.
 
     Parameters
     ----------
-    allocator : Allocator
     chosen : Allocation
         The one of this design.
-    rule : {"optimal", "neyman", "proportional"} or None
-        How it was found; None where it serves several domains, and other sizes share alike.
+    expected_cvs : callable
+        Gives the CVs of designs of other sizes.
     """
-    n, most = int(chosen.n_sample.sum()), int(allocator.n_wells.sum())
-    marks = {COUNTY_RULE: "rule", n - 10: "n-10", n + 10: "n+10", n + 50: "n+50", n: "n"}
-    points = set() if allocator.n_wells.size > _MANY_STRATA else set(_spaced(n, most))
-    sizes = sorted(m for m in points | marks.keys() if 1 < m <= most)
+    n, most = int(chosen.n_sample.sum()), int(chosen.n_wells.sum())
+    marks = (("rule", COUNTY_RULE), ("n-10", n - 10), ("n", n), ("n+10", n + 10), ("n+50", n + 50))
+    points = set() if chosen.n_wells.size > MANY_STRATA else set(_spaced(n, most))
+    sizes = sorted(m for m in points | {m for _, m in marks} if 1 < m <= most or m == n)
+    others = [m for m in sizes if m != n]
+    found = dict(zip(others, expected_cvs(others), strict=True)) | {n: chosen.total_cv}
+    bounded = [max(found[m], found[n]) if m < n else min(found[m], found[n]) for m in sizes]
+    best = dict(zip(sizes, np.minimum.accumulate(bounded).tolist(), strict=True))
+    rows = [(m, mark) for m in sizes for mark in [name for name, at in marks if at == m] or [""]]
     return pd.DataFrame(
         {
-            "n": np.array(sizes, dtype=np.int64),
-            "expected_cv": [_cv_at(m, allocator, chosen, rule) for m in sizes],
-            "mark": pd.Series([marks.get(m, "") for m in sizes], dtype="str"),
+            "n": np.array([m for m, _ in rows], dtype=np.int64),
+            "expected_cv": [best[m] for m, _ in rows],
+            "mark": pd.Series([mark for _, mark in rows], dtype="str"),
         }
     )
 
@@ -80,19 +85,3 @@ def _spaced(n: int, most: int) -> list[int]:
     top = min(most, max(4 * n, 100))
     values = np.geomspace(2, top, _POINTS) if top > 2 else np.array([top])
     return list(map(int, np.unique(np.round(values))))
-
-
-def _cv_at(n: int, allocator: Allocator, chosen: Allocation, rule: AllocationRule | None) -> float:
-    drawn = int(chosen.n_sample.sum())
-    if n == drawn:
-        return chosen.total_cv
-    population = allocator.population
-    if n < 2 * int(allocator.minimum.sum()):
-        curve = allocator.unstratified
-        left = float(population.lost(np.array(curve.variance(n)), np.array(curve.sum_of_squares)))
-        joined = math.sqrt(left) / math.fsum(allocator.volume)
-        return max(joined, chosen.total_cv) if n < drawn else min(joined, chosen.total_cv)
-    if rule is not None and max(n, drawn) <= _MANY_WELLS:
-        return allocator.of_size(n, rule).total_cv
-    shares = chosen.n_sample.astype(np.float64)
-    return allocator.result(apportioned(shares, n, allocator.start(n), allocator.n_wells)).total_cv

@@ -13,16 +13,16 @@ from numpy.typing import ArrayLike, NDArray
 from elec2water.design.account import Account
 from elec2water.design.allocation import AllocationRule
 from elec2water.design.anticipated import Anticipated, published
-from elec2water.design.coordination import coordinate, floors, sizes_above
 from elec2water.design.cuts import ThinStrata, design_strata
-from elec2water.design.domains import Domain, stratum_probabilities
+from elec2water.design.domains import Domain
 from elec2water.design.draw import Method
-from elec2water.design.drawing import Draw, draw_sample
+from elec2water.design.drawing import draw_sample
 from elec2water.design.frame import coverage_findings, coverage_of, require_wells
 from elec2water.design.network import Drawn, Network
-from elec2water.design.plan import Budget, Plan, planned
+from elec2water.design.plan import Budget, planned
 from elec2water.design.precision import precision_curve, precision_table
 from elec2water.design.result import Design
+from elec2water.design.scheme import Scheme
 from elec2water.design.stratified import COUNTY, STRATUM, StratifiedFrame
 from elec2water.errors import UsageError
 from elec2water.findings import Findings, findings_of
@@ -138,17 +138,25 @@ def design_sample(
     cells = strata or design_strata(wells, np.nan_to_num(energy), expected)
     frame = StratifiedFrame.of(wells, energy, cells, expected, coverage)
     n = _size(n, target_cv, budget, frame)
-    joining: ThinStrata = thin_strata or ("fail" if strata is not None else "coefficient")
-    frame, merges = frame.with_fewer_strata(joining, min_wells, _most_strata(n, joining, min_per_stratum))
-    frame, minimum = frame.with_take_all(take_all_kwh, min_per_stratum)
-    minimum = minimum if network is None else network.minimum(frame.wells["well_id"], frame.codes, minimum)
-    population = frame.population(_response(refusal_rate, dead_meter_rate))
+    scheme = Scheme(
+        frame=frame,
+        joining=thin_strata or ("fail" if strata is not None else "coefficient"),
+        min_wells=min_wells,
+        min_per_stratum=min_per_stratum,
+        take_all_kwh=take_all_kwh,
+        response=_response(refusal_rate, dead_meter_rate),
+        rule=allocation,
+        network=network,
+    )
+    frame, merges, minimum = scheme.stratified(n)
+    population = frame.population(scheme.response)
     domains = _domains(frame, dict(targets or {}), target_cv)
-    plan = planned(population, domains, minimum, n=n, target_cv=target_cv, rule=allocation, several=bool(targets))
-    what = _draw_of(frame, plan, network)
+    least = scheme.least(frame, minimum)
+    plan = planned(population, domains, least, n=n, target_cv=target_cv, rule=allocation, several=bool(targets))
+    what = scheme.draw_of(frame, plan)
     sample, drawn, place_notes = draw_sample(what, seed=seed, reserve_ratio=reserve_ratio, method=method, lang=lang)
     account = Account(frame, plan, what.probability, drawn)
-    plan_notes = account.findings(merges, minimum, target_cv, lang)
+    plan_notes = _few_wells(scheme, n, frame, lang) + account.findings(merges, minimum, target_cv, lang)
     network_notes = _network_findings(account, network, lang)
     return Design(
         sample=sample,
@@ -162,13 +170,15 @@ def design_sample(
         ),
         frame=account.wells(),
         precision=precision_table(domains, plan.allocator, what.probability, frame.energy, drawn),
-        curve=precision_curve(plan.allocator, account.drawn_plan.chosen, None if targets else allocation),
+        curve=precision_curve(
+            account.drawn_plan.chosen, lambda sizes: scheme.expected_cvs(sizes, plan, frame, several=bool(targets))
+        ),
         merges=merges,
         policy={
             "lonely": lonely,
             "selection": method,
             "rotate": None if network is None else network.rotate,
-            "strata": joining,
+            "strata": scheme.joining,
             "allocation": "domains" if targets else allocation,
             "anticipated": expected.source,
             "refusal_rate": refusal_rate,
@@ -184,12 +194,6 @@ def _size(n: int | None, target_cv: float | None, budget: Budget | None, frame: 
     if n is not None or target_cv is not None:
         raise UsageError("design: give one of n, target_cv and budget, not two")
     return budget.wells(int(frame.wells["township"].nunique(dropna=False)), len(frame.wells))
-
-
-def _most_strata(n: int | None, policy: ThinStrata, minimum: int) -> int:
-    """Strata that `n` wells bear: each with twice its minimum, or with one well where neighbours are joined."""
-    each = 2 * minimum if policy == "coefficient" else 1
-    return np.iinfo(np.int64).max if n is None else max(n // each, 1)
 
 
 def _energy_of(wells: pd.DataFrame, energy_kwh: ArrayLike | None, lang: str) -> tuple[Floats, Findings]:
@@ -234,30 +238,13 @@ def _response(refusal_rate: float, dead_meter_rate: float) -> float:
     return (1.0 - refusal_rate) * (1.0 - dead_meter_rate)
 
 
-def _draw_of(frame: StratifiedFrame, plan: Plan, network: Network | None) -> Draw:
-    population, n_sample = plan.allocator.population, plan.chosen.n_sample
-    if network is None:
-        probability = stratum_probabilities(population, n_sample)
-        kept = np.zeros(probability.size, dtype=bool)
-        conditional, codes = probability, frame.codes
-        pools: tuple[Integers, ...] = ()
-    else:
-        kept, previous = network.among(frame.wells["well_id"])
-        least = floors(kept, previous, rotate=network.rotate)
-        target = sizes_above(population.size, frame.codes, n_sample, least)
-        how = coordinate(target, frame.codes, kept, previous, rotate=network.rotate)
-        probability, conditional, codes, pools = how.probability, how.conditional, how.codes, how.pools
-    return Draw(
-        wells=frame.wells,
-        energy=frame.energy,
-        volume=frame.volume,
-        codes=frame.codes,
-        names=frame.names,
-        probability=probability,
-        conditional=conditional,
-        draw_codes=codes,
-        pools=pools,
-        network=kept,
+def _few_wells(scheme: Scheme, n: int | None, frame: StratifiedFrame, lang: str) -> Findings:
+    """Say that there are fewer wells than strata, which were joined for it."""
+    strata = 0 if n is None else scheme.n_strata()
+    if n is None or n >= strata:
+        return Findings.empty()
+    return findings_of(
+        "DESIGN_FEWER_THAN_STRATA", table="wells", observed=n, limit=strata, joined=len(frame.names), lang=lang
     )
 
 
@@ -272,12 +259,15 @@ def _network_findings(account: Account, network: Network | None, lang: str) -> F
 def _domains(frame: StratifiedFrame, targets: dict[str, float], target_cv: float | None) -> list[Domain]:
     if target_cv is not None:
         targets[COUNTY] = target_cv
-    wrong = {name: cv for name, cv in targets.items() if not 0 < cv < math.inf}
+    wrong = {name: cv for name, cv in targets.items() if not 0 < cv < 1}
     if wrong:
-        raise UsageError(f"design: target_cv and targets must be positive fractions (0.05 is 5 %), found {wrong}")
+        raise UsageError(f"design: target_cv and targets are fractions between 0 and 1 (0.05 is 5 %), found {wrong}")
     unknown = [name for name in targets if name not in (COUNTY, STRATUM, *frame.wells.columns)]
     if unknown:
-        raise UsageError(f"design: targets for {unknown}, which are neither county, stratum nor a column of wells")
+        raise UsageError(
+            f"design: targets for {unknown}; a target is for every domain of a kind: county, township, aquifer, "
+            "stratum or another column of wells (township = 0.10 promises 10 % to each of them)"
+        )
     names = dict.fromkeys(
         [COUNTY, *(c for c in ("township", "aquifer") if c in frame.wells.columns), STRATUM, *targets]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -13,6 +14,7 @@ from elec2water.design.allocation import Population
 from elec2water.design.anticipated import Anticipated
 from elec2water.design.cuts import ThinStrata, join_thin
 from elec2water.design.domains import Domain
+from elec2water.design.drawing import Draw
 from elec2water.design.frame import Coverage
 from elec2water.design.result import MERGES_COLUMNS, empty_table
 from elec2water.strata import UNKNOWN, Strata
@@ -116,6 +118,28 @@ class StratifiedFrame:
         mean = np.bincount(self.codes, weights=spread) / np.bincount(self.codes)
         size = np.maximum(spread, _LEAST_SIZE * mean[self.codes])
         return Population(size, spread, self.volume, self.codes, response)
+
+    def draw(
+        self,
+        probability: Floats,
+        conditional: Floats,
+        codes: Integers,
+        pools: Sequence[Integers],
+        network: NDArray[np.bool_],
+    ) -> Draw:
+        """Give what is drawn from the frame; see :class:`~.drawing.Draw`."""
+        return Draw(
+            wells=self.wells,
+            energy=self.energy,
+            volume=self.volume,
+            codes=self.codes,
+            names=self.names,
+            probability=probability,
+            conditional=conditional,
+            draw_codes=codes,
+            pools=pools,
+            network=network,
+        )
 
     def domain(self, name: str, target_cv: float) -> Domain:
         """Give a kind of totals: the county, the strata, or the values of a column."""

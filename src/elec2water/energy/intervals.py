@@ -85,7 +85,13 @@ def usable(intervals: Intervals, reporter: Reporter, causes: Texts | str = "") -
     length = intervals.end - intervals.start
     wrong = (length <= 0) | (length > LONGEST_DAYS)
     negative = ~wrong & (intervals.kwh < 0)
-    long = reporter.of("READING_PERIOD", intervals.take(wrong), observed=length[wrong], limit=f"1–{LONGEST_DAYS}")
+    long = reporter.of(
+        "READING_PERIOD",
+        intervals.take(wrong),
+        observed=length[wrong],
+        limit=f"1–{LONGEST_DAYS}",
+        energy_kwh=np.round(np.abs(intervals.kwh[wrong]), 1),
+    )
     below = reporter.of(
         "NEGATIVE_ENERGY",
         intervals.take(negative),
@@ -129,7 +135,17 @@ def distinct_index(intervals: Intervals, reporter: Reporter) -> tuple[Ints, Find
     np.minimum.at(chosen, period[~superseded], np.flatnonzero(~superseded))
     repeated = ~contradictory & (np.arange(len(rows)) != chosen[period])
     twice = reporter.of("READING_REPEATED", rows.take(repeated), observed=rows.kwh[repeated])
-    opposed = reporter.of("READING_CONTRADICTION", rows.take(contradictory), observed=rows.kwh[contradictory])
+    opposing = rows.take(contradictory)
+    opposed = reporter.of(
+        "READING_CONTRADICTION",
+        opposing,
+        observed=opposing.kwh,
+        energy_kwh=np.where(opposing.end > opposing.start, np.round(np.abs(opposing.kwh), 1), np.nan),
+        candidates=reporter.choose(
+            "换表（新旧表各一条）|更正后重复导出|分时电量分行|两块表用了同一表号",
+            "meter exchanged (a row each)|exported again after a correction|bands in rows|two meters under one name",
+        ),
+    )
     return order[~repeated & ~contradictory], together(twice, opposed)
 
 
@@ -204,6 +220,7 @@ def without_overlaps(intervals: Intervals, reporter: Reporter) -> tuple[Interval
         intervals.take(touched),
         observed=np.where(shared > 0, shared, length)[touched],
         limit="0",
+        energy_kwh=np.round(np.abs(intervals.kwh[touched]), 1),
         outcome=np.where(left_out, *reporter.choose(("未采用", "保留"), ("left out", "kept")))[touched],
     )
     return intervals.take(~left_out), found

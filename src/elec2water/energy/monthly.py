@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -113,14 +113,13 @@ class MonthlyEnergy:
             raise UsageError(f"energy: expected a year of months to carry on from, found {self!r}")
         place = len(self.months) - MONTHS_PER_YEAR + np.arange(ahead) % MONTHS_PER_YEAR
         quality = self.quality[:, place]
-        return MonthlyEnergy(
-            self.well_id,
-            np.append(self.months, self.months[-1] + 1 + np.arange(ahead)),
-            np.hstack([self.kwh, self.kwh[:, place]]),
-            np.hstack([self.variance, self.variance[:, place]]),
-            np.hstack([self.quality, np.where(quality == "N", "N", "S").astype(quality.dtype)]),
-            np.append(self.common, self.common[place]),
-        )
+        longer = self.window(self.months[0], last)
+        new = slice(len(self.months), None)
+        kwh, variance, letters = longer.kwh.copy(), longer.variance.copy(), longer.quality.copy()
+        kwh[:, new], variance[:, new] = self.kwh[:, place], self.variance[:, place]
+        letters[:, new] = np.where(quality == "N", "N", "S")
+        common = np.append(self.common, self.common[place])
+        return replace(longer, kwh=kwh, variance=variance, quality=letters, common=common)
 
     def window(self, first: np.datetime64, last: np.datetime64) -> MonthlyEnergy:
         """Give the months from `first` to `last`, both included.
@@ -165,6 +164,11 @@ class MonthlyEnergy:
         return MonthlyEnergy(self.well_id, months, kwh, variance, quality, common, reason, lags, split)
 
     def _columns(self, part: slice) -> MonthlyEnergy:
+        """Give some of the months held, with what ties them to each other and wells to wells."""
+        source = np.arange(part.start, part.stop)
+        lags = self.lags[:, :, part].copy()
+        for k in range(len(lags)):
+            lags[k, :, -k - 1 :] = 0.0
         return MonthlyEnergy(
             self.well_id,
             self.months[part],
@@ -172,6 +176,9 @@ class MonthlyEnergy:
             self.variance[:, part],
             self.quality[:, part],
             self.common[part],
+            self.reason[:, part],
+            lags,
+            None if self.split is None else self.split.window(source, np.ones(len(source), dtype=bool)),
         )
 
     def annual_kwh(self, end: np.datetime64, groups: npt.ArrayLike | None = None) -> Floats:

@@ -148,7 +148,11 @@ def energy_of(
     found = together(
         reporter.of("REGISTER_ROLLOVER", energy.take(turned), observed=kwh[turned], limit=limit[turned]),
         reporter.of(
-            "MULTIPLIER_AMBIGUOUS", energy.take(ambiguous), observed=lowest[ambiguous], limit=highest[ambiguous]
+            "MULTIPLIER_AMBIGUOUS",
+            energy.take(ambiguous),
+            observed=lowest[ambiguous],
+            limit=highest[ambiguous],
+            energy_kwh=np.round(np.abs(kwh[ambiguous]), 1),
         ),
     )
     return energy.take(~ambiguous), found

@@ -1,4 +1,4 @@
-"""Energy of shared meters that was split by shares nobody stated: what one well gets too much, its neighbours lack."""
+"""Energy of shared meters: what one well gets too much its neighbours lack, and what the meter errs by they share."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from elec2water.energy.links import Epochs
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Links whose share is an estimate, K of them.
+    """Links of meters that serve several wells, K of them, where the share or the meter's energy is an estimate.
 
-    Shares of a group follow a Dirichlet law: the covariance of two is ``-damping · s_i · s_j``, so that the energies of
-    the group add up to the meter's whatever the shares are.
+    Shares of a group that nobody stated follow a Dirichlet law: the covariance of two is ``-damping · s_i · s_j``, so
+    that the energies of the group add up to the meter's whatever the shares are. The error of the meter's own energy
+    (a reading spread over months) is common to its wells: ``+ρ² · s_i · s_j`` with ρ its relative standard deviation.
 
     Attributes
     ----------
@@ -25,22 +26,40 @@ class Split:
     kwh : numpy.ndarray, shape (K, M)
         Energy that the well has from this meter [kWh], 0 where unknown.
     damping : numpy.ndarray, shape (K,)
-        1/(c + 1), with c the concentration of the law.
+        1/(c + 1), with c the concentration of the law; 0 for stated shares.
+    spread : numpy.ndarray, shape (3, K, M), optional
+        Variance of that energy by the error of the meter's reading, and its covariances with the next two months
+        [kWh²].
     """
 
     well: Ints
     group: Ints
     kwh: Floats
     damping: Floats
+    spread: Floats | None = None
 
     def window(self, source: Ints, held: Bools) -> Split:
         """Give the months at places `source` of those held, 0 where not ``held``."""
         kwh = np.zeros((len(self.well), len(source)))
         kwh[:, held] = self.kwh[:, source[held]]
-        return replace(self, kwh=kwh)
+        if self.spread is None:
+            return replace(self, kwh=kwh)
+        spread = np.zeros((3, *kwh.shape))
+        spread[:, :, held] = self.spread[:, :, source[held]]
+        for lag in (1, 2):
+            spread[lag, :, -lag:] = 0.0
+        return replace(self, kwh=kwh, spread=spread)
+
+    def common(self) -> Floats:
+        """Relative variance, shape (K,), of the meter's energy over all months: what its wells err by together."""
+        if self.spread is None:
+            return np.zeros(len(self.well))
+        total = self.kwh.sum(axis=1) ** 2
+        variance = self.spread[0].sum(axis=1) + 2.0 * self.spread[1:].sum(axis=(0, 2))
+        return np.asarray(np.divide(np.maximum(variance, 0.0), total, out=np.zeros_like(total), where=total > 0))
 
     def cross_variance(self, volume: Floats, domain: Ints, n_domains: int) -> Floats:
-        """Give what covariances between wells add to the variance of domains; negative, shape (G,).
+        """Give what covariances between wells add to the variance of domains, shape (G,).
 
         Parameters
         ----------
@@ -54,13 +73,13 @@ class Split:
         Returns
         -------
         numpy.ndarray
-            ``-Σ damping · ((Σ v)² - Σ v²)`` over the groups within each domain [m⁶].
+            ``Σ (ρ² - damping) · ((Σ v)² - Σ v²)`` over the groups within each domain [m⁶].
         """
         known = domain >= 0
         key = self.group[known] * np.int64(n_domains + 1) + domain[known]
         pairs, place = np.unique(key, return_inverse=True)
         v, damping = volume[known], np.zeros(len(pairs))
-        damping[place] = self.damping[known]
+        damping[place] = (self.damping - self.common())[known]
         total = np.bincount(place, weights=v, minlength=len(pairs))
         square = np.bincount(place, weights=v**2, minlength=len(pairs))
         cross = damping * (total**2 - square)
@@ -68,7 +87,7 @@ class Split:
 
 
 def split_of_meters(cells: Cells, epochs: Epochs, days: Floats) -> Split | None:
-    """Give the links whose share nobody stated, or None.
+    """Give the links of shared meters whose share nobody stated, or whose energy is an estimate; or None.
 
     Parameters
     ----------
@@ -83,13 +102,26 @@ def split_of_meters(cells: Cells, epochs: Epochs, days: Floats) -> Split | None:
     -------
     Split or None
     """
-    link = np.flatnonzero(epochs.share_variance > 0)
+    several = np.bincount(epochs.epoch, minlength=len(epochs.meter)) > 1
+    guessed = several & (cells.variance > 0).any(axis=1)
+    link = np.flatnonzero((epochs.share_variance > 0) | guessed[epochs.epoch])
     if not len(link):
         return None
-    epoch, share = epochs.epoch[link], epochs.share[link]
+    epoch, share = epochs.epoch[link], np.nan_to_num(epochs.share[link])
     part = cells.days[epoch] / days
-    scale = np.divide(1.0, part, out=np.ones_like(part), where=(part > 0) & (part < 1.0))
+    scale = np.divide(1.0, part, out=np.ones_like(part), where=(part > 0) & (part < 1.0)) * share[:, None]
     # var = damping · s (r - s) with r the part of the meter that is split.
-    rest = np.bincount(epoch, weights=share, minlength=len(epochs.meter))[epoch]
-    damping = epochs.share_variance[link] / (share * (rest - share))
-    return Split(epochs.well[link], epoch, share[:, None] * cells.kwh[epoch] * scale, damping)
+    open_ = epochs.share_variance[link] > 0
+    rest = np.bincount(epoch, weights=np.where(open_, share, 0.0), minlength=len(epochs.meter))[epoch]
+    spare = share * (rest - share)
+    damping = np.divide(epochs.share_variance[link], spare, out=np.zeros_like(spare), where=open_ & (spare > 0))
+    return Split(epochs.well[link], epoch, scale * cells.kwh[epoch], damping, _spread(cells, epoch, scale))
+
+
+def _spread(cells: Cells, epoch: Ints, scale: Floats) -> Floats:
+    """Give the variance of each link's energy by the meter's, and its covariances with the next two months."""
+    out = np.zeros((3, *scale.shape))
+    out[0] = scale**2 * cells.variance[epoch]
+    for lag, covariance in enumerate(cells.lags, start=1):
+        out[lag, :, :-lag] = scale[:, :-lag] * scale[:, lag:] * covariance[epoch][:, :-lag]
+    return out

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from elec2water.design.result import Design
+from elec2water.energy.arrays import positions
 from elec2water.fieldwork.field_sheet import field_sheet_bytes
 from elec2water.fieldwork.geopackage import Layer, geopackage_bytes
 from elec2water.fieldwork.report import design_report
@@ -54,13 +55,14 @@ def design_files(
     layers = [Layer("sample_wells", sample_title, visits)]
     if len(design.frame) <= _MOST_ON_MAP:
         layers.append(Layer("frame_wells", frame_title, _frame(design, wells)))
+    inside = wells.loc[positions(wells["well_id"], design.frame["well_id"]) >= 0] if len(design.frame) else wells
     files = {
         "field_sheet.xlsx": field_sheet_bytes(visits, title=county, lang=lang),
-        "report.html": design_report(design, visits, wells, county=county, lang=lang).encode(),
+        "report.html": design_report(design, visits, inside, county=county, lang=lang).encode(),
         "map.gpkg": geopackage_bytes(layers),
     }
     if has_places(wells):
-        files["map.png"] = map_png(visits, wells, title=f"{county}　{sample_title}", lang=lang)
+        files["map.png"] = map_png(visits, inside, title=f"{county}　{sample_title}", lang=lang)
     return files
 
 

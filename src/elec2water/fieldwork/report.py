@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import csv
 import html
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Sequence
 from importlib import resources
 from string import Template
 
@@ -15,7 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from elec2water.design.result import Design
-from elec2water.errors import UsageError
+from elec2water.design.words import Words, design_words
 from elec2water.fieldwork.sheet_words import sheet_words, stratum_label
 from elec2water.figure import Lang
 from elec2water.plot_design import curve_png, has_places, map_png
@@ -27,8 +25,6 @@ _MOST_DOMAINS = 9
 _DOMAINS_SHOWN = ("county", "aquifer", "township")
 _KWH_A_UNIT = 1e4
 _DPI = 130
-
-Words = Mapping[str, str]
 
 
 def design_report(design: Design, visits: pd.DataFrame, wells: pd.DataFrame, *, county: str, lang: Lang = "zh") -> str:
@@ -53,7 +49,7 @@ def design_report(design: Design, visits: pd.DataFrame, wells: pd.DataFrame, *, 
     str
         Self-contained HTML; text of the registry is escaped.
     """
-    words = report_words(lang)
+    words = design_words(lang)
     template = (resources.files("elec2water") / "data" / "design_report.html").read_text(encoding="utf-8")
     parts = {
         "lang": {"zh": "zh-CN", "en": "en"}[lang],
@@ -72,22 +68,6 @@ def design_report(design: Design, visits: pd.DataFrame, wells: pd.DataFrame, *, 
         "how": html.escape(_how(design, words)),
     }
     return Template(template).substitute(parts)
-
-
-@cache
-def report_words(lang: str) -> Words:
-    """Read the words of the report in one language (``data/design_report.csv``).
-
-    Raises
-    ------
-    UsageError
-        If the language is not known.
-    """
-    text = (resources.files("elec2water") / "data" / "design_report.csv").read_text(encoding="utf-8")
-    rows = list(csv.DictReader(text.splitlines()))
-    if lang not in rows[0]:
-        raise UsageError(f"design report: lang must be 'zh' or 'en', not {lang!r}")
-    return {row["key"]: row[lang] for row in rows}
 
 
 def _summary(design: Design, words: Words) -> str:
@@ -176,11 +156,17 @@ def _how(design: Design, words: Words) -> str:
         selection=_word(words, "selection", policy.get("selection", "")),
         seed=design.seed,
         lonely=_word(words, "lonely", policy.get("lonely", "adjust")),
-        anticipated=_word(words, "anticipated", policy.get("anticipated", "")),
+        anticipated=_source(words, str(policy.get("anticipated", ""))),
         merges=len(design.merges),
         refusal=_percent(_number(policy.get("refusal_rate"))),
         dead=_percent(_number(policy.get("dead_meter_rate"))),
     )
+
+
+def _source(words: Words, source: str) -> str:
+    """Say where the anticipated coefficients come from: a release keeps its name."""
+    kind, _, name = source.partition(" ")
+    return words.get(f"anticipated_{kind}", source).format(name=name)
 
 
 def _picture(png: bytes) -> str:

@@ -13,9 +13,10 @@ from functools import cache
 from importlib import resources
 
 from elec2water.errors import UsageError
-from elec2water.strata import SEPARATOR
+from elec2water.strata import SEPARATOR, WORDS
 
 LANGUAGES = ("zh", "en")
+_METHODS = {name: code for code, name in WORDS["irrigation_method"].items()}
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,15 @@ def stratum_label(stratum: str, words: Mapping[str, str]) -> str:
     Parameters
     ----------
     stratum : str
-        Such as ``浅层 | 泵深≤29 | pipe``.
+        Such as ``浅层 | 泵深≤29 | 管灌``.
     words : mapping
         ``irrigation_method_<method>``, as in :attr:`SheetWords.words`.
 
     Examples
     --------
-    >>> stratum_label("浅层 | 泵深≤29 | pipe", sheet_words("zh").words)
-    '浅层 | 泵深≤29 | 管灌'
+    >>> stratum_label("浅层 | 泵深≤29 | 管灌", sheet_words("en").words)
+    '浅层 | 泵深≤29 | pipe'
     """
-    return SEPARATOR.join(words.get(f"irrigation_method_{part}", part) for part in stratum.split(SEPARATOR))
+    return SEPARATOR.join(
+        words.get(f"irrigation_method_{_METHODS.get(part, part)}", part) for part in stratum.split(SEPARATOR)
+    )

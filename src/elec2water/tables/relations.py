@@ -164,7 +164,12 @@ def _links(tables: Mapping[str, TypedTable], contexts: Mapping[str, Context]) ->
     found = [
         _lost_zeros(contexts["readings"], where, strange, hints),
         contexts["readings"].finding(
-            "ORPHAN_READING", **where, observed=energy[at], kwh=_amount(energy[at]), candidate=hints
+            "ORPHAN_READING",
+            **where,
+            observed=energy[at],
+            kwh=_amount(energy[at]),
+            energy_kwh=np.abs(energy[at]),
+            candidate=hints,
         ),
     ]
     back = _reversed(places, len(meters))
@@ -211,7 +216,14 @@ def _link_findings(
     first = _first_rows(links, "meter_id")
     silent = np.flatnonzero((first >= 0) & (back < 0))
     return [
-        context.finding("ORPHAN_METER", **links.place(at), observed=kwh, kwh=_amount(kwh), candidate=hints),
+        context.finding(
+            "ORPHAN_METER",
+            **links.place(at),
+            observed=kwh,
+            kwh=_amount(kwh),
+            energy_kwh=np.abs(kwh),
+            candidate=hints,
+        ),
         _lost_zeros(context, links.place(at), strange, hints),
         context.finding("LINK_WITHOUT_READINGS", **links.place(first[silent])),
     ]
@@ -228,5 +240,7 @@ def _well_findings(
     inactive = np.flatnonzero(closed & (kwh > 0))
     return [
         context.finding("ORPHAN_WELL", **wells.place(without)),
-        context.finding("INACTIVE_WITH_ENERGY", **wells.place(inactive), observed=kwh[inactive]),
+        context.finding(
+            "INACTIVE_WITH_ENERGY", **wells.place(inactive), observed=kwh[inactive], energy_kwh=kwh[inactive]
+        ),
     ]
