@@ -184,8 +184,10 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=60)
     parser.add_argument("--kind", choices=("test", "meter"), default="meter")
     parser.add_argument("--generators", nargs="*", default=["demo"])
+    parser.add_argument("--add", action="store_true", help="keep the counties already there")
     a = parser.parse_args()
-    cases = []
+    path = RESULTS.with_name(f"next_study_{a.kind}.json")
+    cases = json.loads(path.read_text(encoding="utf-8"))["cases"] if a.add else []
     every = [(name, seed) for seed in range(a.first, a.first + a.counties) for name in a.generators]
     for generator, seed in every:
         cases += county_case(generator, seed, a.wells, a.sample, a.kind)
@@ -193,7 +195,7 @@ def main() -> None:
             generator, seed, {row["way"]: round(100 * float(row["cv"]), 2) for row in cases[-len(WAYS) :]}, flush=True
         )
         result = {"wells": a.wells, "sample": a.sample, "tests_a_year": TESTS_A_YEAR, "kind": a.kind, "cases": cases}
-        RESULTS.with_name(f"next_study_{a.kind}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     table = summarise(pd.DataFrame(cases))
     RESULTS.with_name(f"next_study_{a.kind}.md").write_text(markdown(table), encoding="utf-8")
     print(table.to_string(index=False))

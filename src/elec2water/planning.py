@@ -34,6 +34,7 @@ from elec2water.errors import UsageError
 from elec2water.findings import Findings, findings_of
 from elec2water.pairs import measurements
 from elec2water.release import list_release_folders
+from elec2water.strata import Strata
 
 Progress = Callable[[str], None]
 Floats = NDArray[np.float64]
@@ -81,23 +82,10 @@ def plan_sample(
     annual = energy.annual_kwh(energy.months[-1])
     expected = anticipate(county, energy, annual, tell)
     tell("strata, allocation and draw")
-    strata_config = county.config.strata
-    columns = section.by if section.by is not None else default_columns(county.wells, strata_config.by)
-    _check_breaks(section, columns)
-    strata = design_strata(
-        county.wells,
-        annual,
-        expected,
-        by=columns,
-        breaks={**strata_config.breaks, **section.breaks},
-        classes=section.classes or strata_config.classes,
-        cuts=section.cuts,
-        min_wells=section.min_wells,
-    )
     drawn = design_sample(
         county.wells,
         annual,
-        strata,
+        _strata(county, annual, expected),
         n=n,
         target_cv=target_cv,
         budget=money,
@@ -118,6 +106,24 @@ def plan_sample(
         lang=county.config.project.language,
     )
     return drawn.with_findings(_left_the_frame(county, drawn))
+
+
+def _strata(county: County, annual_kwh: Floats, expected: Anticipated) -> Strata:
+    """Give the classes in which wells are drawn, as ``[design]`` says and else ``[strata]``."""
+    section = county.config.design
+    strata_config = county.config.strata
+    columns = section.by if section.by is not None else default_columns(county.wells, strata_config.by)
+    _check_breaks(section, columns)
+    return design_strata(
+        county.wells,
+        annual_kwh,
+        expected,
+        by=columns,
+        breaks={**strata_config.breaks, **section.breaks},
+        classes=section.classes or strata_config.classes,
+        cuts=section.cuts,
+        min_wells=section.min_wells,
+    )
 
 
 def anticipate(county: County, energy: MonthlyEnergy, annual_kwh: Floats, tell: Progress | None = None) -> Anticipated:
