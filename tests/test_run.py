@@ -245,8 +245,9 @@ def test_another_process_zone_and_hash_seed_give_the_same_bytes(frames, plain, t
 
 def test_a_hand_written_sample_gives_its_weights(frames, tmp_path):
     ids = frames["pairs"]["well_id"].unique()
+    other = next(well for well in frames["wells"]["well_id"] if well not in ids)
     sample = pd.DataFrame({
-        "well_id": [*ids, "0012"], "stratum": "全部", "role": ["primary"] * len(ids) + ["reserve"],
+        "well_id": [*ids, other], "stratum": "全部", "role": ["primary"] * len(ids) + ["reserve"],
         "inclusion_probability": 1 / 3, "weight": 3.0, "order": range(1, len(ids) + 2),
     })  # fmt: skip
     folder = write(tmp_path, frames)
