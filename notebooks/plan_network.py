@@ -33,7 +33,7 @@ import elec2water as e2w
 from elec2water.design.places import places_of
 from elec2water.design.selection import generator_of
 from elec2water.design.spatial import voronoi_balance
-from elec2water.fieldwork.report import report_words
+from elec2water.design.words import design_words
 from elec2water.fieldwork.visits import visits_of
 from elec2water.plot_design import precision_curve, sample_map
 
@@ -64,7 +64,7 @@ design.coverage
 # ask for, is marked.
 
 # %%
-_ = precision_curve(design.curve, report_words(LANG))
+_ = precision_curve(design.curve, design_words(LANG))
 
 # %%
 design.curve.loc[design.curve["mark"] != ""]
