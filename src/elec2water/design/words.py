@@ -8,6 +8,7 @@ from functools import cache
 from importlib import resources
 
 from elec2water.errors import UsageError
+from elec2water.rules import LANGUAGES
 
 Words = Mapping[str, str]
 
@@ -25,11 +26,21 @@ def design_words(lang: str) -> Words:
     UsageError
         If the language is not known.
     """
-    text = (resources.files("elec2water") / "data" / "design_report.csv").read_text(encoding="utf-8")
-    rows = list(csv.DictReader(text.splitlines()))
-    if lang not in rows[0]:
-        raise UsageError(f"design: lang must be 'zh' or 'en', not {lang!r}")
-    return {row["key"]: row[lang] for row in rows}
+    return {row["key"]: row[lang] for row in worded("design_report.csv", lang)}
+
+
+def worded(name: str, lang: str) -> list[dict[str, str]]:
+    """Read the rows of a file of ``data/`` that has a column for each language.
+
+    Raises
+    ------
+    UsageError
+        If the language is not known.
+    """
+    if lang not in LANGUAGES:
+        raise UsageError(f"lang: expected one of {', '.join(LANGUAGES)}, found {lang!r}")
+    text = (resources.files("elec2water") / "data" / name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
 
 
 def word(kind: str, code: object, lang: str) -> str:

@@ -6,16 +6,13 @@ boxes of a part (with the column of the visits that fills them in beforehand) an
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
-from elec2water.errors import UsageError
+from elec2water.design.words import worded
 from elec2water.strata import SEPARATOR, WORDS
 
-LANGUAGES = ("zh", "en")
 _METHODS = {name: code for code, name in WORDS["irrigation_method"].items()}
 
 
@@ -62,10 +59,7 @@ def sheet_words(lang: str) -> SheetWords:
     UsageError
         If the language is not known.
     """
-    if lang not in LANGUAGES:
-        raise UsageError(f"field sheet: lang must be one of {list(LANGUAGES)}, not {lang!r}")
-    text = (resources.files("elec2water") / "data" / "field_sheet.csv").read_text(encoding="utf-8")
-    rows = list(csv.DictReader(text.splitlines()))
+    rows = worded("field_sheet.csv", lang)
     return SheetWords(
         words={row["key"]: row[lang] for row in rows if row["kind"] == "word"},
         columns=tuple(Column(row["key"], float(row["size"]), row[lang]) for row in rows if row["kind"] == "column"),
