@@ -145,6 +145,10 @@ def _outside(column: schema.Column, values: npt.NDArray[Any]) -> npt.NDArray[np.
 def _beyond(column: schema.Column, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     if values.dtype.kind == "M":
         low, high = np.datetime64(column.lower, "s"), np.datetime64(column.upper, "s")
+        # a missing date counts as the smallest number
+        seconds = values.astype("datetime64[s]", copy=False).view(np.int64)
+        if len(seconds) and low.astype(np.int64) <= seconds.min() and seconds.max() <= high.astype(np.int64):
+            return np.zeros(len(values), dtype=bool)
         return np.asarray((values < low) | (values > high))
     return np.asarray((values < float(column.lower)) | (values > float(column.upper)))
 

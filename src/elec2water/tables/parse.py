@@ -108,6 +108,11 @@ def by_runs(text: pa.Array) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(codes), short.dictionary)
 
 
+def longest(values: pa.Array) -> int:
+    """Give the length of the longest text, in bytes; 0 where there is none."""
+    return int(pc.max(pc.binary_length(values)).as_py() or 0)
+
+
 def _as_text(column: pa.Array) -> pa.Array:
     if pa.types.is_floating(column.type):
         whole = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), 1e15))
@@ -158,6 +163,8 @@ def parse_text(column: pa.Array, kind: str, *, words: str = "", null_kind: str =
         Dictionary-encoded text.
     """
     coded = encode(column)
+    if kind == "id" and not (words or null_kind) and pc.all(pc.ascii_is_alnum(coded.values)).as_py():
+        return Parsed(_coded_as(column, coded), {})
     clean = tidy(coded.values, compatible=kind != "text")
     blank = pc.or_(pc.equal(clean, ""), _is_word(clean, null_kind))
     wrong: dict[str, Bools] = {}
@@ -174,10 +181,15 @@ def parse_text(column: pa.Array, kind: str, *, words: str = "", null_kind: str =
     changed = np.not_equal(_mask(pc.not_equal(clean, coded.values)), _mask(blank)) & ~_mask(blank)
     normalised = 0 if words else int(coded.spread(changed, missing=False).sum())
     if not (_mask(blank).any() or _mask(pc.not_equal(clean, coded.values)).any()):
-        same = pa.types.is_dictionary(column.type) and column.dictionary.type == pa.string()
-        return Parsed(column if same else _as_dictionary(coded.codes, coded.values), wrong)
+        return Parsed(_coded_as(column, coded), wrong)
     values = pc.if_else(blank, pa.scalar(None, pa.string()), clean)
     return Parsed(_recoded(coded, values), wrong, normalised)
+
+
+def _coded_as(column: pa.Array, coded: Coded) -> pa.DictionaryArray:
+    """Give the column itself where it is coded text already."""
+    same = pa.types.is_dictionary(column.type) and column.dictionary.type == pa.string()
+    return column if same else _as_dictionary(coded.codes, coded.values)
 
 
 def _recoded(coded: Coded, values: pa.Array) -> pa.DictionaryArray:
@@ -224,6 +236,8 @@ def parse_numbers(column: pa.Array, unit: str = "") -> Parsed:
     """
     if _is_numeric(column.type):
         values = np.asarray(pc.cast(column, pa.float64(), safe=False).fill_null(np.nan))
+        if np.isfinite(values.sum()):
+            return Parsed(values + 0.0, {"NOT_A_NUMBER": np.zeros(len(values), dtype=bool)})
         infinite = np.isinf(values)
         return Parsed(np.where(infinite, np.nan, values) + 0.0, {"NOT_A_NUMBER": infinite})
     coded = encode(column)

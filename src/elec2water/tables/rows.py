@@ -100,6 +100,8 @@ def _may_be_no_record(raw: RawTable, cells: pa.Array) -> npt.NDArray[np.bool_]:
     """Look at the key column alone, cheaply: blank, or not of the letters and digits that identifiers are made of."""
     coded = encode(cells)
     values = coded.values
+    if values.null_count == 0 and pc.all(pc.ascii_is_decimal(values)).as_py():
+        return coded.spread(np.zeros(len(values), dtype=bool), missing=True)
     suspect = np.asarray(pc.invert(pc.string_is_ascii(values)).fill_null(fill_value=True)).astype(bool)
     lower = pc.utf8_lower(pc.utf8_trim_whitespace(values))
     words = [word for word in schema.words("total_row") if word.isascii()]
