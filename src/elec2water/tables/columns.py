@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from elec2water import schema
 from elec2water.findings import Findings
-from elec2water.tables import parse
+from elec2water.tables import dates, parse
 from elec2water.tables.private import hide
 from elec2water.tables.typed import DATE_TYPES, TEXT_TYPES, TypedTable, Values
 
@@ -78,7 +78,7 @@ def _checked(column: schema.Column, heading: Heading, cells: pa.Array) -> _Check
         parsed = _parsed_text(column, cells)
         return _Checked(column, cells, _with_default(column, parsed), parsed.wrong, parsed.normalised)
     if column.type in DATE_TYPES:
-        parsed = parse.parse_dates(cells, months=column.type == "month")
+        parsed = dates.parse_dates(cells, months=column.type == "month")
     elif column.type == "bool":
         parsed = parse.parse_bools(cells)
     else:

@@ -25,7 +25,7 @@ ENOUGH = 2000
 _DAY = np.timedelta64(1, "D")
 _DAY_S = 86_400
 _POWER = 127
-"""A day is 675 times 128 seconds: times that are whole multiples of 128 seconds are never within a day's last minute."""
+"""A day is 675 times 128 seconds: multiples of 128 seconds never lie within a day's last minute."""
 
 
 def exclusive_ends(table: TypedTable, context: Context) -> tuple[TypedTable, Findings]:

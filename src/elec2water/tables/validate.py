@@ -233,6 +233,15 @@ def _monthly_form(table: TypedTable, context: Context) -> Checked:
     return table, context.finding("PERIOD_ASSUMED", observed=int(use.sum()), row=table.rows[np.argmax(use)])
 
 
+def _read_until(table: TypedTable, context: Context) -> Checked:
+    """Take the day of reading as the end of a period whose start is told: 上次抄表日期 and 抄表日期."""
+    del context
+    if "start" not in table or "read_on" not in table:
+        return table, Findings.empty()
+    use = np.isnat(table.dates("end")) & ~np.isnat(table.dates("start")) & np.isnan(table.numbers("register_kwh"))
+    return table.with_columns(end=np.where(use, table.dates("read_on"), table.dates("end"))), Findings.empty()
+
+
 def _reading_forms(table: TypedTable, context: Context) -> Checked:
     usable = _whole(table, "start", "end", "energy_kwh") | _whole(table, "read_on", "register_kwh")
     if len(table) and not usable.any():
@@ -244,7 +253,7 @@ def _whole(table: TypedTable, *names: str) -> Mask:
     """Tell the rows that have all of some columns."""
     if any(name not in table for name in names):
         return np.zeros(len(table), dtype=bool)
-    return ~np.logical_or.reduce([table.is_blank(name) for name in names])
+    return np.asarray(~np.logical_or.reduce([table.is_blank(name) for name in names]))
 
 
 def _period(table: TypedTable) -> npt.NDArray[np.object_]:
@@ -351,7 +360,7 @@ def _correction_checks(table: TypedTable, context: Context) -> Checked:
 _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
     "wells": (_unique_ids("DUPLICATE_INTAKE"), _half_position, far_positions, same_wells, permit_numbers, _depth_order),
     "meters": (_link_order, _multipliers),
-    "readings": (_lone_dates, exclusive_ends, _monthly_form, settle, _reading_forms),
+    "readings": (_lone_dates, _read_until, exclusive_ends, _monthly_form, settle, _reading_forms),
     "pairs": (exclusive_ends, _pair_checks, _pair_overlaps),
     "water_levels": (),
     "permits": (_unique_ids("DUPLICATE_PERMIT"), permit_numbers, _link_order, _plan_above_permit),
