@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core_kit import small_case
-from elec2water.coefficient.features import HEAD_BEYOND_M
+from elec2water.coefficient.water import Head, level_movement
 from elec2water.errors import UsageError
-from elec2water.levels import depth_by_well
 from elec2water.pairs import measurements, merge_pairs
 
 
@@ -127,15 +126,16 @@ def test_with_no_news_the_mean_wears_and_the_interval_widens(early):
 
 
 def test_falling_water_moves_every_well_by_its_head(case, early):
-    """Water 20 % deeper from the last quarter on: sampled or not, κ falls by the slope times the rise of ln head."""
+    """Water 20 % deeper from the last quarter on: sampled or not, κ falls by the slope times the bent rise of ln head."""
     deeper = case.water_levels.copy()
     since = deeper["month"] >= np.datetime64("2026-07-01")
     deeper.loc[since, "depth_m"] *= 1.2
     usual, lower = (case.volume(early, water_levels=levels) for levels in (case.water_levels, deeper))
     slope = early.posterior.mean[early.posterior.layout.names.index("level")]
     months = np.arange("2026-07", "2026-10", dtype="datetime64[M]")
-    depth = np.nanmean(depth_by_well(case.wells, case.water_levels, months).depth_m, axis=1)
-    rise = np.log((1.2 * depth + HEAD_BEYOND_M) / (depth + HEAD_BEYOND_M))
+    window = early.windows.level
+    stood, fallen = (level_movement(case.wells, w, months, window, Head())[0] for w in (case.water_levels, deeper))
+    rise = np.nanmean(fallen - stood, axis=1)
     fell = np.log(lower.idle_coefficient / usual.idle_coefficient)
     pumped = usual.wells.converted_m3.sum(axis=1) > 0
     others = pumped & ~usual.wells.sampled
