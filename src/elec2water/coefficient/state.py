@@ -27,7 +27,7 @@ from elec2water.coefficient.shared import Factor, Layout, Regressor
 from elec2water.errors import UsageError
 from elec2water.pairs import Measurements
 
-FORMAT = 2
+FORMAT = 3
 
 Variable: TypeAlias = tuple[str | tuple[str, ...], NDArray[Any], dict[str, str]]
 """Dimensions, values and attributes."""
