@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -121,7 +120,7 @@ class _Moving:
 
 def _columns(
     known: Known, months: Months, windows: Windows, options: FitOptions, scales: tuple[float, Head]
-) -> tuple[dict[str, NDArray[np.generic]], _Moving]:
+) -> tuple[features.Columns, _Moving]:
     """Gather columns of wells and what moves; ``scales``: the year from which wear counts, and the head."""
     wells, energy = known.wells, known.energy
     reference_year, head = scales
@@ -136,7 +135,7 @@ def _columns(
     level, reference = level_movement(wells, known.water_levels, months, windows.level, head)
     columns = features.well_columns(
         wells,
-        strata.labels,
+        strata.keys,
         annual_kwh=annual,
         depth_to_water=reference,
         reference_year=reference_year,
@@ -147,7 +146,7 @@ def _columns(
 
 def _context(
     wells: pd.DataFrame,
-    columns: Mapping[str, NDArray[np.generic]],
+    columns: features.Columns,
     moving: _Moving,
     months: Months,
     spec: FeatureSpec,
