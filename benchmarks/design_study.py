@@ -19,8 +19,8 @@ import pandas as pd
 from counties import GENERATORS
 from elec2water.coefficient import fit_coefficient
 from elec2water.design import design_sample, systematic_pps
+from elec2water.design.allocation import inclusion_probabilities
 from elec2water.design.drawing import Draw, draw_sample
-from elec2water.design.selection import inclusion_probabilities
 from elec2water.energy import MonthlyEnergy
 from elec2water.strata import classify
 from elec2water.survey import design_totals

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from elec2water.design.allocation import inclusion_probabilities
 from elec2water.design.coordination import coordinate, floors, sizes_above
 from elec2water.design.draw import draw
 from elec2water.design.random_draw import random_pps
-from elec2water.design.selection import inclusion_probabilities
 from elec2water.design.spatial import local_mean_variance, voronoi_balance
 
 RESULTS = Path(__file__).parent / "results" / "selection_study.json"

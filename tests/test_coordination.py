@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from elec2water.design.allocation import inclusion_probabilities
 from elec2water.design.coordination import coordinate, floors, sizes_above
 from elec2water.design.draw import draw
 from elec2water.design.network import Drawn, Network
 from elec2water.design.random_draw import random_pps
-from elec2water.design.selection import inclusion_probabilities
 from elec2water.errors import UsageError
 
 

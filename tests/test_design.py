@@ -166,7 +166,7 @@ def test_the_expected_cv_is_that_of_the_estimator_in_simulation():
 
 def test_variance_is_convex_and_ends_at_zero():
     energy = np.random.default_rng(8).lognormal(8, 1.5, 25)
-    curve = Curve(energy, energy)
+    curve = Curve.of(energy, energy)
     values = np.array([curve.variance(n) for n in range(1, 26)])
     assert values[-1] == 0.0
     assert (np.diff(values) < 1e-9).all()
@@ -260,6 +260,26 @@ def test_a_design_comes_back_as_it_was_written(tmp_path):
     first = {path.name: path.read_bytes() for path in (tmp_path / "design").iterdir()}
     write_design(again, tmp_path / "design")
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "design").iterdir()}
+
+
+def test_a_large_design_is_read_as_a_small_one_and_its_faults_are_named(tmp_path, monkeypatch):
+    wells, energy = county()
+    wells.loc[:1, "well_id"] = ["NA", "0012x"]
+    write_design(design_sample(wells, energy, classify(wells, ["aquifer"]), n=60, seed=1), tmp_path)
+    small = read_design(tmp_path)
+    monkeypatch.setattr(files, "_MANY_BYTES", 0)
+    large = read_design(tmp_path)
+    for name in ("sample", "allocation", "coverage", "excluded", "precision", "curve", "frame", "merges"):
+        pd.testing.assert_frame_equal(getattr(small, name), getattr(large, name))
+    whole = (tmp_path / "frame.csv").read_text("utf-8-sig")
+    for damaged, text in (
+        (whole.rsplit(",", 1)[0], r"frame\.csv, row \d+: expected 7 cells, found 6"),
+        (whole.replace("log_sd", "sd"), "lacks the columns.*log_sd"),
+        (whole.replace(whole.splitlines()[3].split(",")[2], "many", 1), "column energy_kwh"),
+    ):
+        (tmp_path / "frame.csv").write_text(damaged, encoding="utf-8")
+        with pytest.raises(UsageError, match=text):
+            read_design(tmp_path)
 
 
 def test_a_write_that_fails_leaves_the_old_design(tmp_path, monkeypatch):
@@ -524,6 +544,17 @@ def test_the_curve_falls_and_is_marked():
     marked = curve.set_index("mark")
     assert marked.loc["rule", "n"] == 5
     assert marked.loc["n", "expected_cv"] == design.expected_cv
+
+
+def test_the_curve_of_promised_precision_keeps_the_strata():
+    """Ten wells more, shared as the others are: a little better, not what another design without strata would be."""
+    wells, energy = county()
+    strata = classify(wells, ["township", "aquifer"])
+    design = design_sample(wells, energy, strata, targets={"county": 0.08, "township": 0.2}, seed=1)
+    marked = design.curve.set_index("mark")
+    n, cv = int(marked.loc["n", "n"]), marked["expected_cv"]
+    assert cv["n+10"] < cv["n"] <= cv["n-10"]
+    assert cv["n+10"] == pytest.approx(cv["n"] * np.sqrt(n / (n + 10)), rel=0.1)
 
 
 @pytest.mark.parametrize("options", [{}, {"network": True}, {"allocation": "proportional"}], ids=str)

@@ -4,6 +4,7 @@ import io
 import re
 import sqlite3
 import struct
+import zipfile
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -11,9 +12,11 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
+from python_calamine import CalamineWorkbook
 
 from elec2water.design import design_sample, read_design, write_design
 from elec2water.errors import UsageError
+from elec2water.fieldwork import field_sheet
 from elec2water.fieldwork.field_sheet import field_sheet_bytes
 from elec2water.fieldwork.geopackage import CGCS2000, Layer, geopackage_bytes
 from elec2water.fieldwork.outputs import design_files
@@ -111,6 +114,23 @@ def test_the_field_sheet_lists_every_well_and_asks_for_everything():
         assert rule in rules
     assert form.count("抽水测试记录表") == len(table)
     assert len(book["记录表"].row_breaks.brk) == len(table) - 1
+
+
+def test_a_very_long_list_says_what_a_short_one_says(monkeypatch):
+    table = visits()
+    table.loc[:3, "village"] = [" <刘 & 王>庄 ", '=1+"x"', "王庄", "\x07响铃"]
+    table.loc[5, "annual_kwh"], table.loc[6, "longitude"] = np.nan, 115.123456789
+    short = openpyxl.load_workbook(io.BytesIO(field_sheet_bytes(table, title="县")))["样本井清单"]
+    monkeypatch.setattr(field_sheet, "_MOST_FORMS", 5)
+    content = field_sheet_bytes(table, title="县")
+    assert content == field_sheet_bytes(table, title="县")
+    long = openpyxl.load_workbook(io.BytesIO(content))["样本井清单"]
+    assert long.dimensions == short.dimensions
+    assert list(long.iter_rows(values_only=True)) == list(short.iter_rows(values_only=True))
+    assert "f" not in {cell.data_type for row in long.iter_rows() for cell in row}
+    grid = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_name("样本井清单").to_python()
+    assert [row[2] for row in grid[2 : 2 + len(table)]] == table["well_id"].tolist()
+    assert long["C4"].number_format == "@"
 
 
 def test_the_field_sheet_prints_on_a4_with_repeated_headings():
@@ -248,3 +268,24 @@ def test_the_map_shows_every_well_that_has_a_place_and_counts_the_others():
     assert "2 眼样本井没有经纬度" in ax.get_title(loc="left")
     numbers = {text.get_text() for text in ax.texts}
     assert {str(n) for n in table.loc[(table["role"] == "primary"), "number"]} - numbers == {"1", "2"}
+
+
+def test_the_map_of_a_province_has_dots_and_names_its_counties():
+    wells, _, _ = county()
+    wells = wells.assign(county=np.where(wells["longitude"] < 115.25, "东县", "西县"))
+    wells["township"] = [f"镇{i}" for i in range(len(wells))]
+    table = visits_of(pd.DataFrame({"well_id": wells["well_id"].repeat(1)}), wells)
+    several = pd.concat([table] * 20, ignore_index=True)
+    ax = sample_map(several, wells, title="省")
+    shown = {text.get_text() for text in ax.texts}
+    assert {"东县", "西县"} <= shown
+    assert not any(text.startswith("镇") for text in shown)
+    assert [line.get_xdata().size for line in ax.lines if line.get_marker() == "o"] == [len(several)]
+
+
+def test_text_that_looks_like_an_escape_of_the_format_is_escaped(monkeypatch):
+    """ECMA-376 part 1, 22.9.2.19: ``_x0041_`` is read as A, and ``_x005F_`` as the underscore itself."""
+    monkeypatch.setattr(field_sheet, "_MOST_FORMS", 5)
+    content = field_sheet_bytes(visits().assign(village="_x0041_"), title="县")
+    with zipfile.ZipFile(io.BytesIO(content)) as parts:
+        assert ">_x005F_x0041_</t>" in parts.read("xl/worksheets/sheet1.xml").decode()

@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from elec2water.design.allocation import inclusion_probabilities
 from elec2water.design.cube import balanced, curve_order, null_vectors
 from elec2water.design.draw import draw
 from elec2water.design.joint import joint_probabilities
 from elec2water.design.pivotal import local_pivotal
 from elec2water.design.random_draw import random_pps, simple_random
 from elec2water.design.reserves import choose_reserves
-from elec2water.design.selection import inclusion_probabilities
 from elec2water.design.spatial import local_mean_variance, voronoi_balance
 from elec2water.errors import UsageError
 
@@ -136,6 +136,18 @@ def test_null_vectors_are_orthogonal_to_every_column_whatever_the_rank():
     matrices[1::3, :, 0] = 0.0
     u = null_vectors(matrices)
     assert np.abs(np.einsum("bkp,bk->bp", matrices, u)).max() < 1e-12
+    assert np.linalg.norm(u, axis=1) == pytest.approx(1.0)
+
+
+def test_null_vectors_of_two_columns_are_those_of_a_qr_decomposition():
+    rng = np.random.default_rng(1)
+    matrices = rng.normal(size=(200, 3, 2)) * rng.lognormal(0, 3, (200, 1, 2))
+    last = np.linalg.qr(matrices, mode="complete")[0][:, :, -1]
+    assert np.abs((null_vectors(matrices) * last).sum(axis=1)) == pytest.approx(1.0, abs=1e-9)
+    matrices[::4, :, 1] = 2 * matrices[::4, :, 0]
+    matrices[1::4] = 0.0
+    u = null_vectors(matrices)
+    assert np.abs(np.einsum("bkp,bk->bp", matrices, u) / np.abs(matrices).sum(axis=1).clip(1e-300)).max() < 1e-12
     assert np.linalg.norm(u, axis=1) == pytest.approx(1.0)
 
 

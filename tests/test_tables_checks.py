@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from elec2water.tables import validate
 from elec2water.tables.context import Context
+from elec2water.tables.places import may_be_near
 from elec2water.tables.typed import TypedTable
 from tables_kit import PAIRS, READINGS, WELLS, read, rows_of
 
@@ -240,3 +241,14 @@ def test_findings_name_columns_as_the_form_does(tmp_path):
     messages = findings.of(table="wells").frame.set_index("rule")["message"]
     assert messages["POWER_RANGE"].startswith("水泵功率（pump_power_kw）的值 5500 超出可能范围 0.2 – 500 kW")
     assert messages["BLANK_VALUE"].startswith("第 3 行的水泵安装深度（pump_depth_m）为空")
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 60), st.sampled_from([1.0, 5.0]))
+def test_every_place_with_a_near_neighbour_is_looked_at(seed, n, distance):
+    rng = np.random.default_rng(seed)
+    places = np.round(rng.normal(0, 60, (n, 2)), rng.integers(-1, 3))
+    apart = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1)) + np.diag(np.full(n, np.inf))
+    near = may_be_near(places, distance)
+    assert near[(apart <= distance).any(axis=1)].all()
+    assert not near[(apart > 2.9 * distance).all(axis=1)].any()

@@ -19,8 +19,11 @@ Floats = NDArray[np.float64]
 
 _MOST_DOTS = 20_000
 _MOST_NUMBERS = 150
+_MOST_FORMS = 2_000
+_MOST_NAMES = 60
 _KM_A_DEGREE = 111.2
-_NAMES = ("township", "aquifer")
+_PLACES = ("township", "county")
+_NAMES = (*_PLACES, "aquifer")
 _DRAWN = ("longitude", "latitude", "role", "number", *_NAMES)
 _MARKS = "osD^vP*X"
 
@@ -56,7 +59,8 @@ def sample_map(
     """Draw the wells to visit among all wells, with the numbers of the field sheet.
 
     The form of a mark tells the aquifer, a filled one a primary well, an open one a reserve; townships are named in
-    their middles. Readable in grey print, and without any map service.
+    their middles, the counties of a province instead. Of thousands of wells the primary ones are dots. Readable in grey
+    print, and without any map service.
 
     Parameters
     ----------
@@ -85,7 +89,7 @@ def sample_map(
     family = chinese_font(_all_text(background, shown, title, text)).get_family()
     _draw_frame(axes, background, text)
     _draw_visits(axes, shown, text)
-    _name_townships(axes, background if len(background) else shown, family)
+    _name_places(axes, background if len(background) else shown, family)
     lost = int((visits["role"] == "primary").sum() - (shown["role"] == "primary").sum())
     heading = drawable(title or text["map"]) + (text["nowhere"].format(n=lost) if lost else "")
     axes.set_title(heading, fontsize=11, loc="left", family=family)
@@ -184,42 +188,56 @@ def _draw_frame(axes: Axes, wells: pd.DataFrame, text: Mapping[str, str]) -> Non
 
 
 def _draw_visits(axes: Axes, visits: pd.DataFrame, text: Mapping[str, str]) -> None:
-    aquifers = sorted(set(visits["aquifer"]))
-    numbered = (visits["role"] == "primary").sum() <= _MOST_NUMBERS
+    primary = visits.loc[visits["role"] == "primary"]
+    if len(primary) > _MOST_FORMS:
+        size = max(3.0 * (_MOST_FORMS / len(primary)) ** 0.5, 0.5)
+        _draw_marks(axes, primary, "o", size, INK, text["primary"])
+        return
+    numbered = len(primary) <= _MOST_NUMBERS
     size = 6.5 if numbered else 3.0
+    aquifers = sorted(set(visits["aquifer"]))
     for mark, aquifer in zip(_MARKS * (1 + len(aquifers) // len(_MARKS)), aquifers, strict=False):
-        of_aquifer = visits["aquifer"] == aquifer
-        for role, fill in (("reserve", "white"), ("primary", INK)):
-            chosen = visits.loc[of_aquifer & (visits["role"] == role)]
-            if chosen.empty:
-                continue
+        of_aquifer = visits.loc[visits["aquifer"] == aquifer]
+        for role, fill, scale in (("reserve", "white", 0.7), ("primary", INK, 1.0)):
             name = " ".join(filter(None, [drawable(aquifer), text[role]]))
-            axes.plot(
-                chosen["longitude"],
-                chosen["latitude"],
-                mark,
-                markersize=size if role == "primary" else 0.7 * size,
-                markerfacecolor=fill,
-                markeredgecolor=INK if role == "primary" else GREY,
-                markeredgewidth=0.7,
-                linestyle="none",
-                zorder=3 if role == "primary" else 2,
-                label=name,
-            )
+            _draw_marks(axes, of_aquifer.loc[of_aquifer["role"] == role], mark, scale * size, fill, name)
     if numbered:
-        for number, x, y in visits.loc[visits["role"] == "primary", ["number", "longitude", "latitude"]].to_numpy():
+        for number, x, y in primary[["number", "longitude", "latitude"]].to_numpy():
             axes.annotate(
                 f"{number:.0f}", (x, y), (3.5, 3.5), textcoords="offset points", fontsize=6.5, color=INK, zorder=4,
                 path_effects=[withStroke(linewidth=1.5, foreground="white")],
             )  # fmt: skip
 
 
-def _name_townships(axes: Axes, wells: pd.DataFrame, family: list[str]) -> None:
-    middles = wells.groupby("township")[["longitude", "latitude"]].median()
+def _draw_marks(axes: Axes, wells: pd.DataFrame, mark: str, size: float, fill: str, name: str) -> None:
+    """Draw marks of one form: filled ones above and with a dark edge, open ones below and grey."""
+    if wells.empty:
+        return
+    axes.plot(
+        wells["longitude"],
+        wells["latitude"],
+        mark,
+        markersize=size,
+        markerfacecolor=fill,
+        markeredgecolor=INK if fill == INK else GREY,
+        markeredgewidth=min(0.7, 0.25 * size),
+        linestyle="none",
+        zorder=3 if fill == INK else 2,
+        label=name,
+    )
+
+
+def _name_places(axes: Axes, wells: pd.DataFrame, family: list[str]) -> None:
+    """Name the townships, or the counties where there are too many; neither where those are too many as well."""
+    few = [name for name in _PLACES if wells[name].nunique() <= _MOST_NAMES]
+    if not few:
+        return
+    middles = wells.loc[wells[few[0]] != ""].groupby(few[0])[["longitude", "latitude"]].median()
     for name, (x, y) in zip(middles.index.tolist(), middles.to_numpy(), strict=True):
         axes.annotate(
-            drawable(name), (x, y), ha="center", va="center", fontsize=10, color="#8a5a10", alpha=0.75, family=family,
-            zorder=1.5,
+            drawable(name), (x, y), ha="center", va="center", fontsize=10, color="#8a5a10", alpha=0.85, family=family,
+            zorder=3.5 if few[0] == "county" else 1.5, in_layout=False,
+            path_effects=[withStroke(linewidth=2.0, foreground="white")],
         )  # fmt: skip
 
 

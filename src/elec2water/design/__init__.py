@@ -3,7 +3,7 @@
 ``design_sample`` draws it, ``write_design`` and ``read_design`` carry it to and from ``design/``.
 """
 
-from elec2water.design.allocation import Allocation, allocate
+from elec2water.design.allocation import Allocation, allocate, inclusion_probabilities
 from elec2water.design.anticipated import Anticipated, constant, learned, published
 from elec2water.design.cuts import design_strata, optimal_breaks
 from elec2water.design.files import read_design, read_policy, read_sample, write_design
@@ -12,7 +12,7 @@ from elec2water.design.network import Network
 from elec2water.design.plan import Budget
 from elec2water.design.result import Design
 from elec2water.design.sample import design_sample
-from elec2water.design.selection import inclusion_probabilities, systematic_pps
+from elec2water.design.selection import systematic_pps
 
 __all__ = [
     "Allocation",

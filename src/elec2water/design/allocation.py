@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -96,14 +97,17 @@ class Curve:
     """
 
     def __init__(self, size: Floats, spread: Floats) -> None:
-        order = np.argsort(-size, kind="stable")
-        r, v = size[order], spread[order]
-        self._sizes = r
-        self._rest, self._weights, self._squares = (
-            np.append(np.cumsum(x[::-1])[::-1], 0.0) for x in (r, v**2 / r, v**2)
-        )
+        """Take the wells by falling `size`."""
+        self._sizes = size
+        self._rest, self._weights, self._squares = (_left(x) for x in (size, spread**2 / size, spread**2))
         self.sum_of_squares = float(self._squares[0])
-        self.n_wells = r.size
+        self.n_wells = size.size
+
+    @classmethod
+    def of(cls, size: Floats, spread: Floats) -> Curve:
+        """Take the wells in any order."""
+        order = np.argsort(-size, kind="stable")
+        return cls(size[order], spread[order])
 
     def variance(self, n: int) -> float:
         """Anticipated variance with `n` wells of the stratum."""
@@ -112,6 +116,14 @@ class Curve:
             return 0.0
         k = n - drawn
         return max(float(self._rest[k] * self._weights[k] / drawn - self._squares[k]), 0.0)
+
+    def probability(self, n: int) -> Floats:
+        """Inclusion probabilities with `n` wells of the stratum, in the order of the curve."""
+        certain = self._certain(n)
+        probability = np.ones(self.n_wells)
+        if certain < self.n_wells:
+            probability[certain:] = self._sizes[certain:] * ((n - certain) / self._rest[certain])
+        return probability
 
     def _certain(self, n: int) -> int:
         """Count the wells taken with certainty: those at the head that reach one, each once the ones before are out."""
@@ -126,6 +138,37 @@ class Curve:
         return n
 
 
+def _left(values: Floats) -> Floats:
+    """Σ from each place to the end, and zero after it."""
+    sums = np.zeros(values.size + 1)
+    np.cumsum(values[::-1], out=sums[-2::-1])
+    return sums
+
+
+def inclusion_probabilities(size: Floats, n: int) -> Floats:
+    """Inclusion probabilities proportional to size, capped at one.
+
+    Units whose probability would reach one are taken with certainty, and the rest of the sample is shared among the
+    others, until none is left above one (Särndal, Swensson and Wretman 1992, section 3.6.2).
+
+    Parameters
+    ----------
+    size : (N,) array
+        Positive sizes.
+    n : int
+        Sample size, at most N.
+
+    Returns
+    -------
+    (N,) array
+        Probabilities summing to `n`.
+    """
+    order = np.argsort(-size, kind="stable")
+    probability = np.empty(size.size)
+    probability[order] = Curve(size[order], size[order]).probability(n)
+    return probability
+
+
 class Allocator:
     """Allocations of any size for one population, its curves made once."""
 
@@ -135,17 +178,24 @@ class Allocator:
         self.minimum = np.minimum(
             np.broadcast_to(np.asarray(minimum, dtype=np.int64), self.n_wells.shape), self.n_wells
         )
-        order = np.argsort(population.codes, kind="stable")
-        bounds = np.cumsum(self.n_wells)[:-1]
-        groups = (np.split(values[order], bounds) for values in (population.size, population.spread))
-        self.curves = [Curve(size, spread) for size, spread in zip(*groups, strict=True)]
+        self._order = np.lexsort((-population.size, population.codes))
+        ends = np.cumsum(self.n_wells).tolist()
+        size, spread = population.size[self._order], population.spread[self._order]
+        self.curves = [Curve(size[a:b], spread[a:b]) for a, b in pairwise([0, *ends])]
         self.volume = population.by_stratum(population.volume)
         self._squares = np.array([curve.sum_of_squares for curve in self.curves])
 
     @cached_property
     def unstratified(self) -> Curve:
         """Curve of the whole frame as one stratum."""
-        return Curve(self.population.size, self.population.spread)
+        return Curve.of(self.population.size, self.population.spread)
+
+    def probabilities(self, n_sample: Integers) -> Floats:
+        """Inclusion probabilities of all wells (N,): in each stratum proportional to size, capped at one."""
+        probability = np.empty(self._order.size)
+        parts = [curve.probability(n) for curve, n in zip(self.curves, n_sample.tolist(), strict=True)]
+        probability[self._order] = np.concatenate(parts)
+        return probability
 
     def result(self, n_sample: Integers) -> Allocation:
         """Give the variance that any allocation leaves."""

@@ -35,6 +35,7 @@ _CURVE_BITS = 16
 _MOST_LEVELS = 5
 _UNITS_A_CELL = 2.5
 _WORK = 4e7
+_MOST_UNITS = 200_000
 _DEPENDENT = 1e-7
 _TIE = 1e-6
 
@@ -162,14 +163,29 @@ def null_vectors(differences: Floats) -> Floats:
     """
     if differences.shape[2] == 0:
         return np.ones(differences.shape[:2])
-    q, r = np.linalg.qr(differences, mode="complete")
-    vector = q[:, :, -1].copy()
-    pivot = np.abs(np.diagonal(r, axis1=1, axis2=2))
-    hanging = (pivot <= _DEPENDENT * np.linalg.norm(differences, axis=1)).any(axis=1)
-    vector[hanging] = _orthogonal(differences[hanging])
+    vector, hanging = _cross_product(differences) if differences.shape[2] == 2 else _last_of_qr(differences)
+    if hanging.any():
+        vector[hanging] = _orthogonal(differences[hanging])
     largest = np.abs(vector)
     lead = (largest >= (1.0 - _TIE) * largest.max(axis=1, keepdims=True)).argmax(axis=1)
     return np.asarray(vector * np.sign(vector[np.arange(lead.size), lead])[:, None])
+
+
+def _last_of_qr(differences: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the last orthogonal vector of each matrix, and whether a column hangs on those before it."""
+    q, r = np.linalg.qr(differences, mode="complete")
+    pivot = np.abs(np.diagonal(r, axis1=1, axis2=2))
+    hanging = (pivot <= _DEPENDENT * np.linalg.norm(differences, axis=1)).any(axis=1)
+    return q[:, :, -1].copy(), hanging
+
+
+def _cross_product(differences: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """As :func:`_last_of_qr` for matrices (3, 2), which a province has millions of."""
+    (a, b, c), (d, e, f) = differences[:, :, 0].T, differences[:, :, 1].T
+    vector = np.column_stack([b * f - c * e, c * d - a * f, a * e - b * d])
+    length = np.sqrt((vector**2).sum(axis=1))
+    hanging = length <= _DEPENDENT * np.sqrt((a * a + b * b + c * c) * (d * d + e * e + f * f))
+    return vector / np.where(hanging, 1.0, length)[:, None], hanging
 
 
 def _orthogonal(differences: Floats) -> Floats:
@@ -252,9 +268,11 @@ def _per_probability(auxiliaries: Floats, p: Floats) -> Floats:
 def _contrasts(p: Floats, near: Integers) -> Floats:
     """Return the differences between neighbouring halves of the curve, of their halves, …: (N, 2^L − 1), x/π.
 
-    As many levels as leave a cell some sample units, and fewer for a million units, whose strata are local by
-    themselves: the work grows with the square of the columns.
+    As many levels as leave a cell some sample units, and fewer for many units: the work grows with the square of the
+    columns. None for a province: groups of near units spread its thousands of sample units well enough.
     """
+    if p.size > _MOST_UNITS:
+        return np.zeros((p.size, 0))
     finest = np.log2(max(p.sum() / _UNITS_A_CELL, 1.0))
     affordable = 0.5 * np.log2(_WORK / max(p.size, 1))
     levels = int(np.clip(np.floor(min(finest, affordable)), 0, _MOST_LEVELS))

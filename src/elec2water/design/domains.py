@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from elec2water.design.allocation import Population
+from elec2water.design.allocation import Allocator, Population
 from elec2water.design.multidomain import Bounds, real_optimum
-from elec2water.design.selection import inclusion_probabilities
 from elec2water.errors import UsageError
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -147,23 +146,22 @@ def compromise(population: Population, domains: Sequence[Domain], n: int) -> tup
     return tuned_sizes(population, [_scaled(domain, high) for domain in domains]), high
 
 
-def whole_strata(population: Population, domains: Sequence[Domain], minimum: Integers) -> Integers:
+def whole_strata(allocator: Allocator, domains: Sequence[Domain]) -> Integers:
     """Round the sums of inclusion probabilities by stratum to whole wells, every promise kept.
 
     Every stratum is rounded up, and then, those that gained most first, down again where no domain feels it.
 
     Parameters
     ----------
-    population : Population
-        Sizes as :func:`tuned_sizes` gives them.
+    allocator : Allocator
+        Of a population with the sizes that :func:`tuned_sizes` gives.
     domains : sequence of Domain
-    minimum : (H,) array of int
 
     Returns
     -------
     (H,) array of int
     """
-    n_wells = population.n_wells
+    population, n_wells, minimum = allocator.population, allocator.n_wells, allocator.minimum
     certain = population.size >= 1.0
     sure = np.bincount(population.codes, certain, n_wells.size).astype(np.int64)
     real = population.by_stratum(np.minimum(population.size, 1.0))
@@ -183,7 +181,7 @@ def whole_strata(population: Population, domains: Sequence[Domain], minimum: Int
         if (more <= slack[loads.indices[rows]]).all():
             slack[loads.indices[rows]] -= more
             trimmed[h] -= 1
-    return trimmed if _kept(population, domains, trimmed) else up
+    return trimmed if _kept(allocator, domains, trimmed) else up
 
 
 def _loads(population: Population, domains: Sequence[Domain], certain: NDArray[np.bool_]) -> csc_array:
@@ -199,22 +197,12 @@ def _loads(population: Population, domains: Sequence[Domain], certain: NDArray[n
     return csc_array((np.tile(load, len(domains)), (rows, columns)), shape=shape)
 
 
-def _kept(population: Population, domains: Sequence[Domain], n: Integers) -> bool:
-    probability = stratum_probabilities(population, n)
+def _kept(allocator: Allocator, domains: Sequence[Domain], n: Integers) -> bool:
+    probability = allocator.probabilities(n)
     return all(
-        bool((np.nan_to_num(expected_cv(d, population, probability)) <= d.target_cv * (1 + 1e-9)).all())
+        bool((np.nan_to_num(expected_cv(d, allocator.population, probability)) <= d.target_cv * (1 + 1e-9)).all())
         for d in domains
     )
-
-
-def stratum_probabilities(population: Population, n_sample: Integers) -> Floats:
-    """Inclusion probabilities of all wells (N,): in each stratum proportional to size, capped at one, adding to n_h."""
-    order = np.argsort(population.codes, kind="stable")
-    bounds = np.cumsum(population.n_wells)[:-1]
-    probability = np.empty(population.size.size)
-    for rows, n in zip(np.split(order, bounds), n_sample, strict=True):
-        probability[rows] = inclusion_probabilities(population.size[rows], int(n))
-    return probability
 
 
 def _scaled(domain: Domain, factor: float) -> Domain:

@@ -125,7 +125,7 @@ def planned(
     tuned = replace(population, size=sizes)
     allocator = Allocator(tuned, minimum)
     if n is None:
-        return Plan(allocator, allocator.result(whole_strata(tuned, promised, allocator.minimum)))
+        return Plan(allocator, allocator.result(whole_strata(allocator, promised)))
     shares = tuned.by_stratum(np.minimum(sizes, 1.0))
     whole = apportioned(shares, n, allocator.start(n), allocator.n_wells)
     return Plan(allocator, allocator.result(whole), factor)

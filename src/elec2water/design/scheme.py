@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from elec2water.design.allocation import AllocationRule, Allocator, apportioned
 from elec2water.design.coordination import coordinate, floors, sizes_above
 from elec2water.design.cuts import ThinStrata
-from elec2water.design.domains import stratum_probabilities
 from elec2water.design.drawing import Draw
 from elec2water.design.network import Network
 from elec2water.design.plan import Plan, planned
@@ -90,7 +89,7 @@ class Scheme:
         population, n_sample = plan.allocator.population, plan.chosen.n_sample
         kept = np.zeros(frame.codes.size, dtype=bool)
         if self.network is None:
-            probability = stratum_probabilities(population, n_sample)
+            probability = plan.allocator.probabilities(n_sample)
             return frame.draw(probability, probability, frame.codes, (), kept)
         kept, previous = self.network.among(frame.wells["well_id"])
         least = floors(kept, previous, rotate=self.network.rotate)
@@ -149,9 +148,9 @@ class Scheme:
 
 
 def _shared_alike(plan: Plan, n: int) -> Plan:
-    """Give the strata shares of `n` wells as they have of the plan; the frame as one stratum where that is too few."""
+    """Give the strata shares of `n` wells as they have of the plan; the frame as one stratum if there are more."""
     allocator = plan.allocator
-    if n < 2 * int(allocator.minimum.sum()):
+    if n < allocator.n_wells.size:
         p = allocator.population
         whole = Allocator(replace(p, codes=np.zeros_like(p.codes)), 1)
         return Plan(whole, whole.of_size(n))

@@ -1,4 +1,4 @@
-"""Selection with probability proportional to size: inclusion probabilities, the systematic draw, reserves."""
+"""What every way of drawing needs: probabilities that are fit, random numbers from a text, the systematic draw."""
 
 from __future__ import annotations
 
@@ -16,36 +16,6 @@ Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
 
 _ROUNDING = 1e-10
-
-
-def inclusion_probabilities(size: Floats, n: int) -> Floats:
-    """Inclusion probabilities proportional to size, capped at one.
-
-    Units whose probability would reach one are taken with certainty, and the rest of the sample is shared among the
-    others, until none is left above one (Särndal, Swensson and Wretman 1992, section 3.6.2).
-
-    Parameters
-    ----------
-    size : (N,) array
-        Positive sizes.
-    n : int
-        Sample size, at most N.
-
-    Returns
-    -------
-    (N,) array
-        Probabilities summing to `n`.
-    """
-    order = np.argsort(-size, kind="stable")
-    descending = size[order]
-    rest = np.cumsum(descending[::-1])[::-1]
-    room = n - np.arange(size.size)
-    reaches_one = (room > 0) & (descending * room >= rest * (1 - 1e-12))
-    certain = int(np.logical_and.accumulate(reaches_one).sum())
-    probability = np.ones(size.size)
-    if certain < size.size:
-        probability[order[certain:]] = descending[certain:] * ((n - certain) / rest[certain])
-    return probability
 
 
 def checked_probability(probability: Floats, values: Floats | None, codes: Integers | None) -> Floats:

@@ -13,9 +13,11 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from elec2water.errors import UsageError
+from elec2water.fieldwork.long_list import with_rows
 from elec2water.fieldwork.sheet_words import Part, SheetWords, sheet_words, stratum_label
 
 _CREATED = dt.datetime(1980, 1, 1, tzinfo=dt.UTC).replace(tzinfo=None)
+_FIRST = 2
 _MOST_FORMS = 1_000
 _BLANK_FORMS = 2
 _A4 = 9
@@ -92,7 +94,8 @@ def field_sheet_bytes(visits: pd.DataFrame, *, title: str, lang: str = "zh") -> 
         _write_list(book.add_worksheet(words["sheet_list"]), visits, title, sheet_of, styles)
         _write_protocol(book.add_worksheet(words["sheet_protocol"]), title, sheet_of, styles)
         _write_forms(book.add_worksheet(words["sheet_forms"]), visits, title, sheet_of, styles)
-    return buffer.getvalue()
+    content = buffer.getvalue()
+    return content if len(visits) <= _MOST_FORMS else with_rows(content, _rest(visits, sheet_of), below=_FIRST + 1)
 
 
 def _set_page(sheet: Worksheet, words: Mapping[str, str], *, landscape: bool) -> None:
@@ -106,22 +109,18 @@ def _set_page(sheet: Worksheet, words: Mapping[str, str], *, landscape: bool) ->
 
 def _write_list(sheet: Worksheet, visits: pd.DataFrame, title: str, sheet_of: SheetWords, styles: _Styles) -> None:
     words, last = sheet_of.words, len(sheet_of.columns) - 1
-    framed = len(visits) <= _MOST_FORMS
+    written = visits if len(visits) <= _MOST_FORMS else visits.iloc[:1]
     _set_page(sheet, words, landscape=True)
     sheet.fit_to_pages(1, 0)
+    sheet.set_default_row(_LIST_HEIGHT)
     sheet.merge_range(0, 0, 0, last, _text(f"{title}　{words['list_title']}"), styles.title)
     sheet.set_row(0, 26)
     sheet.set_row(1, 32)
     for position, column in enumerate(sheet_of.columns):
         sheet.set_column(position, position, column.width)
         sheet.write_string(1, position, column.heading, styles.head)
-        for row, value in enumerate(_shown(visits[column.name], words), start=2):
-            if framed or value not in ("", None):
-                _write(sheet, row, position, value, styles)
-    if not framed:
-        sheet.set_default_row(_LIST_HEIGHT)
-    for row in range(2, len(visits) + 2) if framed else ():
-        sheet.set_row(row, _LIST_HEIGHT)
+        for row, value in enumerate(_shown(written[column.name], words), start=_FIRST):
+            _write(sheet, row, position, value, styles)
     sheet.repeat_rows(0, 1)
     sheet.freeze_panes(2, 3)
     below = len(visits) + 2
@@ -129,6 +128,12 @@ def _write_list(sheet: Worksheet, visits: pd.DataFrame, title: str, sheet_of: Sh
         sheet.autofilter(1, 0, below - 1, last)
     sheet.merge_range(below, 0, below, last, words["list_note"], styles.note)
     sheet.set_row(below, 30)
+
+
+def _rest(visits: pd.DataFrame, sheet_of: SheetWords) -> list[list[object]]:
+    """Cells of a long list from its second well on, by column."""
+    shown = (_shown(visits[column.name].iloc[1:], sheet_of.words) for column in sheet_of.columns)
+    return [[_cell(value) for value in cells] for cells in shown]
 
 
 def _write_protocol(sheet: Worksheet, title: str, sheet_of: SheetWords, styles: _Styles) -> None:
@@ -197,11 +202,19 @@ def _shown(column: pd.Series, words: Mapping[str, str]) -> list[object]:
     return [round(cell) if isinstance(cell, float) else cell for cell in cells] if column.name in _WHOLE else cells
 
 
+def _cell(value: object) -> str | float | None:
+    """Give what is written of a value: text that a cell can hold, a number to six decimals, or nothing."""
+    if isinstance(value, str):
+        return _text(value) or None
+    return round(float(value), 6) if isinstance(value, (int, float)) and value == value else None
+
+
 def _write(sheet: Worksheet, row: int, column: int, value: object, styles: _Styles) -> None:
-    if isinstance(value, (int, float)) and value == value:
-        sheet.write_number(row, column, round(float(value), 6), styles.number)
-    elif isinstance(value, str) and value:
-        sheet.write_string(row, column, _text(value), styles.cell)
+    cell = _cell(value)
+    if isinstance(cell, float):
+        sheet.write_number(row, column, cell, styles.number)
+    elif cell is not None:
+        sheet.write_string(row, column, cell, styles.cell)
     else:
         sheet.write_blank(row, column, None, styles.cell)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow.compute as pc
 from scipy.spatial import cKDTree
 
@@ -64,6 +65,8 @@ def far_positions(table: TypedTable, context: Context) -> Checked:
 def same_wells(table: TypedTable, context: Context) -> Checked:
     """Report wells of one layer and depth within a few metres of each other."""
     known, places = _metres(table)
+    close = may_be_near(places, SAME_WELL_M)
+    known, places = known[close], places[close]
     if len(known) < 2:
         return table, Findings.empty()
     found = cKDTree(places).query(places, k=2, distance_upper_bound=SAME_WELL_M)
@@ -73,7 +76,7 @@ def same_wells(table: TypedTable, context: Context) -> Checked:
     near = np.flatnonzero(np.isfinite(distance[:, 1]) & (other < len(known)))
     one, two = known[near], known[other[near]]
     alike = _alike(table, one, two)
-    if alike.sum() > max(COARSE_SHARE * len(known), 4):
+    if alike.sum() > max(COARSE_SHARE * len(close), 4):
         return table, context.finding("POSITION_COARSE", observed=int(alike.sum()))
     one, two, apart = one[alike], two[alike], distance[near, 1][alike]
     later = one > two
@@ -83,6 +86,28 @@ def same_wells(table: TypedTable, context: Context) -> Checked:
         limit=table.text("well_id", two[later]),
         observed=np.round(apart[later], 1),
     )
+
+
+def may_be_near(places: Floats, distance: float) -> Mask:
+    """Say which places may have another so near: all that have one are among them.
+
+    Of two places no farther apart one square of twice the distance holds both, in one of four grids shifted by it.
+
+    Parameters
+    ----------
+    places : (N, 2) array
+    distance : float
+
+    Returns
+    -------
+    (N,) array of bool
+        No place is among them whose nearest is farther away than such a square is wide.
+    """
+    near = np.zeros(len(places), dtype=bool)
+    for shift in np.ndindex(2, 2):
+        cell = np.floor((places / distance + shift) / 2).astype(np.int64)
+        near |= pd.Series(cell[:, 0] * (1 << 31) + cell[:, 1]).duplicated(keep=False).to_numpy()
+    return near
 
 
 def _alike(table: TypedTable, one: npt.NDArray[np.int64], two: npt.NDArray[np.int64]) -> Mask:

@@ -70,8 +70,10 @@ def _first_rows(table: TypedTable, name: str) -> npt.NDArray[np.int64]:
 
 def _candidates(unknown: pa.Array, other: pa.Array) -> list[str]:
     """Name the only known identifier that differs in how it is written; it is shown, never applied."""
+    if len(unknown) == 0:
+        return []
     reduced = _reduced(other)
-    counts = {item["values"]: item["counts"] for item in pc.value_counts(reduced).to_pylist()} if len(unknown) else {}
+    counts = {item["values"]: item["counts"] for item in pc.value_counts(reduced).to_pylist()}
     place = pc.index_in(_reduced(unknown), value_set=reduced).to_pylist()
     keys = _reduced(unknown).to_pylist()
     return [
