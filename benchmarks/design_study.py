@@ -57,6 +57,8 @@ class Plan:
         self.classes = classify(self.wells, by)
         place = pd.Index(self.wells["well_id"]).get_indexer(self.design.frame["well_id"])
         self.place = place
+        self.kappa = np.full(len(self.wells), np.nan)
+        self.kappa[place] = self.design.frame["coefficient_m3_per_kwh"]
         names, codes = np.unique(self.design.frame["stratum"].to_numpy(dtype=str), return_inverse=True)
         self.names, self.codes = tuple(names), codes
         self.probability = self.design.frame["inclusion_probability"].to_numpy()
@@ -89,6 +91,7 @@ class Plan:
             energy_kwh=self.energy,
             weights=weights,
             strata=self.classes,
+            prediction=self.kappa * self.energy,
             domains={"county": np.full(len(self.wells), "county", dtype=object)},
         ).table.set_index("estimator")
         return table.loc["greg", "volume_m3"], table.loc["greg", "se_m3"]
@@ -175,7 +178,7 @@ def study(name, seed, options):
     plan, again = Plan(county, options.n, seed), after_a_year(county, options.n, seed)
     rng = np.random.default_rng(seed)
     error = {"srs_class_means": [], "systematic_pps": [], "ours_ht": [], "ours_greg": [], "ours_model": [], "se": []}
-    error["second_greg"] = []
+    error |= {"second_greg": [], "second_se": []}
     for draw in range(options.draws):
         error["srs_class_means"].append(plan.random_class_means(rng) / plan.total - 1)
         error["systematic_pps"].append(plan.systematic(rng) / plan.total - 1)
@@ -184,8 +187,9 @@ def study(name, seed, options):
         error["ours_greg"].append(total / plan.total - 1)
         error["se"].append(se / plan.total)
         error["ours_ht"].append((weights * plan.volume[rows]).sum() / plan.total - 1)
-        second = again.greg(*again.ours(10_000 * seed + draw)[:2])[0]
-        error["second_greg"].append(second / again.total - 1)
+        total, se = again.greg(*again.ours(10_000 * seed + draw)[:2])
+        error["second_greg"].append(total / again.total - 1)
+        error["second_se"].append(se / again.total)
         if draw < options.models:
             error["ours_model"].append(plan.model(rows) / plan.total - 1)
     rms = {key: float(np.sqrt(np.mean(np.square(values)))) for key, values in error.items() if values}
@@ -209,10 +213,23 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=0)
     parser.add_argument("--wells", type=int, default=1500)
     parser.add_argument("--n", type=int, default=60)
+    parser.add_argument("--kinds", default="", help="generators, separated by commas; all by default")
+    parser.add_argument("--add", action="store_true", help="keep what the file holds of other generators")
     parser.add_argument("--out", type=Path, default=RESULTS / "design_study.json")
     options = parser.parse_args()
     started = time.perf_counter()
-    rows = [study(name, seed, options) for name in GENERATORS for seed in range(1, options.counties + 1)]
+    kinds = options.kinds.split(",") if options.kinds else list(GENERATORS)
+    rows = [study(name, seed, options) for name in kinds for seed in range(1, options.counties + 1)]
+    if options.add and options.out.exists():
+        rows = [r for r in json.loads(options.out.read_text("utf-8"))["counties"] if r["generator"] not in kinds] + rows
+    summary = summarised(rows)
+    print(summary.T.round(4).to_string(), f"\n{time.perf_counter() - started:.0f} s")
+    facts = {**vars(options), "out": None, "kinds": None, "summary": summary.to_dict("index"), "counties": rows}
+    options.out.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def summarised(rows):
+    """Average over the counties of a kind, and over all."""
     table = pd.DataFrame(rows)
     table["realised_over_expected"] = table["ours_greg"] / table["expected"]
     table["second_realised_over_expected"] = table["second_greg"] / table["second_expected"]
@@ -221,9 +238,7 @@ def main() -> None:
     summary.loc["all"] = table[columns].mean()
     summary["below_srs"] = 1 - summary["ours_greg"] / summary["srs_class_means"]
     summary["below_systematic"] = 1 - summary["ours_greg"] / summary["systematic_pps"]
-    print(summary.T.round(4).to_string(), f"\n{time.perf_counter() - started:.0f} s")
-    facts = {**vars(options), "out": None, "summary": summary.to_dict("index"), "counties": rows}
-    options.out.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return summary
 
 
 if __name__ == "__main__":
