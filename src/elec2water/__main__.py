@@ -1,4 +1,4 @@
-"""``python -m elec2water``: the commands where the folder of console scripts is not on the path, as often on Windows."""
+"""``python -m elec2water``: the commands where the folder of console scripts is not on the path (Windows)."""
 
 from elec2water.cli import main
 
