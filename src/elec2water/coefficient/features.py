@@ -45,6 +45,8 @@ _MOVING = (
 )
 HEAD_BEYOND_M = 12.0
 """Drawdown, friction and outlet [m]: what a pump lifts beyond the depth to water, where nothing better is known."""
+HEAD_CURVATURE = 1.0
+"""How much steeper κ falls the further the head has risen, see :func:`elec2water.coefficient.water.bent_head`."""
 OWN_MOVING = ("level", "energy_anomaly")
 """Moving regressors that differ from well to well; the others follow from aquifer and month."""
 _SEASON_BY_AQUIFER_SD = 0.03
@@ -98,6 +100,7 @@ class FeatureSpec:
     wear: tuple[float, float]
     strata_breaks: tuple[tuple[str, tuple[float, ...]], ...] = ()
     head_beyond_m: float = HEAD_BEYOND_M
+    head_curvature: float = HEAD_CURVATURE
 
     def layout(self, months: NDArray[np.datetime64]) -> Layout:
         """Places and priors of the shared effects for fitting over ``months``."""
