@@ -126,7 +126,9 @@ def county_case(generator: str, seed: int, n_wells: int, n: int, kind: str) -> l
             pairs = pd.concat([pairs, new], ignore_index=True)
             now = np.datetime64(f"{year}-09")
             registry = registry_at(county, now)
-            coefficient = coefficient.update(new, registry, county.water_levels, energy=until(energy, now), until=now)
+            coefficient = coefficient.update(
+                new, registry, county.water_levels, energy=until(energy, now), until=now, with_news=False
+            )
         rows.append({"generator": generator, "seed": seed, "way": way, **_outcome(coefficient, county, energy, truth)})
     return rows
 

@@ -4,7 +4,9 @@ Studies (METHOD.md: no public data pair electricity and water over years, so tha
 
 * ``levels``: pairs of year one only, water levels known: bias and coverage of the county total year by year, beside the
   coefficient of year one held fixed;
-* ``blind``: the same without water levels.
+* ``wear``: the same, the wear of each county drawn from what is believed of it (0.6 % a year around its generator's), so
+  that the intervals are held against counties that differ in what no office knows of its own;
+* ``blind``: as ``levels``, without water levels.
 
     python benchmarks/updating.py levels --counties 40 --generators demo equation shallow two_age lognormal
 
@@ -13,6 +15,7 @@ the year of the tests and as what the years after added. Results in benchmarks/r
 """
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 
@@ -36,6 +39,14 @@ def county_of(seed, generator="demo"):
     if generator == "demo":
         return simulate_county(WELLS, seed, months=12 * YEARS, end_quarter=f"{LAST}Q3")
     return GENERATORS[generator](WELLS, seed, months=12 * YEARS)
+
+
+def other_wear(county, seed):
+    """Let all wells of a county wear by so much more or less, in a year, as a county may against the others."""
+    wear = FitOptions().wear_sd_per_year * np.random.default_rng([seed, 11]).standard_normal()
+    years = np.arange(county.months.size) / 12.0
+    factor = np.exp(wear * years)
+    return dataclasses.replace(county, kappa=county.kappa * factor, energy_kwh=county.energy_kwh / factor)
 
 
 def energy_of(county, until=None):
@@ -74,12 +85,13 @@ def fixed_volume(county, chosen, year_one, columns):
     return volume.sum()
 
 
-def follow(seed, generator="demo", *, levels=True, options=None):
+def follow(seed, generator="demo", *, study="levels", options=None):
     """One county: totals of the irrigation quarter (Q3) of every year, by the fixed coefficient and by the update."""
     county = county_of(seed, generator)
+    county = other_wear(county, seed) if study == "wear" else county
     chosen = sample_of(county, seed)
     pairs = measure_pairs(county, county.well_id[chosen], first=county.months[0], last=county.months[11], seed=seed)
-    levels_known = county.water_levels if levels else None
+    levels_known = None if study == "blind" else county.water_levels
     registry = registry_at(county, county.months[11])
     fitted = fit_coefficient(
         pairs, registry, levels_known, energy=energy_of(county, county.months[11]), options=options
@@ -154,7 +166,7 @@ def markdown(table):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=["levels", "blind"])
+    parser.add_argument("study", choices=["levels", "wear", "blind"])
     parser.add_argument("--counties", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=1000)
     parser.add_argument("--generators", nargs="*", default=["demo"])
@@ -164,7 +176,7 @@ def main():
     rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if options.add else []
     for generator in options.generators:
         for seed in range(options.first_seed, options.first_seed + options.counties):
-            rows += follow(seed, generator, levels=options.study == "levels")
+            rows += follow(seed, generator, study=options.study)
         table = summary_of(rows)
         path.write_text(json.dumps({"by_year": table, "rows": rows}, indent=1) + "\n", encoding="utf-8")
         path.with_suffix(".md").write_text(markdown(table), encoding="utf-8")

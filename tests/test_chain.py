@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,17 @@ def in_chain(folder, frames, toml=TOML):
     for quarter, day in QUARTERS:
         e2w.run(root, quarter=quarter, as_of=day)
     return root
+
+
+@pytest.fixture(scope="module")
+def two_quarters(frames, tmp_path_factory):
+    return in_chain(tmp_path_factory.mktemp("two") / "county", frames)
+
+
+@pytest.fixture
+def begun(two_quarters, tmp_path):
+    """A county of its own with the two quarters released."""
+    return Path(shutil.copytree(two_quarters, tmp_path / "county"))
 
 
 def digests(folder):
@@ -142,8 +154,8 @@ def e2w_dataset(folder):
     return xr.open_dataset(io.BytesIO((folder / "coefficients.nc").read_bytes()), engine="h5netcdf").load()
 
 
-def test_pairs_of_a_table_started_anew_are_kept_from_the_release(frames, tmp_path):
-    root = in_chain(tmp_path / "county", frames)
+def test_pairs_of_a_table_started_anew_are_kept_from_the_release(begun, frames, tmp_path):
+    root = begun
     recent = frames["pairs"][frames["pairs"]["start"] >= "2026-07-01"]
     write(root, frames | {"pairs": recent}, toml=TOML)
     done = e2w.run(root, quarter="2026Q3")
@@ -154,8 +166,8 @@ def test_pairs_of_a_table_started_anew_are_kept_from_the_release(frames, tmp_pat
     assert coefficient.measured.well.size == len(frames["pairs"])
 
 
-def test_a_quarter_without_new_pairs_still_has_its_volumes_and_a_wider_interval(frames, tmp_path):
-    root = in_chain(tmp_path / "county", frames)
+def test_a_quarter_without_new_pairs_still_has_its_volumes_and_a_wider_interval(begun, frames, tmp_path):
+    root = begun
     (root / "inputs" / "pairs.csv").unlink()
     done = e2w.run(root, quarter="2026Q3")
     row = done.totals.iloc[0]
@@ -167,8 +179,8 @@ def test_a_quarter_without_new_pairs_still_has_its_volumes_and_a_wider_interval(
     ("toml", "reason"),
     [(TOML + '[model]\nrefit = "always"\n', "asked"), (TOML + "[model]\nwear_sd_per_year = 0.02\n", "configuration")],
 )
-def test_variances_are_sought_anew_when_asked_or_when_the_model_is_another(frames, tmp_path, toml, reason):
-    root = in_chain(tmp_path / "county", frames)
+def test_variances_are_sought_anew_when_asked_or_when_the_model_is_another(begun, frames, tmp_path, toml, reason):
+    root = begun
     (root / "elec2water.toml").write_text(toml, encoding="utf-8")
     done = e2w.run(root, quarter="2026Q3")
     assert str(done.release.manifest["coefficient_version"]).startswith(f"refit ({reason}) of 2026Q2 r1 ")
@@ -243,8 +255,8 @@ def test_news_add_up_when_everything_changes_at_once(frames, tmp_path):
     assert all(county[name] != 0 for name in ("corrected_pairs", "new_pairs", "refit", "energy_and_registry"))
 
 
-def test_a_damaged_release_is_not_built_upon(frames, tmp_path):
-    root = in_chain(tmp_path / "county", frames)
+def test_a_damaged_release_is_not_built_upon(begun, frames, tmp_path):
+    root = begun
     path = root / "releases" / "2026Q2" / "r1" / "coefficients.nc"
     path.chmod(0o600)
     path.write_bytes(path.read_bytes()[:-10])
@@ -263,3 +275,46 @@ def test_the_waterfall_ends_where_the_news_end(chain):
     moves = [row[name] for name in STEPS if name != "refit"]
     heights = [bar.get_height() for bar in ax.patches[2:]]
     np.testing.assert_allclose(heights, np.abs(moves))
+
+
+def test_a_quarter_before_those_released_is_estimated_from_all_and_leaves_them_alone(begun, frames, tmp_path):
+    """Run after two later quarters: their releases stand, it says so, and the next quarter still follows the last."""
+    root = begun
+    before = {q: digests(root / "releases" / q / "r1") for q, _ in QUARTERS}
+    done = e2w.run(root, quarter="2025Q4")
+    assert done.release.manifest["coefficient_version"] == "fit"
+    said = done.findings.frame.set_index("rule").loc["RELEASED_LATER"]
+    assert said["observed"] == "2026Q1 r1, 2026Q2 r1"
+    assert {q: digests(root / "releases" / q / "r1") for q, _ in QUARTERS} == before
+    first = write(tmp_path / "alone", frames, toml=TOML)
+    alone = e2w.run(first, quarter="2025Q4")
+    pd.testing.assert_frame_equal(done.totals, alone.totals)
+    assert not alone.findings.frame["rule"].eq("RELEASED_LATER").any()
+    third = e2w.run(root, quarter="2026Q3")
+    assert "of 2026Q2 r1 " in str(third.release.manifest["coefficient_version"])
+
+
+def test_a_missing_release_in_between_is_stepped_over(begun, frames, tmp_path):
+    """The third quarter after the first alone: its state is that of the whole chain, and the news say since when."""
+    root = write(tmp_path / "other", frames, toml=TOML)
+    e2w.run(root, quarter=QUARTERS[0][0], as_of=QUARTERS[0][1])
+    done = e2w.run(root, quarter="2026Q3")
+    assert "of 2026Q1 r1 " in str(done.release.manifest["coefficient_version"])
+    assert set(done.news["last_quarter"]) == {"2026Q1"}
+    np.testing.assert_allclose(done.news[LAST] + done.news[list(STEPS)].sum(axis=1), done.news[THIS], atol=1e-12)
+    whole = e2w.run(begun, quarter="2026Q3")
+    np.testing.assert_allclose(done.totals["volume_m3"], whole.totals["volume_m3"], rtol=1e-9)
+
+
+def test_a_table_of_other_wells_alone_withdraws_all_and_still_adds_up(begun, frames, tmp_path):
+    """Not one pair of the last release is in the table any more: withdrawn and named, the news add up all the same."""
+    root = begun
+    pairs, every = frames["pairs"], frames["wells"]["well_id"]
+    sampled = pairs["well_id"].unique()
+    others = dict(zip(sampled, every[~every.isin(sampled)], strict=False))
+    write(root, frames | {"pairs": pairs.assign(well_id=pairs["well_id"].map(others))}, toml=TOML)
+    done = e2w.run(root, quarter="2026Q3")
+    until = pairs["start"] < "2026-07-01"
+    assert done.findings.frame["rule"].eq("PAIRS_WITHDRAWN").sum() == until.sum()
+    np.testing.assert_allclose(done.news[LAST] + done.news[list(STEPS)].sum(axis=1), done.news[THIS], atol=1e-12)
+    assert set(e2w.from_dataset(e2w_dataset(done.release.folder)).sample_id) == set(others.values())

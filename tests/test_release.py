@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
 import stat
 import subprocess
@@ -443,6 +444,26 @@ def test_csv_of_one_column_keeps_its_blank_lines():
     frame = pd.DataFrame({"name": pd.Series(["a", None, "b"], dtype="str")})
     back = pd.read_csv(io.BytesIO(csv_bytes(frame)), skip_blank_lines=True)
     assert len(back) == 3
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.floats(width=64) | st.integers(-(10**9), 10**9).map(lambda k: k / 2000), min_size=1),
+    st.integers(0, 6),
+)
+def test_numbers_are_written_as_python_rounds_them(values, digits):
+    written = csv_bytes(pd.DataFrame({"a": values, "m3": values}), float_format={"m3": f".{digits}f"}).decode()
+    fields = [line.split(",")[1] for line in written.splitlines()[1:]]
+    assert fields == ["" if math.isnan(v) else f"{v:z.{digits}f}" for v in values]
+
+
+@given(st.lists(st.text() | st.sampled_from(["=1", "'=1", "，", '"', "a,b", "\u200b=1", "取水井"]), min_size=1))
+def test_texts_are_written_one_by_one_or_together_alike(texts):
+    frame = pd.DataFrame({"key": pd.Series(texts, dtype="str"), "n": 1})
+    alone = [csv_bytes(frame.iloc[[i]]).decode("utf-8-sig").removeprefix("key,n\n") for i in range(len(frame))]
+    assert csv_bytes(frame).decode("utf-8-sig") == "key,n\n" + "".join(alone)
+    assert all(line in (f"{escape_text(t)},1\n", '"' + escape_text(t).replace('"', '""') + '",1\n')
+               for line, t in zip(alone, texts, strict=True))  # fmt: skip
 
 
 # Bytes

@@ -36,8 +36,19 @@ KEPT_2 = {
     "far": 0.001063916396635366,
     "paths": [0.12919547401612252, -0.011697404369725217, 0.1904128629464208, -0.14029189494469185,
               -0.0037033497755811773, -0.07613494503958806],
-    "detected": "000108",
     "in_2030": [4.765734201004786, 5.237844737537929, 2.0852720922399177],
+}  # fmt: skip
+
+
+FILE_3 = Path(__file__).parent / "data" / "coefficients_format3.nc"
+KEPT_3 = {
+    "mean": [1.085947050317651, -0.500580106750672, -0.10404597976029703],
+    "variance": [0.07980081745022938, 0.04231641265369836, 0.05422479563754874],
+    "wells": [0.04095234356582674, 0.004027138048664254, 0.0022784981602574604],
+    "far": 0.0010829475888655387,
+    "paths": [0.12210541943018782, -0.0161560369820537, 0.20311760371686338, -0.1384944457616053,
+              0.007519612351607474, -0.08643725389996315],
+    "in_2030": [4.6212772880554756, 5.167118228427487, 2.0485300001213016],
 }  # fmt: skip
 
 
@@ -141,21 +152,24 @@ def test_a_file_of_format_1_is_updated_without_its_registry():
     np.testing.assert_array_equal(again.summary["se"], later.summary["se"])
 
 
-def test_a_file_of_format_2_loads_and_is_carried_on_as_it_was_then():
+@pytest.mark.parametrize(
+    ("file", "kept", "head"), [(FILE_2, KEPT_2, (0.0, 0.0)), (FILE_3, KEPT_3, (12.0, 1.0))], ids=["2", "3"]
+)
+def test_a_file_of_an_earlier_format_loads_and_is_carried_on_as_it_was_then(file, kept, head):
     """By version 0.1.0 from `small_case(40, 6, 9, pair_months=18, missing=0.0)`, fitted until 2025-06 and updated to
     2026-06 with one well's volumes of 2026 times 1.6; the two heaviest nodes; numbers noted then."""
-    coefficient = from_dataset(xr.open_dataset(FILE_2, engine="h5netcdf").load())
+    coefficient = from_dataset(xr.open_dataset(file, engine="h5netcdf").load())
     posterior = coefficient.posterior
     assert coefficient.sample_id.tolist() == OLD["sample_id"]
-    np.testing.assert_allclose(posterior.mean[:3], KEPT_2["mean"], rtol=1e-10)
-    np.testing.assert_allclose(np.diag(posterior.covariance)[:3], KEPT_2["variance"], rtol=1e-10)
+    np.testing.assert_allclose(posterior.mean[:3], kept["mean"], rtol=1e-10)
+    np.testing.assert_allclose(np.diag(posterior.covariance)[:3], kept["variance"], rtol=1e-10)
     found = [posterior.variance[name] for name in ("level", "drift", "error")]
-    np.testing.assert_allclose(found, KEPT_2["wells"], rtol=1e-10)
+    np.testing.assert_allclose(found, kept["wells"], rtol=1e-10)
     far = posterior.covering(np.array(["2027-03"], dtype="datetime64[M]"))
-    assert far.covariance[-1, -1] == pytest.approx(KEPT_2["far"], rel=1e-8)
+    assert far.covariance[-1, -1] == pytest.approx(kept["far"], rel=1e-8)
     paths = posterior.paths(np.full(6, 2026.9), np.ones(6, dtype=np.intp))
-    np.testing.assert_allclose(paths.offset - paths.gain @ posterior.mean, KEPT_2["paths"], rtol=1e-7)
-    assert coefficient.equipment.well_id[coefficient.equipment.detected].tolist() == [KEPT_2["detected"]]
-    assert coefficient.spec.head_beyond_m == 0.0
+    np.testing.assert_allclose(paths.offset - paths.gain @ posterior.mean, kept["paths"], rtol=1e-7)
+    assert coefficient.equipment.well_id[coefficient.equipment.detected].tolist() == ["000108"]
+    assert (coefficient.spec.head_beyond_m, coefficient.spec.head_curvature) == head
     later = coefficient.update(until=np.datetime64("2030-12", "M"))
-    np.testing.assert_allclose(later.summary["coefficient_m3_per_kwh"], KEPT_2["in_2030"], rtol=1e-6)
+    np.testing.assert_allclose(later.summary["coefficient_m3_per_kwh"], kept["in_2030"], rtol=1e-6)

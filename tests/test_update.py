@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core_kit import small_case
-from elec2water.coefficient.features import HEAD_BEYOND_M
+from elec2water.coefficient.posterior import posterior_at
+from elec2water.coefficient.water import Head, level_movement
 from elec2water.errors import UsageError
-from elec2water.levels import depth_by_well
 from elec2water.pairs import measurements, merge_pairs
 
 
@@ -106,6 +106,26 @@ def test_a_correction_is_as_if_it_had_always_been_known(case, early, late):
     assert right.measured.well.size == started.measured.well.size
 
 
+def test_a_state_none_of_whose_pairs_stand_any_more_forgets_them(case):
+    """The whole table is of other wells: the answer is that of its pairs alone, whatever the state held before."""
+    some = case.pairs["well_id"].isin(case.pairs["well_id"].unique()[:6])
+    start = replace(case, pairs=case.pairs[some]).fit()
+    moved = start.update(case.pairs[~some], **known(case), whole=True)
+    assert (moved.record.withdrawn.well.size, moved.record.new.well.size) == (some.sum(), (~some).sum())
+    both = start.update(case.pairs, **known(case), whole=True).update(case.pairs[~some], **known(case), whole=True)
+    assert_same(moved, both)
+    level = replace(moved.posterior.plain_rows, level_scale=np.ones(moved.sample_id.size))
+    alone = posterior_at(
+        level,
+        moved.posterior.layout,
+        moved.posterior.sample,
+        psi=np.log(start.posterior.sd),
+        weight=start.posterior.weight,
+        student_df=start.options.student_df,
+    )
+    np.testing.assert_allclose(moved.posterior.means, alone.means, rtol=0, atol=1e-10)
+
+
 def test_without_the_registry_known_wells_are_updated_and_others_are_named(case, early, late):
     alone = early.update(late)
     assert alone.measured.well.size == early.measured.well.size + len(late)
@@ -127,15 +147,16 @@ def test_with_no_news_the_mean_wears_and_the_interval_widens(early):
 
 
 def test_falling_water_moves_every_well_by_its_head(case, early):
-    """Water 20 % deeper from the last quarter on: sampled or not, κ falls by the slope times the rise of ln head."""
+    """Water 20 % deeper from the last quarter on: sampled or not, κ falls by the slope times the bent rise of head."""
     deeper = case.water_levels.copy()
     since = deeper["month"] >= np.datetime64("2026-07-01")
     deeper.loc[since, "depth_m"] *= 1.2
     usual, lower = (case.volume(early, water_levels=levels) for levels in (case.water_levels, deeper))
     slope = early.posterior.mean[early.posterior.layout.names.index("level")]
     months = np.arange("2026-07", "2026-10", dtype="datetime64[M]")
-    depth = np.nanmean(depth_by_well(case.wells, case.water_levels, months).depth_m, axis=1)
-    rise = np.log((1.2 * depth + HEAD_BEYOND_M) / (depth + HEAD_BEYOND_M))
+    window = early.windows.level
+    stood, fallen = (level_movement(case.wells, w, months, window, Head())[0] for w in (case.water_levels, deeper))
+    rise = np.nanmean(fallen - stood, axis=1)
     fell = np.log(lower.idle_coefficient / usual.idle_coefficient)
     pumped = usual.wells.converted_m3.sum(axis=1) > 0
     others = pumped & ~usual.wells.sampled

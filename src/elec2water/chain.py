@@ -14,6 +14,7 @@ from elec2water.coefficient import Coefficient, FitOptions
 from elec2water.coefficient.state import from_dataset
 from elec2water.county import County, fit_options
 from elec2water.errors import ReleaseError, UsageError
+from elec2water.findings import Findings, findings_of
 from elec2water.ledger import Ledger, list_releases
 from elec2water.pairs import Measurements, measurements, merge_pairs
 from elec2water.release import ReleaseInfo, list_release_folders, read_release
@@ -66,6 +67,14 @@ def earlier_releases(root: Path, ledger: Ledger, quarter: str) -> list[ReleaseIn
         if name < quarter and (not stands or (name, folder.name) in approved):
             chosen[name] = folder
     return [read_release(folder) for _, folder in sorted(chosen.items())]
+
+
+def later_findings(root: Path, quarter: str, *, lang: str = "zh") -> Findings:
+    """Say that quarters after this one are released already: they stand, and their pairs speak for this one too."""
+    later = [f"{f.parent.name} {f.name}" for f in list_release_folders(root) if f.parent.name > quarter]
+    if not later:
+        return Findings.empty()
+    return findings_of("RELEASED_LATER", table="pairs", period=quarter, observed=", ".join(sorted(later)), lang=lang)
 
 
 def load_coefficient(release: ReleaseInfo) -> Coefficient:

@@ -171,7 +171,7 @@ def domain_labels(county: County) -> dict[str, Keys]:
             whole = np.array([county.config.project.name], dtype=object)
             labels[domain] = Keys(np.zeros(len(county.wells), dtype=np.intp), whole)
         elif domain == "stratum":
-            labels[domain] = Keys.of(county.strata.labels)
+            labels[domain] = county.strata.keys
         else:
             labels[domain] = Keys.of(county.wells[domain]).as_text(UNKNOWN)
     return labels

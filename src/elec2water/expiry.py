@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from elec2water.calendar_ import quarter_months
 from elec2water.coefficient import Coefficient, features
 from elec2water.coefficient.posterior import DRIFT_MEMORY_YEARS
+from elec2water.coefficient.water import Head
 from elec2water.findings import Findings, findings_of
 from elec2water.levels import depth_by_well
 from elec2water.volume import Volume
@@ -78,8 +79,7 @@ def measurement_ages(
     pumps, every = coefficient.equipment.history(coefficient.sample_id), np.arange(last.size)
     then = posterior.paths(features.decimal_year(last), pumps.number(every, last)).variance
     path_now = volume.wells.path_variance[posterior.sample]
-    beyond = coefficient.spec.head_beyond_m
-    fallen = _level_change(wells.iloc[posterior.sample], water_levels, last, now, beyond)
+    fallen = _level_change(wells.iloc[posterior.sample], water_levels, last, now, Head.of(coefficient.spec))
     correction = _correction(coefficient, volume, last, now, fallen)
     widening = np.where(years > 0.0, np.maximum(path_now - then, 0.0), 0.0)
     end = last - np.timedelta64(1, "s")
@@ -146,20 +146,20 @@ def _level_change(
     water_levels: pd.DataFrame | None,
     last: NDArray[np.datetime64],
     now: np.datetime64,
-    head_beyond_m: float,
+    head: Head,
 ) -> Floats:
-    """Change of the yearly mean of ln head, from the year up to the last pair to that up to now, (W,)."""
+    """Change of the yearly mean of ln head, bent, from the year up to the last pair to that up to now, (W,)."""
     if water_levels is None or water_levels.empty or not last.size:
         return np.zeros(last.size)
     end = now.astype("datetime64[M]")
     months = np.arange(last.min().astype("datetime64[M]") - _YEAR + 1, end + 1)
     depth = depth_by_well(wells, water_levels, months).depth_m
     known = np.isfinite(depth) & (depth > 0.0)
-    total = np.cumsum(np.where(known, np.log(np.where(known, depth + head_beyond_m, 1.0)), 0.0), axis=1)
+    total = np.cumsum(np.where(known, np.log(np.where(known, depth + head.beyond_m, 1.0)), 0.0), axis=1)
     count = np.asarray(np.cumsum(known, axis=1), dtype=np.int64)
     then = (last.astype("datetime64[M]") - months[0]).astype(np.intp)
     today = np.full(last.size, months.size - 1, dtype=np.intp)
-    return np.asarray(_year_mean(total, count, today) - _year_mean(total, count, then))
+    return head.bent(_year_mean(total, count, today) - _year_mean(total, count, then))
 
 
 def _year_mean(total: Floats, count: NDArray[np.int64], at: NDArray[np.intp]) -> Floats:

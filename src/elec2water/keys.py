@@ -41,14 +41,15 @@ class Keys:
             return labels
         column = labels if isinstance(labels, pd.Series) else pd.Series(np.asarray(labels, dtype=object))
         codes, found = pd.factorize(column, use_na_sentinel=True)
-        names = np.asarray(found, dtype=object)
-        return cls(np.asarray(codes, dtype=np.intp), names)._in_order()
+        return cls.in_order(np.asarray(codes, dtype=np.intp), np.asarray(found, dtype=object))
 
-    def _in_order(self) -> Keys:
-        order = np.argsort(self.names, kind="stable")
+    @classmethod
+    def in_order(cls, codes: NDArray[np.intp], names: NDArray[np.object_]) -> Keys:
+        """Put distinct names (G,) in order, and the codes (N,) that point at them."""
+        order = np.argsort(names, kind="stable")
         rank = np.empty(order.size + 1, dtype=np.intp)
         rank[order], rank[-1] = np.arange(order.size), -1
-        return Keys(rank[self.codes], self.names[order])
+        return cls(rank[codes], names[order])
 
     @property
     def size(self) -> int:

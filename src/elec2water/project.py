@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from elec2water import outputs, schema
 from elec2water.calendar_ import quarter_months
-from elec2water.chain import Start, earlier_releases, start_of
+from elec2water.chain import Start, earlier_releases, later_findings, start_of
 from elec2water.coefficient import FitOptions
 from elec2water.config import load_config
 from elec2water.county import (
@@ -231,6 +231,8 @@ def run(folder: str | Path, *, quarter: str, as_of: str | None = None, progress:
         ledger = open_ledger(root / "ledger.sqlite")
         earlier = earlier_releases(root, ledger, quarter)
         county = accepted(county, known_pairs=bool(earlier))
+        told = later_findings(root, quarter, lang=county.config.project.language)
+        county = replace(county, findings=county.findings + told)
         start = start_of(earlier[-1] if earlier else None, county)
         manifest = _manifest(county, as_of, start)
         done = find_release(root, quarter, manifest)

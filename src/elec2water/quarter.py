@@ -179,7 +179,7 @@ class _Told:
         months = quarter_months(last.quarter)
         if self.start.coefficient is None or not np.isin(months, self.energy.months).all():
             return None
-        labels = {"stratum": Keys.of(self.county.strata.labels), **self.domains}
+        labels = {"stratum": self.county.strata.keys, **self.domains}
         return release_news(
             self.county,
             self.energy,

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -17,6 +18,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from elec2water.errors import UsageError
+from elec2water.keys import Keys
 
 UNKNOWN = "未知"
 WHOLE = "全部"
@@ -77,6 +79,11 @@ class Strata:
     cells: pd.DataFrame
     breaks: Mapping[str, tuple[float, ...]]
     codes: Integers
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The same classes by their names in order."""
+        return Keys.in_order(self.codes, self.cells["stratum"].to_numpy(dtype=object))
 
     def __repr__(self) -> str:
         return f"Strata({len(self.cells)} strata, {self.labels.size} wells, breaks={dict(self.breaks)})"

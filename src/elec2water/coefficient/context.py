@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +12,7 @@ from elec2water.coefficient import features
 from elec2water.coefficient.equipment import NEVER
 from elec2water.coefficient.features import FeatureSpec, Static
 from elec2water.coefficient.options import FitOptions
-from elec2water.coefficient.water import level_movement
+from elec2water.coefficient.water import Head, level_movement
 from elec2water.energy import MonthlyEnergy
 from elec2water.strata import Strata, classify
 
@@ -78,7 +77,7 @@ def describe_wells(
     windows = within_reach(windows, known.energy)
     # The limits of the fit, not those that another registry would suggest: a class keeps its name and its effect.
     options = replace(options, strata_breaks=dict(spec.strata_breaks) or options.strata_breaks)
-    columns, moving = _columns(known, months, windows, options, (spec.reference_year, spec.head_beyond_m))
+    columns, moving = _columns(known, months, windows, options, (spec.reference_year, Head.of(spec)))
     return _context(known.wells, columns, moving, months, spec)
 
 
@@ -92,7 +91,7 @@ def within_reach(windows: Windows, energy: MonthlyEnergy | None) -> Windows:
 def learn_wells(known: Known, months: Months, windows: Windows, options: FitOptions) -> tuple[FeatureSpec, WellContext]:
     """Learn from a registry how its wells become features, and see them with these over ``months``."""
     reference_year = float(features.decimal_year(np.array([windows.level[-1] + 1], dtype="datetime64[s]"))[0])
-    columns, moving = _columns(known, months, windows, options, (reference_year, features.HEAD_BEYOND_M))
+    columns, moving = _columns(known, months, windows, options, (reference_year, Head()))
     weight = np.asarray(columns["annual_kwh"], dtype=np.float64)
     spec = features.learn_features(
         columns,
@@ -120,11 +119,11 @@ class _Moving:
 
 
 def _columns(
-    known: Known, months: Months, windows: Windows, options: FitOptions, scales: tuple[float, float]
-) -> tuple[dict[str, NDArray[np.generic]], _Moving]:
-    """Gather columns of wells and what moves; ``scales``: the year from which wear counts, the head beyond [m]."""
+    known: Known, months: Months, windows: Windows, options: FitOptions, scales: tuple[float, Head]
+) -> tuple[features.Columns, _Moving]:
+    """Gather columns of wells and what moves; ``scales``: the year from which wear counts, and the head."""
     wells, energy = known.wells, known.energy
-    reference_year, head_beyond_m = scales
+    reference_year, head = scales
     n = len(wells)
     strata = classify(wells, options.strata_by, breaks=dict(options.strata_breaks), classes=options.strata_classes)
     annual, kwh = np.full(n, np.nan), np.full((n, months.size), np.nan)
@@ -133,10 +132,10 @@ def _columns(
         span = energy.window(months[0], months[-1]).kwh
         place = (months - months[0]).astype(np.intp)
         kwh = span if span.shape[1] == months.size else span[:, place]
-    level, reference = level_movement(wells, known.water_levels, months, windows.level, head_beyond_m)
+    level, reference = level_movement(wells, known.water_levels, months, windows.level, head)
     columns = features.well_columns(
         wells,
-        strata.labels,
+        strata.keys,
         annual_kwh=annual,
         depth_to_water=reference,
         reference_year=reference_year,
@@ -147,7 +146,7 @@ def _columns(
 
 def _context(
     wells: pd.DataFrame,
-    columns: Mapping[str, NDArray[np.generic]],
+    columns: features.Columns,
     moving: _Moving,
     months: Months,
     spec: FeatureSpec,

@@ -19,10 +19,12 @@ from scipy import sparse
 
 from elec2water.coefficient.shared import Factor, Layout, Regressor
 from elec2water.hydraulics import conversion_coefficient
+from elec2water.keys import Keys
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
-Texts = NDArray[np.object_]
+Columns = Mapping[str, "NDArray[np.generic] | Keys"]
+"""Columns of N wells by name: numbers and dates as they are, texts by their distinct names."""
 
 UNKNOWN = "未知"
 REST = "其他"
@@ -43,6 +45,8 @@ _MOVING = (
 )
 HEAD_BEYOND_M = 12.0
 """Drawdown, friction and outlet [m]: what a pump lifts beyond the depth to water, where nothing better is known."""
+HEAD_CURVATURE = 1.0
+"""How much steeper κ falls the further the head has risen, see :func:`elec2water.coefficient.water.bent_head`."""
 OWN_MOVING = ("level", "energy_anomaly")
 """Moving regressors that differ from well to well; the others follow from aquifer and month."""
 _SEASON_BY_AQUIFER_SD = 0.03
@@ -96,6 +100,7 @@ class FeatureSpec:
     wear: tuple[float, float]
     strata_breaks: tuple[tuple[str, tuple[float, ...]], ...] = ()
     head_beyond_m: float = HEAD_BEYOND_M
+    head_curvature: float = HEAD_CURVATURE
 
     def layout(self, months: NDArray[np.datetime64]) -> Layout:
         """Places and priors of the shared effects for fitting over ``months``."""
@@ -129,7 +134,7 @@ class FeatureSpec:
         """Give the decimal year from which wear counts, of pumps by when they were put in (NaT: not known)."""
         return np.fmax(decimal_year(changed), self.reference_year)
 
-    def static(self, columns: Mapping[str, NDArray[np.generic]]) -> Static:
+    def static(self, columns: Columns) -> Static:
         """Turn wells into their static features.
 
         Parameters
@@ -137,27 +142,27 @@ class FeatureSpec:
         columns : mapping
             Columns of the wells by name (N,): what :func:`well_columns` gives.
         """
-        aquifer_names = _texts(columns["aquifer"])
-        n = aquifer_names.size
+        aquifer = _keys(columns, "aquifer")
+        n = aquifer.size
         dense, blank = [np.ones(n)], [np.zeros(n)]
         indicators = []
         for feature in self.numeric:
-            value, missing = _centred(feature, _floats(columns, feature.column, n), aquifer_names)
+            value, missing = _centred(feature, _floats(columns, feature.column, n), aquifer)
             dense.append(value)
             blank.append(np.where(missing, feature.spread**2, 0.0))
             if feature.indicator:
                 indicators.append(missing.astype(np.float64))
         dense += indicators
         blank += [np.zeros(n)] * len(indicators)
-        codes = [_level_codes(f.levels, _texts(columns[f.name])) for f in self.factors]
+        codes = [_level_codes(f.levels, _keys(columns, f.name)) for f in self.factors]
         return Static(
             np.column_stack(dense),
             np.column_stack(codes) if codes else np.empty((n, 0), dtype=np.intp),
             np.column_stack(blank),
-            self._movement_group(aquifer_names),
+            self._movement_group(aquifer),
         )
 
-    def _movement_group(self, aquifer: Texts) -> Ints:
+    def _movement_group(self, aquifer: Keys) -> Ints:
         """Give the place among ``aquifers`` of the movement each well follows: the rest, if it is not listed."""
         codes = _level_codes(self.aquifers, aquifer)
         other = self.aquifers.index(REST) if REST in self.aquifers else 0
@@ -205,35 +210,37 @@ class FeatureSpec:
 
 def well_columns(
     wells: pd.DataFrame,
-    stratum: Texts,
+    stratum: Keys,
     *,
     annual_kwh: Floats | None = None,
     depth_to_water: Floats | None = None,
     reference_year: float,
     covariates: Sequence[str] = (),
-) -> dict[str, NDArray[np.generic]]:
-    """Gather what the features are made of, (N,) arrays by name, from a registry frame and its companions."""
+) -> dict[str, NDArray[np.generic] | Keys]:
+    """Gather what the features are made of, columns of N wells by name, from a registry frame and its companions."""
     n = len(wells)
-    columns: dict[str, NDArray[np.generic]] = {}
+    columns: dict[str, NDArray[np.generic] | Keys] = {}
     for row in slope_priors().values():
         name = row["column"]
         if name and name in wells.columns:
             columns[name] = _as_number(wells[name])
     columns["annual_kwh"] = np.full(n, np.nan) if annual_kwh is None else annual_kwh
-    columns["energy_per_mu"] = _energy_per_mu(columns["annual_kwh"], columns.get("irrigated_area_mu"))
+    columns["energy_per_mu"] = _energy_per_mu(
+        _floats(columns, "annual_kwh", n), _floats(columns, "irrigated_area_mu", n)
+    )
     columns["depth_to_water"] = np.full(n, np.nan) if depth_to_water is None else depth_to_water
     columns["pump_age_decades"] = _age_decades(wells, reference_year)
     columns["stratum"] = stratum
     for name in ("aquifer", "township", "irrigation_method"):
-        columns[name] = _labels(wells[name]) if name in wells.columns else np.full(n, UNKNOWN, dtype=object)
+        columns[name] = _named(wells[name]) if name in wells.columns else _all_one(n)
     for name in covariates:
         number = _as_number(wells[name])
-        columns[name] = number if np.isfinite(number).any() else _labels(wells[name])
+        columns[name] = number if np.isfinite(number).any() else _named(wells[name])
     return columns
 
 
 def learn_features(
-    columns: Mapping[str, NDArray[np.generic]],
+    columns: Columns,
     *,
     weight: Floats,
     reference_year: float,
@@ -256,28 +263,28 @@ def learn_features(
         Further columns asked for in the configuration.
     """
     covariates = list(dict.fromkeys(covariates))
-    aquifer = _texts(columns["aquifer"])
+    aquifer = _keys(columns, "aquifer")
     rows = [(name, r["column"], r["transform"] == "log") for name, r in slope_priors().items() if r["transform"]]
     used = {column for _, column, _ in rows}
-    rows += [(name, name, False) for name in covariates if columns[name].dtype != object and name not in used]
+    rows += [(name, name, False) for name in covariates if not isinstance(columns[name], Keys) and name not in used]
     numeric = [
         feature
         for name, column, log in rows
-        if (feature := _learn_numeric(name, column, columns.get(column), aquifer, weight, log=log)) is not None
+        if (feature := _learn_numeric(name, column, columns, aquifer, weight, log=log)) is not None
     ]
     factors = [
-        Factor("stratum", _levels(columns["stratum"]), variance="stratum"),
-        Factor("township", _levels(columns["township"]), variance="township"),
+        Factor("stratum", _levels(_keys(columns, "stratum")), variance="stratum"),
+        Factor("township", _levels(_keys(columns, "township")), variance="township"),
     ]
     factors += [
         Factor(name, levels, sd=sd)
         for name, sd in _FIXED_FACTOR_SD.items()
-        if len(levels := _levels(columns[name])) > 1
+        if len(levels := _levels(_keys(columns, name))) > 1
     ]
     factors += [
-        Factor(name, _levels(columns[name]), sd=_COVARIATE_FACTOR_SD)
+        Factor(name, _levels(_keys(columns, name)), sd=_COVARIATE_FACTOR_SD)
         for name in covariates
-        if columns[name].dtype == object and name not in {f.name for f in factors}
+        if isinstance(columns[name], Keys) and name not in {f.name for f in factors}
     ]
     return FeatureSpec(
         tuple(numeric),
@@ -311,10 +318,8 @@ def limited_anomaly(anomaly: Floats) -> Floats:
     return np.clip(np.nan_to_num(anomaly), -_ANOMALY_LIMIT, _ANOMALY_LIMIT)
 
 
-def _energy_per_mu(annual_kwh: NDArray[np.generic], area: NDArray[np.generic] | None) -> Floats:
+def _energy_per_mu(kwh: Floats, mu: Floats) -> Floats:
     """Energy of a year for every mu irrigated [kWh/mu], NaN where either is blank or zero."""
-    kwh = np.asarray(annual_kwh, dtype=np.float64)
-    mu = np.full(kwh.size, np.nan) if area is None else np.asarray(area, dtype=np.float64)
     return np.where((kwh > 0) & (mu > 0), kwh, np.nan) / np.where(mu > 0, mu, np.nan)
 
 
@@ -324,10 +329,12 @@ def _as_number(series: pd.Series) -> Floats:
     return np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
-def _labels(series: pd.Series) -> Texts:
-    codes, levels = pd.factorize(series, use_na_sentinel=True)
-    names = np.append(np.asarray(levels.astype(str), dtype=object), UNKNOWN)
-    return np.asarray(names[codes], dtype=object)
+def _named(series: pd.Series) -> Keys:
+    return Keys.of(series).as_text(UNKNOWN)
+
+
+def _all_one(n: int) -> Keys:
+    return Keys(np.zeros(n, dtype=np.intp), np.array([UNKNOWN], dtype=object))
 
 
 def _age_decades(wells: pd.DataFrame, reference_year: float) -> Floats:
@@ -343,19 +350,20 @@ def decimal_year(dates: NDArray[np.datetime64]) -> Floats:
     return np.where(np.isnat(dates), np.nan, 1970.0 + days / 365.25)
 
 
-def _floats(columns: Mapping[str, NDArray[np.generic]], name: str, n: int) -> Floats:
+def _floats(columns: Columns, name: str, n: int) -> Floats:
     return np.asarray(columns[name], dtype=np.float64) if name in columns else np.full(n, np.nan)
 
 
-def _texts(values: NDArray[np.generic]) -> Texts:
-    return np.asarray(values, dtype=object)
+def _keys(columns: Columns, name: str) -> Keys:
+    found = columns[name]
+    return found if isinstance(found, Keys) else Keys.of(found)
 
 
-def _levels(values: NDArray[np.generic]) -> tuple[str, ...]:
-    return tuple(sorted(pd.unique(_texts(values)).tolist()))
+def _levels(values: Keys) -> tuple[str, ...]:
+    return tuple(sorted(values.names.tolist()))
 
 
-def _movement_aquifers(aquifer: Texts, weight: Floats) -> tuple[str, ...]:
+def _movement_aquifers(aquifer: Keys, weight: Floats) -> tuple[str, ...]:
     """Give the aquifers that move by themselves: all of a few, else those with most energy, and the rest together."""
     levels = _levels(aquifer)
     if len(levels) <= _MOVEMENTS:
@@ -365,8 +373,9 @@ def _movement_aquifers(aquifer: Texts, weight: Floats) -> tuple[str, ...]:
     return (*(levels[k] for k in most), REST)
 
 
-def _level_codes(levels: tuple[str, ...], values: Texts) -> Ints:
-    return np.asarray(pd.Index(levels, dtype=object).get_indexer(pd.Index(values, dtype=object)), dtype=np.intp)
+def _level_codes(levels: tuple[str, ...], values: Keys) -> Ints:
+    place = pd.Index(levels, dtype=object).get_indexer(pd.Index(values.names, dtype=object))
+    return np.asarray(place[values.codes], dtype=np.intp)
 
 
 def _transform(values: Floats, *, log: bool) -> Floats:
@@ -377,11 +386,9 @@ def _transform(values: Floats, *, log: bool) -> Floats:
 
 
 def _learn_numeric(
-    name: str, column: str, values: NDArray[np.generic] | None, aquifer: Texts, weight: Floats, *, log: bool
+    name: str, column: str, columns: Columns, aquifer: Keys, weight: Floats, *, log: bool
 ) -> Numeric | None:
-    if values is None:
-        return None
-    x = _transform(np.asarray(values, dtype=np.float64), log=log)
+    x = _transform(_floats(columns, column, aquifer.size), log=log)
     known = np.isfinite(x)
     if not known.any() or np.ptp(x[known]) < _SHOULD_VARY:
         return None
@@ -390,9 +397,10 @@ def _learn_numeric(
     centre = float(np.average(x[known], weights=w))
     is_covariate = name == column
     scale = float(np.std(x[known])) if is_covariate and name != "vfd" else 1.0
-    codes, names = pd.factorize(aquifer[known], sort=True)
-    means = np.bincount(codes, x[known]) / np.bincount(codes)
-    fills = zip(map(str, names), means.tolist(), strict=True)
+    codes = aquifer.codes[known]
+    count = np.bincount(codes, minlength=aquifer.names.size)
+    means = np.bincount(codes, x[known], aquifer.names.size) / np.maximum(count, 1)
+    fills = [(str(aquifer.names[k]), float(means[k])) for k in np.flatnonzero(count)]
     default = float(x[known].mean())
     residual = x[known] - means[codes]
     share = 1.0 - known.mean()
@@ -400,13 +408,13 @@ def _learn_numeric(
     return Numeric(name, column, log, centre, scale, tuple(fills), default, float(residual.std()) / scale, indicator)
 
 
-def _centred(feature: Numeric, values: Floats, aquifer: Texts) -> tuple[Floats, NDArray[np.bool_]]:
+def _centred(feature: Numeric, values: Floats, aquifer: Keys) -> tuple[Floats, NDArray[np.bool_]]:
     x = _transform(values, log=feature.log)
     missing = ~np.isfinite(x)
     if missing.any():
         fill = dict(feature.fill)
-        x = x.copy()
-        x[missing] = [fill.get(a, feature.fill_default) for a in aquifer[missing]]
+        by_aquifer = np.array([fill.get(name, feature.fill_default) for name in aquifer.names])
+        x = np.where(missing, by_aquifer[aquifer.codes], x)
     return (x - feature.centre) / feature.scale, missing
 
 

@@ -21,6 +21,7 @@ from elec2water.coefficient.result import Coefficient
 from elec2water.coefficient.shared import Layout
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import UsageError
+from elec2water.keys import Keys
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -103,7 +104,9 @@ def published(wells: pd.DataFrame, annual_kwh: Floats) -> Anticipated:
     Anticipated
     """
     known = np.where(annual_kwh > 0, annual_kwh, np.nan)
-    columns = well_columns(wells, np.full(len(wells), "", dtype=object), annual_kwh=known, reference_year=_MEASURED_IN)
+    columns = well_columns(
+        wells, Keys.of(np.full(len(wells), "", dtype=object)), annual_kwh=known, reference_year=_MEASURED_IN
+    )
     spec = learn_features(columns, weight=np.nan_to_num(known), reference_year=_MEASURED_IN, wear=_WEAR)
     layout = spec.layout(_ANY_MONTH)
     sd = {prior.name: prior.median for prior in SD_PRIORS}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from elec2water.energy.cells import REASONS
 from elec2water.energy.monthly import QUALITIES, MonthlyEnergy
@@ -13,6 +17,7 @@ from elec2water.errors import UsageError
 from elec2water.findings import Findings
 
 READ = ("A", "E", "J")
+_SAID = {"A": "", "S": "no reading, or too few days read", "N": "nothing known", "J": "see corrections"}
 METHODS = {"A": "read", "E": "computed", "J": "correction", "S": "imputation", "N": "none"}
 
 
@@ -108,23 +113,30 @@ def well_months(energy: MonthlyEnergy) -> pd.DataFrame:
         ``well_id, month, energy_kwh, se_kwh, quality, method, reason``, wells in their order, months within them.
     """
     n, m = energy.kwh.shape
-    quality = energy.quality.astype(object).ravel()
-    words = np.array([_reason(code) for code in range(sum(REASONS) + 1)], dtype=object)
-    reason = words[energy.reason.ravel()]
-    for letter, said in (("S", "no reading, or too few days read"), ("N", "nothing known"), ("J", "see corrections")):
-        reason[quality == letter] = said
-    reason[quality == "A"] = ""
+    letters = np.array(list(METHODS))
+    letter = np.argmax(energy.quality.ravel()[:, None] == letters, axis=1)
+    said = [_reason(code) for code in range(sum(REASONS) + 1)]
+    reason = energy.reason.astype(np.int64).ravel()
+    for mark, words in _SAID.items():
+        reason[letter == list(METHODS).index(mark)] = len(said)
+        said.append(words)
     return pd.DataFrame(
         {
-            "well_id": pd.array(np.repeat(energy.well_id, m), dtype="str"),
-            "month": pd.array(np.tile(energy.months.astype(str), n), dtype="str"),
+            "well_id": _recurring(energy.well_id, np.repeat(np.arange(n), m)),
+            "month": _recurring(energy.months.astype(str), np.tile(np.arange(m), n)),
             "energy_kwh": energy.kwh.ravel(),
             "se_kwh": np.sqrt(energy.variance).ravel(),
-            "quality": pd.array(quality, dtype="str"),
-            "method": pd.array(pd.Series(quality).map(METHODS).to_numpy(dtype=object), dtype="str"),
-            "reason": pd.array(reason, dtype="str"),
+            "quality": _recurring(letters, letter),
+            "method": _recurring(list(METHODS.values()), letter),
+            "reason": _recurring(said, reason),
         }
     )
+
+
+def _recurring(values: Sequence[object] | npt.NDArray[Any], place: npt.NDArray[np.int64]) -> pd.Series[str]:
+    """Give texts that recur, by their places among the distinct ones, each handled once."""
+    distinct = pa.array([str(value) for value in values], pa.large_string())
+    return pd.Series(pd.array(distinct.take(pa.array(place)), dtype="str"), copy=False)
 
 
 def _reason(code: int) -> str:

@@ -199,18 +199,30 @@ class MonthlyEnergy:
         numpy.ndarray
             Energy [kWh], shape (N,); NaN for a well whose known months carry less than 5 % of its class's year.
         """
-        year = self.window(end - (MONTHS_PER_YEAR - 1), end)
-        group = np.zeros(len(self.well_id)) if groups is None else np.asarray(groups)
-        movement = fit_movement(year.kwh, group)
-        profile = np.where(np.isfinite(movement.profile), movement.profile, 1.0)
-        whole = profile.sum(axis=1)[movement.group]
-        hole = np.isnan(year.kwh)
-        row, month = np.divmod(np.flatnonzero(hole), len(year.months))
-        n = len(self.well_id)
-        seen = whole - np.bincount(row, weights=profile[movement.group[row], month], minlength=n)
-        told = (seen >= LEAST_TOLD * whole) & (np.bincount(row, minlength=n) < len(year.months))
-        energy = np.where(hole, 0.0, year.kwh).sum(axis=1)
-        return np.asarray(energy * np.divide(whole, seen, out=np.full(n, np.nan), where=told & (seen > 0)))
+        kwh = self._kwh_of(month_range(end - (MONTHS_PER_YEAR - 1), end))
+        hole = np.isnan(kwh)
+        energy: Floats = np.where(hole, 0.0, kwh).sum(axis=1)
+        n_holes = hole.sum(axis=1)
+        some = (n_holes > 0) & (n_holes < MONTHS_PER_YEAR)
+        energy[n_holes == MONTHS_PER_YEAR] = np.nan
+        if not some.any():
+            return energy
+        movement = fit_movement(kwh, np.zeros(len(self.well_id)) if groups is None else np.asarray(groups))
+        profile = np.where(np.isfinite(movement.profile), movement.profile, 1.0)[movement.group[some]]
+        whole = profile.sum(axis=1)
+        seen = whole - np.where(hole[some], profile, 0.0).sum(axis=1)
+        told = (seen >= LEAST_TOLD * whole) & (seen > 0)
+        energy[some] *= np.divide(whole, seen, out=np.full(whole.size, np.nan), where=told)
+        return energy
+
+    def _kwh_of(self, months: Months) -> Floats:
+        """Give the energy of consecutive months, NaN beyond those held, (N, M)."""
+        here = np.flatnonzero(np.isin(self.months, months))
+        if here.size == len(months):
+            return self.kwh[:, here[0] : here[-1] + 1]
+        kwh = np.full((len(self.well_id), len(months)), np.nan)
+        kwh[:, np.isin(months, self.months)] = self.kwh[:, here]
+        return kwh
 
 
 def month_range(first: np.datetime64, last: np.datetime64) -> Months:

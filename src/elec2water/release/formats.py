@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import math
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xarray as xr
+from numpy.typing import NDArray
 
 # A spreadsheet takes a cell that begins with one of these for a formula. The second row are the characters that become
 # one of the first under NFKC, which some programs apply on opening.
@@ -19,11 +21,13 @@ FORMULA_STARTS = "=+-@\t\r\n＝＋－＠﹢﹣﹦﹫⁺⁼₊₌﬩⩵⩶"
 _BLANKS = r"[\s\u200b-\u200f\u2060\ufeff]*"
 _RISKY = re.compile(rf"'*{_BLANKS}[{re.escape(FORMULA_STARTS)}]")
 _ESCAPED = re.compile(rf"'+{_BLANKS}[{re.escape(FORMULA_STARTS)}]")
+_MAY_BE_RISKY = re.compile(rf"['\s\u200b-\u200f\u2060\ufeff{re.escape(FORMULA_STARTS)}]")
 _QUOTED = re.compile(r'[",\r\n]')
+_FIXED = re.compile(r"\.\df")
+_SURE_BELOW = 2.0**40
+_SURE_FROM_MIDDLE = 2.0**-12  # a product below 2⁴⁰ is exact to 2⁻¹³
 
 _ROW_GROUP = 1 << 20
-
-_Writer = Callable[[Any], str]
 
 
 def escape_text(text: str) -> str:
@@ -102,9 +106,7 @@ def csv_bytes(frame: pd.DataFrame, *, float_format: Mapping[str, str] | None = N
         raise ValueError(f"float_format names {unknown}, which are not among the columns {list(frame.columns)}")
     columns = [_cells(frame.iloc[:, i], formats.get(name, "")) for i, name in enumerate(frame.columns)]
     header = ",".join(_text_cell(str(name)) for name in frame.columns)
-    # A line of a single empty field would be a blank line, which readers pass over.
-    rows = [c or '""' for c in columns[0]] if len(columns) == 1 else map(",".join, zip(*columns, strict=True))
-    return ("\ufeff" + "\n".join([header, *rows]) + "\n").encode("utf-8")
+    return f"\ufeff{header}\n".encode() + _lines(columns)
 
 
 def parquet_bytes(frame: pd.DataFrame) -> bytes:
@@ -145,36 +147,88 @@ def netcdf_bytes(dataset: xr.Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _cells(column: pd.Series, spec: str) -> list[str]:
+def _lines(columns: Sequence[pa.Array]) -> bytes:
+    """Join fields into lines; a line of a single empty field would be a blank line, which readers pass over."""
+    if not columns or not len(columns[0]):
+        return b""
+    if len(columns) == 1:
+        columns = [pc.if_else(pc.equal(columns[0], _text("")), _text('""'), columns[0])]
+    lines = _joined(*columns[:-1], _joined(columns[-1], _text("\n")), between=",")
+    ends = np.frombuffer(lines.buffers()[1], np.int64)[lines.offset : lines.offset + len(lines) + 1]
+    return bytes(lines.buffers()[2][int(ends[0]) : int(ends[-1])])
+
+
+def _cells(column: pd.Series, spec: str) -> pa.Array:
     """Write every value of a column as a field ready to be joined; what recurs (keys, counts) is written once."""
     if column.dtype.kind == "f":
-        write = _float_writer(spec)
-        missing = column.isna().to_numpy()
-        return ["" if gone else write(value) for value, gone in zip(column.to_list(), missing, strict=True)]
+        return _float_cells(column.to_numpy(dtype=np.float64, na_value=np.nan), spec)
     codes, levels = pd.factorize(column, use_na_sentinel=True)
-    write, values = _writer(pd.Series(levels))
-    fields = np.array([*(write(value) for value in values), ""], dtype=object)
-    return list(fields[codes])
+    fields = pa.concat_arrays([_distinct_cells(pd.Series(levels)), pa.array([""], pa.large_string())])
+    return fields.take(pa.array(np.where(codes < 0, len(levels), codes)))
 
 
-def _writer(column: pd.Series) -> tuple[_Writer, list[Any]]:
-    """Choose how the values of a column without gaps are written, and give them as plain Python objects."""
+def _distinct_cells(column: pd.Series) -> pa.Array:
+    """Write the values of a column without gaps."""
     kind = column.dtype.kind
     if kind == "M":
         dates = column.dt.tz_localize(None).to_numpy().astype("datetime64[s]")
         whole_days = bool(np.all(dates == dates.astype("datetime64[D]")))
-        return str, np.datetime_as_string(dates, unit="D" if whole_days else "s").tolist()
+        return pa.array(np.datetime_as_string(dates, unit="D" if whole_days else "s").tolist(), pa.large_string())
     if kind in "iub":
-        return str, column.to_list()
-    return lambda value: _text_cell(str(value)), column.to_list()
+        return pa.array([str(value) for value in column.to_list()], pa.large_string())
+    return _text_cells(pa.array([str(value) for value in column.to_list()], pa.large_string()))
 
 
-def _float_writer(spec: str) -> _Writer:
-    """Write floats by a format, or with the fewest digits; ``z`` turns what rounds to -0 into 0 (PEP 682)."""
-    if spec:
-        pattern = "{:z" + spec + "}"
-        return pattern.format
-    return lambda value: repr(value + 0.0)
+def _text_cells(texts: pa.Array) -> pa.Array:
+    """Escape and quote the few texts that need it, which their first character or a quote mark gives away."""
+    first = pc.utf8_slice_codeunits(texts, 0, 1).dictionary_encode()
+    begins = np.array([_MAY_BE_RISKY.match(text) is not None for text in first.dictionary.to_pylist()], dtype=bool)
+    doubtful = begins[first.indices.to_numpy()] | np.asarray(pc.match_substring_regex(texts, _QUOTED.pattern))
+    if not doubtful.any():
+        return texts
+    mask = pa.array(doubtful)
+    written = [_text_cell(text) for text in texts.filter(mask).to_pylist()]
+    return pc.replace_with_mask(texts, mask, pa.array(written, pa.large_string()))
+
+
+def _float_cells(values: NDArray[np.float64], spec: str) -> pa.Array:
+    """Write floats by a format, or with the fewest digits; what rounds to -0 is 0 (PEP 682), NaN is empty."""
+    if _FIXED.fullmatch(spec):
+        quick, fields = _fixed_cells(values, int(spec[1:-1]))
+        return pc.replace_with_mask(fields, pa.array(~quick), _exact_cells(values[~quick], spec))
+    return _exact_cells(values, spec)
+
+
+def _exact_cells(values: NDArray[np.float64], spec: str) -> pa.Array:
+    write: Callable[[float], str] = f"{{:z{spec}}}".format if spec else lambda value: repr(value + 0.0)
+    return pa.array(["" if math.isnan(value) else write(value) for value in values.tolist()], pa.large_string())
+
+
+def _fixed_cells(values: NDArray[np.float64], digits: int) -> tuple[NDArray[np.bool_], pa.Array]:
+    """Write floats with so many decimals by integers, and tell where that surely rounds as Python does.
+
+    A product with a power of ten is wrong by one unit in the last place at most: what lies that near to the middle
+    between two results, or is too large for it, is left to the exact conversion.
+    """
+    power = 10**digits
+    with np.errstate(invalid="ignore", over="ignore"):
+        scaled = np.abs(values) * power
+        quick = scaled < _SURE_BELOW
+        quick &= np.abs(scaled - np.floor(scaled) - 0.5) > _SURE_FROM_MIDDLE
+    whole = np.rint(np.where(quick, scaled, 0.0)).astype(np.int64)
+    sign = np.where((values < 0) & (whole > 0), "-", "")
+    units, decimals = (pa.array(part).cast(pa.large_string()) for part in np.divmod(whole, power))
+    if digits:
+        units = _joined(units, pc.utf8_lpad(decimals, digits, "0"), between=".")
+    return quick, _joined(pa.array(sign, pa.large_string()), units)
+
+
+def _joined(*parts: pa.Array | pa.Scalar, between: str = "") -> pa.Array:
+    return pc.binary_join_element_wise(*parts, _text(between))
+
+
+def _text(text: str) -> pa.Scalar:
+    return pa.scalar(text, pa.large_string())
 
 
 def _text_cell(text: str) -> str:

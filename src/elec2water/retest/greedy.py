@@ -1,4 +1,7 @@
-"""Choosing tests as a set: after each choice every other test is worth what it still adds, for what it then costs."""
+"""Choosing tests as a set: after each choice every other test is worth what it still adds, for what it then costs.
+
+What was chosen step by step is then improved by exchanges (Fedorov 1972, Theory of Optimal Experiments, section 3.2).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg
 
 from elec2water.retest.effects import Candidates
 
@@ -13,6 +17,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 _BUNDLE = 8
+_EXCHANGES_A_TEST = 3
+_MOST_WORK = 5_000_000_000
+"""Tests chosen × totals × wells × exchanges beyond which a choice stays as it is: some ten seconds."""
+_WORTHWHILE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,10 @@ class Search:
         self.candidates, self.weight = candidates, weight
         self.cross = candidates.total_covariances()
         self.variance = candidates.signal_variances() + candidates.noise
+        self.wells: list[int] = []
+        self.roots: list[float] = []
         self.rows: list[Floats] = []
+        self.along: list[Floats] = []
         self.times_left = np.where(allowed, repeats, 0)
 
     @property
@@ -63,9 +74,37 @@ class Search:
         along = self.cross[:, well] / root
         self.cross -= np.outer(along, row)
         self.variance = np.maximum(self.variance - row**2, self.candidates.noise)
+        self.wells.append(well)
+        self.roots.append(float(root))
         self.rows.append(row)
+        self.along.append(along)
         self.times_left[well] -= 1
         return np.asarray(along**2)
+
+    def gains_without(self, k: int, factor: Floats) -> Floats:
+        """Give what each test would take if the ``k``-th of those taken had not been made, (N,).
+
+        With ``P`` the inverse of the covariance of the readings taken, leaving the k-th out adds ``(P c_a)_k (P
+        c_b)_k / P_kk`` to the covariance of any a and b.
+
+        Parameters
+        ----------
+        k : int
+        factor : (m, m)
+            Inverse of the Cholesky factor of the covariance of the m readings, see :meth:`inverse_factor`.
+        """
+        share = factor[:, k] / np.linalg.norm(factor[:, k])
+        reading = share @ np.array(self.rows)
+        total = share @ np.array(self.along)
+        cross = self.cross + np.outer(total, reading)
+        gain = self.weight @ cross**2 / (self.variance + reading**2)
+        return np.where(self.times_left > 0, gain, -1.0)
+
+    def inverse_factor(self) -> Floats:
+        """Invert the Cholesky factor of the covariance of the readings taken, (m, m)."""
+        rows = np.array(self.rows)[:, self.wells]
+        factor = np.tril(rows.T, -1) + np.diag(self.roots)
+        return np.asarray(linalg.solve_triangular(factor, np.eye(len(self.wells)), lower=True))
 
     def bundle(self, wells: Ints, price: Floats, visit: float, most: int) -> tuple[Ints, float]:
         """Best first tests of one place, in greedy order, and what they take per cost of wells and visit."""
@@ -106,7 +145,8 @@ def choose(
     """Choose up to ``n`` tests within ``budget``, each step taking most variance for its cost.
 
     Where a visit has a price of its own, a place not yet visited competes with its best few tests together, so that
-    the price of the visit is laid on all of them.
+    the price of the visit is laid on all of them. Then single tests are exchanged for others as long as the set takes
+    more variance for no more money, and put in the order in which they are worth it.
 
     Parameters
     ----------
@@ -123,25 +163,77 @@ def choose(
     repeats : int
         Most tests of one well.
     """
-    search = Search(candidates, weight, allowed.copy(), repeats)
+    greedy = _grown(Search(candidates, weight, allowed, repeats), prices, n, budget)
+    better = _exchanged(candidates, weight, prices, greedy.well, allowed=allowed, repeats=repeats)
+    if np.array_equal(np.sort(better), np.sort(greedy.well)):
+        return greedy
+    return _in_order(candidates, weight, prices, better)
+
+
+def _grown(search: Search, prices: Prices, n: int, budget: float) -> Choice:
+    """Add tests step by step."""
     visited = np.zeros(int(prices.place.max(initial=-1)) + 1, dtype=bool)
-    wells: list[int] = []
     cuts, costs = [], []
     left = budget
-    while len(wells) < n:
-        some = _next(search, prices, visited, n - len(wells), left)
+    while len(costs) < n:
+        some = _next(search, prices, visited, n - len(costs), left)
         if not some.size:
             break
         for well in some.tolist():
-            place = prices.place[well]
-            cost = float(prices.well[well]) + (0.0 if visited[place] else prices.visit)
-            visited[place] = True
-            left -= cost
-            wells.append(well)
+            costs.append(_cost(prices, visited, well))
             cuts.append(search.take(well))
-            costs.append(cost)
-    D = candidates.sums.shape[0]
-    return Choice(np.array(wells, dtype=np.intp), np.array(cuts).reshape(-1, D), np.array(costs))
+            visited[prices.place[well]] = True
+            left -= costs[-1]
+    D = search.candidates.sums.shape[0]
+    return Choice(np.array(search.wells, dtype=np.intp), np.array(cuts).reshape(-1, D), np.array(costs))
+
+
+def _cost(prices: Prices, visited: NDArray[np.bool_], well: int) -> float:
+    return float(prices.well[well]) + (0.0 if visited[prices.place[well]] else prices.visit)
+
+
+def _exchanged(
+    candidates: Candidates,
+    weight: Floats,
+    prices: Prices,
+    wells: Ints,
+    *,
+    allowed: NDArray[np.bool_],
+    repeats: int,
+) -> Ints:
+    """Exchange the test whose replacement by another takes most, until none takes more for no more money."""
+    work = wells.size * candidates.sums.shape[0] * candidates.n_wells
+    for _ in range(min(_EXCHANGES_A_TEST * wells.size, _MOST_WORK // max(work, 1))):
+        search = Search(candidates, weight, allowed, repeats)
+        taken = float(sum(weight @ search.take(int(well)) for well in wells))
+        factor = search.inverse_factor()
+        best, out, new = _WORTHWHILE * taken, -1, -1
+        for k, well in enumerate(wells):
+            gain = search.gains_without(k, factor)
+            # What the test itself takes last, were all the others made before it.
+            now = float(weight @ (factor[:, k] @ np.array(search.along)) ** 2 / (factor[:, k] @ factor[:, k]))
+            gain = np.where(_spared(prices, np.delete(wells, k), int(well)) >= 0.0, gain, -1.0)
+            if (more := float(gain.max(initial=-1.0)) - now) > best:
+                best, out, new = more, k, int(gain.argmax())
+        if out < 0:
+            break
+        wells = np.append(np.delete(wells, out), new)
+    return wells
+
+
+def _spared(prices: Prices, others: Ints, well: int) -> Floats:
+    """Money saved when each test (N,) stands in the place of that of ``well`` beside ``others``; rounding aside."""
+    visited = np.isin(prices.place, prices.place[others])
+    cost = prices.well + np.where(visited, 0.0, prices.visit)
+    return np.asarray(cost[well] * (1.0 + _WORTHWHILE) - cost)
+
+
+def _in_order(candidates: Candidates, weight: Floats, prices: Prices, wells: Ints) -> Choice:
+    """Put the tests of a set in the order in which they are worth their money."""
+    times = np.bincount(wells, minlength=candidates.n_wells)
+    search = Search(candidates, weight, times > 0, 1)
+    search.times_left = times
+    return _grown(search, prices, wells.size, np.inf)
 
 
 def _next(search: Search, prices: Prices, visited: NDArray[np.bool_], most: int, budget: float) -> Ints:
