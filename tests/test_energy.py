@@ -10,9 +10,9 @@ from elec2water.energy import MonthlyEnergy, monthly_energy
 from elec2water.energy.arrays import codes, positions
 from elec2water.energy.intervals import Intervals
 from elec2water.energy.links import Epochs, split_shares
-from elec2water.energy.shares import POWER_AREA, PRIOR, precision
 from elec2water.energy.periods import cut, spread
 from elec2water.energy.profile import DailyProfile
+from elec2water.energy.shares import POWER_AREA, PRIOR, precision
 from elec2water.errors import UsageError
 
 JAN, MAR, JUN = (np.datetime64(m) for m in ("2026-01", "2026-03", "2026-06"))

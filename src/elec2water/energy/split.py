@@ -10,7 +10,6 @@ from elec2water.energy.arrays import Bools, Floats, Ints
 from elec2water.energy.cells import Cells
 from elec2water.energy.links import Epochs
 
-
 _TAIL = 1.5
 
 
