@@ -181,6 +181,7 @@ def _loadings(context: WellContext, coefficient: Coefficient, posterior: Posteri
         codes[known, k] = layout.factor_start(factor.name) + static.codes[known, k]
     month = np.searchsorted(layout.months, context.months)
     cells = layout.cells_start + static.aquifer[:, None] * layout.months.size + month
+    level = coefficient.spec.bent(np.nan_to_num(context.level))
     own = [layout.moving_start + layout.moving_names.index(name) for name in features.OWN_MOVING]
     return Loadings(
         dense=static.dense,
@@ -188,7 +189,7 @@ def _loadings(context: WellContext, coefficient: Coefficient, posterior: Posteri
         codes=codes,
         cells=np.asarray(cells, dtype=np.intp),
         carry=_carry(coefficient, layout),
-        moving=np.stack([np.nan_to_num(context.level), features.limited_anomaly(context.anomaly)], axis=2),
+        moving=np.stack([level, features.limited_anomaly(context.anomaly)], axis=2),
         moving_at=np.array(own, dtype=np.intp),
         sample=posterior.sample,
         gain=np.zeros((posterior.sample.size, layout.size)),
@@ -325,7 +326,8 @@ def _well_variance(
     safe_kwh = np.where(kwh > 0, kwh, 1.0)
     energy_error = np.maximum(_energy_variance(parts, converted / safe_kwh), 0.0) / total**2
     own = share**2 * np.expm1(parts.own_variance) + (1.0 - share) ** 2 * parts.measured.own_error + energy_error
-    return own, np.log1p(own) + share**2 * shared_variance
+    tail = np.zeros(volume.size) if parts.split is None else parts.split.tail(volume.size)
+    return own, np.log1p(own) + tail * np.log1p(energy_error) + share**2 * shared_variance
 
 
 def _energy_variance(parts: _Parts, kappa: Floats) -> Floats:
