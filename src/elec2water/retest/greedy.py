@@ -173,7 +173,8 @@ def choose(
 def _grown(search: Search, prices: Prices, n: int, budget: float) -> Choice:
     """Add tests step by step."""
     visited = np.zeros(int(prices.place.max(initial=-1)) + 1, dtype=bool)
-    cuts, costs = [], []
+    cuts: list[Floats] = []
+    costs: list[float] = []
     left = budget
     while len(costs) < n:
         some = _next(search, prices, visited, n - len(costs), left)
