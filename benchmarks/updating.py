@@ -46,7 +46,7 @@ def other_wear(county, seed):
     wear = FitOptions().wear_sd_per_year * np.random.default_rng([seed, 11]).standard_normal()
     years = np.arange(county.months.size) / 12.0
     factor = np.exp(wear * years)
-    return dataclasses.replace(county, kappa=county.kappa * factor, energy_kwh=county.energy_kwh / factor)
+    return dataclasses.replace(county, kappa=county.kappa * factor, volume_m3=county.volume_m3 * factor)
 
 
 def energy_of(county, until=None):
