@@ -9,15 +9,13 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from bad_input_cases import CASES
-from test_bad_input_cases import verdict, written
-from ugly_cases import UGLY
+from test_bad_input_cases import ALL, verdict, written
 
 
 def main():
     """Print a line for each case and the count for each section."""
     good, all_ = Counter(), Counter()
-    for case in (*CASES, *UGLY):
+    for case in ALL:
         with tempfile.TemporaryDirectory() as folder:
             said = verdict(written(Path(folder) / "county", case), case)
         good[case.name[0]] += not said

@@ -1,12 +1,14 @@
 """The readers beside tools that only read: a million meters × 12 months beside polars, a workbook beside calamine.
 
 Run: ``python benchmarks/bench_readers.py [--meters 1000000] [--rows 200000]`` (unset OMP_NUM_THREADS to use all cores).
-Every comparison is timed in one run, best of three; read the ratios. Writes ``benchmarks/results/bench_readers.json``.
+Every comparison is timed in one run, ours and theirs by turns, best of five; read the ratios. From Parquet a process of
+its own reads registry and readings, checks them, makes energy by well and month and looks for faults. Writes
+``benchmarks/results/bench_readers.json``.
 """
 
 import argparse
 import json
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,10 +16,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import python_calamine
 import xlsxwriter
 
+from elec2water import county
 from elec2water.config import Config
 from elec2water.tables.context import Context
 from elec2water.tables.reader import read_one
@@ -27,13 +31,31 @@ CONFIG = Config.model_validate({"project": {"name": "x"}})
 MONTHS = np.arange(np.datetime64("2025-10"), np.datetime64("2026-10"))
 
 
-def write_csv(path, meters):
-    """Write a row for every meter and month."""
+def long_table(meters, *, by_month):
+    """Give a row for every meter and month, ordered by meter or by month."""
     rng = np.random.default_rng(0)
     ids = np.char.zfill(np.arange(meters).astype(str), 8)
-    day = MONTHS.astype("datetime64[D]").astype(str), (MONTHS + 1).astype("datetime64[D]").astype(str)
-    frame = {"表号": np.repeat(ids, 12), "开始日期": np.tile(day[0], meters), "结束日期": np.tile(day[1], meters)}
-    pl.DataFrame(frame | {"电量": np.round(rng.gamma(2, 300, 12 * meters), 2)}).write_csv(path)
+    first, after = (edge.astype("datetime64[D]").astype(str) for edge in (MONTHS, MONTHS + 1))
+    across, along = (np.tile, np.repeat) if by_month else (np.repeat, np.tile)
+    frame = {"表号": across(ids, 12), "开始日期": along(first, meters), "结束日期": along(after, meters)}
+    return pl.DataFrame(frame | {"电量": np.round(rng.gamma(2, 300, 12 * meters), 2)})
+
+
+def write_project(folder, meters):
+    """Write a project of Parquet tables: as many wells as meters."""
+    inputs = folder / "inputs"
+    inputs.mkdir(parents=True)
+    (folder / "elec2water.toml").write_text('[project]\nname = "x"\n', encoding="utf-8")
+    table = long_table(meters, by_month=True)
+    dates = [pl.col(name).str.to_date() for name in ("开始日期", "结束日期")]
+    table.with_columns(dates).write_parquet(inputs / "readings.parquet")
+    ids = table["表号"][:meters].to_numpy()
+    pd.DataFrame({
+        "取水口编号": ids, "乡镇": np.char.add("乡", (np.arange(meters) % 300).astype(str)), "取水层位": "浅层",
+        "水泵功率": 15.0, "水泵安装深度": 40.0,
+    }).to_parquet(inputs / "wells.parquet", index=False)  # fmt: skip
+    pair = {"取水口编号": ids[:1], "开始时间": "2025-10-01", "结束时间": "2025-11-01", "电量": 100.0, "水量": 400.0}
+    pd.DataFrame(pair).to_parquet(inputs / "pairs.parquet", index=False)
 
 
 def write_book(path, rows):
@@ -47,14 +69,26 @@ def write_book(path, rows):
             sheet.write_row(i + 1, 0, [f"{i // 12:08d}", str(start), str(end), i % 997 * 1.5, f"05{i // 12:08d}", 20])
 
 
-def seconds(job, times=3):
-    """Time a job, best of some runs."""
-    best = np.inf
+def by_turns(times, **jobs):
+    """Time jobs by turns; give the best by the clock and by the processor of each."""
+    best = dict.fromkeys(jobs, (np.inf, np.inf))
     for _ in range(times):
-        began = time.perf_counter()
-        job()
-        best = min(best, time.perf_counter() - began)
+        for name, job in jobs.items():
+            clock, processor = time.perf_counter(), time.process_time()
+            job()
+            spent = time.perf_counter() - clock, time.process_time() - processor
+            best[name] = tuple(map(min, best[name], spent))
     return best
+
+
+def beside(ours_and_theirs, path):
+    """Write times and ratios."""
+    mine, *others = ours_and_theirs
+    record = {f"{name}_s": round(spent[0], 3) for name, spent in ours_and_theirs.items()}
+    for name in others:
+        clock, processor = (a / b for a, b in zip(ours_and_theirs[mine], ours_and_theirs[name], strict=True))
+        record |= {f"ratio_{name}": round(clock, 2), f"ratio_{name}_processor": round(processor, 2)}
+    return record | {"peak_gb": round(in_own_process("show_peak", path), 2)}
 
 
 def ours(path):
@@ -68,18 +102,49 @@ def calamine(path):
     return python_calamine.CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python(skip_empty_area=False)
 
 
-def peak_gb(path):
-    """Read in a process of its own and tell how much memory it took."""
+def in_own_process(function, path):
+    """Call a function of this module in a process of its own and read what it prints."""
     here = str(Path(__file__).parent)
-    code = f"import sys; sys.path.insert(0, {here!r}); import bench_readers as b; b.show_peak({str(path)!r})"
+    code = f"import sys; sys.path.insert(0, {here!r}); import bench_readers as b; b.{function}({str(path)!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return float(done.stdout)
+    return json.loads(done.stdout)
+
+
+def show_energy(folder):
+    """Print the seconds from Parquet to the energy of wells and months with its findings, and the peak memory."""
+    began, processor = time.perf_counter(), time.process_time()
+    project = county.read_project(folder)
+    energy, found = project.energy()
+    spent = {"clock_s": round(time.perf_counter() - began, 2), "processor_s": round(time.process_time() - processor, 2)}
+    peak = own_peak()
+    print(json.dumps({"cells": energy.kwh.size, "findings": found.count, "peak_gb": round(peak, 2)} | spent))
+
+
+def own_peak():
+    """Give the peak memory of this process in GB; what getrusage says begins with that of the process before."""
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="ascii"))[1]) / 1e6
 
 
 def show_peak(path):
     """Print the peak memory of reading a file."""
     ours(path)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+    print(own_peak())
+
+
+def csv_case(folder, meters, *, by_month):
+    """Read a file beside polars."""
+    path = Path(folder) / "readings.csv"
+    long_table(meters, by_month=by_month).write_csv(path)
+    types = {"表号": pl.String}
+    return beside(
+        by_turns(
+            5,
+            elec2water=lambda: ours(path),
+            polars=lambda: pl.read_csv(path, schema_overrides=types),
+            polars_dates=lambda: pl.read_csv(path, schema_overrides=types, try_parse_dates=True),
+        ),
+        path,
+    )
 
 
 def main():
@@ -90,25 +155,18 @@ def main():
     given = options.parse_args()
     record = {}
     with tempfile.TemporaryDirectory() as folder:
-        for meters in (given.meters // 4, given.meters):
-            path = Path(folder) / "readings.csv"
-            write_csv(path, meters)
-            types = {"表号": pl.String}
-            alone = seconds(lambda p=path, t=types: pl.read_csv(p, schema_overrides=t))
-            dated = seconds(lambda p=path, t=types: pl.read_csv(p, schema_overrides=t, try_parse_dates=True))
-            mine = seconds(lambda p=path: ours(p))
-            record[f"csv {meters:,} × 12"] = {
-                "elec2water_s": round(mine, 3), "polars_s": round(alone, 3), "polars_dates_s": round(dated, 3),
-                "ratio": round(mine / alone, 2), "ratio_dates": round(mine / dated, 2),
-                "peak_gb": round(peak_gb(path), 2),
-            }  # fmt: skip
+        for meters in (given.meters // 10, given.meters):
+            for order in ("meter", "month"):
+                name = f"csv {meters:,} × 12, by {order}"
+                record[name] = csv_case(folder, meters, by_month=order == "month")
         book = Path(folder) / "readings.xlsx"
         write_book(book, given.rows)
-        alone, mine = seconds(lambda: calamine(book)), seconds(lambda: ours(book))
-        record[f"xlsx {given.rows:,} rows"] = {
-            "elec2water_s": round(mine, 3), "calamine_s": round(alone, 3), "ratio": round(mine / alone, 2),
-            "peak_gb": round(peak_gb(book), 2),
-        }  # fmt: skip
+        times = by_turns(3, elec2water=lambda: ours(book), calamine=lambda: calamine(book))
+        record[f"xlsx {given.rows:,} rows"] = beside(times, book)
+        for meters in (given.meters // 10, given.meters):
+            project = Path(folder) / str(meters)
+            write_project(project, meters)
+            record[f"parquet {meters:,} × 12, to energy and findings"] = in_own_process("show_energy", project)
     RESULTS.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(json.dumps(record, indent=1, ensure_ascii=False))
 

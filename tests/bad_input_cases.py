@@ -41,8 +41,9 @@ Files = dict[str, bytes | str | None]
 class Case:
     """One case: what is given in place of the clean files, and what it must end in.
 
-    `ends` is R (refused, exit status 1), F (a finding that warns), W (a warning), N (read as meant) or ok; `rule` and
-    `row` are those of the finding asked for, `holds` looks at the tables.
+    `ends` is R (refused, exit status 1), C (the configuration refused, exit status 2, naming the key in `rule`), F (a
+    finding that warns), W (a warning), N (read as meant) or ok; `rule` and `row` are those of the finding asked for,
+    `holds` looks at the tables, `zone` is the time zone of the machine.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Case:
     row: int | None = None
     toml: str = ""
     holds: Callable[[object], bool] | None = None
+    zone: str = ""
 
 
 def kwh(tables) -> float:

@@ -1,6 +1,8 @@
 """The commands: exit status 0, 1 or 2, results on standard output, progress on standard error, one JSON document."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -86,3 +88,14 @@ def test_many_townships_are_cut_short_on_the_screen(tmp_path):
     assert status == 0
     assert "more in totals.csv" in out
     assert out.splitlines()[1].split()[0] == "county"
+
+
+def test_the_commands_run_without_a_console_script(tmp_path):
+    made = subprocess.run(
+        [sys.executable, "-m", "elec2water", "check", str(tmp_path / "none")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (made.returncode, made.stdout) == (2, "")
+    assert "none" in made.stderr

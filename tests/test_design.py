@@ -546,6 +546,22 @@ def test_the_curve_falls_and_is_marked():
     assert marked.loc["n", "expected_cv"] == design.expected_cv
 
 
+def test_a_target_takes_no_more_wells_than_it_needs_for_all_the_strata():
+    """Twenty-odd strata at two wells each are far more than 10 % asks for: they are joined, and said to be."""
+    wells, energy = county()
+    design = design_sample(wells, energy, target_cv=0.10, seed=1)
+    n = len(design.primary)
+    frame = design.frame
+    volume = frame["energy_kwh"] * frame["coefficient_m3_per_kwh"]
+    spread = volume * np.sqrt(np.expm1(frame["log_sd"] ** 2))
+    assert design.expected_cv <= 0.10
+    assert n <= np.ceil((spread.sum() / (0.10 * volume.sum())) ** 2) + 2
+    assert (design.allocation["n_sample"] >= 2).all()
+    assert len(design.merges) > 0
+    assert design_sample(wells, energy, n=n - 1, seed=1).expected_cv > 0.10
+    assert design.precision.set_index("domain").loc["county", "target_cv"] == 0.10
+
+
 def test_the_curve_of_promised_precision_keeps_the_strata():
     """Ten wells more, shared as the others are: a little better, not what another design without strata would be."""
     wells, energy = county()

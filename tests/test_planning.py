@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from elec2water.coefficient import fit_coefficient
 from elec2water.config import DesignConfig
 from elec2water.county import read_project
 from elec2water.demo import simulate_county, write_county
-from elec2water.design import write_design
+from elec2water.design import learned, write_design
+from elec2water.energy import MonthlyEnergy
 from elec2water.errors import UsageError
 from elec2water.planning import plan_sample
 
@@ -20,6 +22,22 @@ def folder(tmp_path_factory):
     county = simulate_county(160, 4)
     usable = county.wells.loc[county.electric & (county.energy_kwh[:, -12:].sum(axis=1) > 0), "well_id"]
     return write_county(tmp_path_factory.mktemp("county") / "demo", county, sample=usable.iloc[:40].tolist())
+
+
+def pairs_of(county, rows):
+    """A year of monthly pairs of some wells, read without error."""
+    months = county.months[-12:].astype("datetime64[s]")
+    ends = (county.months[-12:] + 1).astype("datetime64[s]")
+    table = pd.DataFrame(
+        {
+            "well_id": np.repeat(county.wells["well_id"].to_numpy(dtype=object)[rows], 12),
+            "start": np.tile(months, rows.size),
+            "end": np.tile(ends, rows.size),
+            "energy_kwh": np.asarray(county.energy_kwh)[rows][:, -12:].ravel(),
+            "volume_m3": np.asarray(county.volume_m3)[rows][:, -12:].ravel(),
+        }
+    ).astype({"well_id": "str"})
+    return table.loc[table["energy_kwh"] > 0].reset_index(drop=True)
 
 
 def altered(folder, *, wells=None, pairs=None, **design):
@@ -40,6 +58,36 @@ def test_expectations_come_from_pairs_and_without_them_from_published_priors(fol
     assert prior.policy["anticipated"] == "published priors"
     assert prior.frame["log_sd"].min() == prior.frame["log_sd"].median() == 0.27
     assert prior.frame["coefficient_m3_per_kwh"].between(0.3, 20).all()
+
+
+def test_slopes_and_townships_are_uncertain_together():
+    """Var(x'β + z_town) of every well, by draws from the posterior, beside the closed form."""
+    county = simulate_county(160, 4)
+    measured = np.flatnonzero(county.electric & (county.energy_kwh[:, -12:].sum(axis=1) > 0))[:40]
+    pairs = pairs_of(county, measured)
+    energy = MonthlyEnergy(
+        county.wells["well_id"].to_numpy(dtype=object),
+        county.months,
+        np.asarray(county.energy_kwh, dtype=np.float64),
+        np.zeros_like(county.energy_kwh),
+        np.full(county.energy_kwh.shape, "A"),
+    )
+    coefficient = fit_coefficient(pairs, county.wells, county.water_levels, energy=energy)
+    found = learned(coefficient, county.wells, county.water_levels, energy, source="pairs")
+    posterior = coefficient.posterior
+    context = coefficient.context(county.wells, county.water_levels, energy, energy.months[-1:])
+    layout, static = posterior.layout, context.static
+    draws = np.random.default_rng(1).multivariate_normal(posterior.mean, posterior.covariance, 4_000)
+    q = static.dense.shape[1]
+    told = [effect.name != "intercept" for effect in layout.static[:q]]
+    start = layout.factor_start("township")
+    k = [factor.name for factor in layout.factors].index("township")
+    effects = np.column_stack([draws[:, start : start + len(layout.factors[k].levels)], np.zeros(len(draws))])
+    sampled = ((draws[:, :q] * told) @ static.dense.T + effects[:, static.codes[:, k]]).var(axis=0)
+    new = static.codes[:, k] == len(layout.factors[k].levels)
+    own = sampled + posterior.variance["level"] + posterior.variance["drift"]
+    own += new * posterior.variance["township"] + static.blank @ posterior.mean[:q] ** 2
+    assert found.log_sd == pytest.approx(np.sqrt(own), rel=0.02)
 
 
 def test_the_same_wells_are_drawn_whatever_the_order_of_the_registry(folder):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from elec2water.design import design_sample, read_design, write_design
+from elec2water.design import Anticipated, design_sample, read_design, write_design
 from elec2water.errors import UsageError
 from elec2water.sampled import OUTSIDE, sampled_wells
 from elec2water.strata import classify
@@ -123,3 +123,49 @@ def test_the_strata_of_the_draw_form_the_standard_error(county):
         x = energy[:, None]
         direct = greg_totals(described, volume, x[place], x.sum(axis=0)[None], q=1 / energy[place])
         assert se == pytest.approx(float(np.ravel(direct.se)[0]), rel=1e-9)
+
+
+def test_what_the_design_anticipated_of_every_well_goes_into_the_estimates(county):
+    folder, design, _ = county
+    known = design.frame.set_index("well_id")["coefficient_m3_per_kwh"]
+    place = rows(folder, design.primary["well_id"])
+    anticipated = sampled_wells(folder, place).anticipated
+    assert anticipated == pytest.approx(known.reindex(folder.wells["well_id"]).to_numpy(), nan_ok=True)
+    (folder.folder / "design" / "frame.csv").unlink()
+    assert sampled_wells(folder, place).anticipated is None
+
+
+def test_regression_on_the_anticipated_volumes_is_as_precise_as_the_design_said():
+    """κ falls with depth as was anticipated, wells about it with 0.27: expected CV, stated and realised error agree."""
+    rng = np.random.default_rng(3)
+    n = 500
+    depth = rng.uniform(20, 90, n)
+    wells = pd.DataFrame({"well_id": [f"w{i:03d}" for i in range(n)], "township": "镇", "pump_depth_m": depth})
+    wells = wells.astype({"well_id": "str", "township": "str"})
+    energy = rng.lognormal(8, 0.7, n)
+    kappa = 5 * (depth / 40) ** -0.8
+    anticipated = Anticipated(kappa, np.full(n, 0.27), "simulated")
+    strata = classify(wells.assign(aquifer="浅层"), ["aquifer"])
+    errors, stated = {True: [], False: []}, {True: [], False: []}
+    for seed in range(50):
+        volume = energy * kappa * np.exp(0.27 * rng.standard_normal(n) - 0.27**2 / 2)
+        design = design_sample(wells, energy, strata, n=40, seed=seed, anticipated=anticipated, method="random")
+        primary = design.primary.set_index("well_id")
+        place = np.flatnonzero(wells["well_id"].isin(primary.index))
+        weights = primary["weight"].reindex(wells["well_id"].iloc[place]).to_numpy()
+        for known, wrong in errors.items():
+            total = design_totals(
+                sample=place,
+                volume_m3=volume[place],
+                energy_kwh=energy,
+                weights=weights,
+                strata=strata,
+                prediction=energy * kappa if known else None,
+                domains={"county": np.full(n, "county")},
+            ).total("county")
+            wrong.append(total["volume_m3"].iloc[0] / volume.sum() - 1)
+            stated[known].append(total["se_m3"].iloc[0] / volume.sum())
+    rmse = {known: np.sqrt(np.mean(np.square(e))) for known, e in errors.items()}
+    assert rmse[True] < 0.85 * rmse[False]
+    assert rmse[True] == pytest.approx(design.expected_cv, rel=0.3)
+    assert np.mean(stated[True]) == pytest.approx(rmse[True], rel=0.3)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elec2water.tables import parse
+from elec2water.tables import dates, parse
 
 NAN = float("nan")
 
@@ -96,14 +96,14 @@ def test_every_float_written_by_python_is_read_back(values):
     ],
 )  # fmt: skip
 def test_dates_that_are_understood(text, value):
-    parsed = parse.parse_dates(pa.array([text]))
+    parsed = dates.parse_dates(pa.array([text]))
     assert parsed.values[0] == np.datetime64(value, "s")
     assert not any(mask.any() for mask in parsed.wrong.values())
 
 
 @pytest.mark.parametrize("text", ["26-3-31", "3/4/2026", "31.12.26", "26年3月31日", "5/6/7"])
 def test_dates_that_could_mean_two_days(text):
-    parsed = parse.parse_dates(pa.array([text]))
+    parsed = dates.parse_dates(pa.array([text]))
     assert np.isnat(parsed.values[0])
     assert parsed.wrong["AMBIGUOUS_DATE"].tolist() == [True]
     assert parsed.wrong["NOT_A_DATE"].tolist() == [False]
@@ -113,14 +113,14 @@ def test_dates_that_could_mean_two_days(text):
     "text", ["2026-02-30", "2026-13-01", "20261301", "昨天", "12", "99999", "2026-03-31 25:00", "2026-03"]
 )
 def test_dates_that_are_none(text):
-    parsed = parse.parse_dates(pa.array([text]))
+    parsed = dates.parse_dates(pa.array([text]))
     assert np.isnat(parsed.values[0])
     assert parsed.wrong["NOT_A_DATE"].tolist() == [True]
 
 
 @pytest.mark.parametrize("text", ["2026-03", "202603", "2026年3月", "2026/3", "2026-03-17", "46112"])
 def test_months(text):
-    parsed = parse.parse_dates(pa.array([text]), months=True)
+    parsed = dates.parse_dates(pa.array([text]), months=True)
     assert parsed.values[0] == np.datetime64("2026-03-01", "s")
 
 
@@ -135,7 +135,7 @@ def test_every_date_is_read_back_from_every_form(day, form):
         "serial": str((day - dt.date(1899, 12, 30)).days),
         "slash": f"{day.year}/{day.month}/{day.day}",
     }[form]
-    assert parse.parse_dates(pa.array([text])).values[0] == np.datetime64(day, "s")
+    assert dates.parse_dates(pa.array([text])).values[0] == np.datetime64(day, "s")
 
 
 def text_of(cells, kind, **options):

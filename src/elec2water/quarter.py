@@ -197,7 +197,8 @@ def survey_totals(
     """Design-based totals of the quarter: the sample wells' volumes, expanded by their design weights.
 
     Only what water meters saw enters, so that the answer does not lean on the model. Weights, strata and the policy for
-    single-well strata are those of the design (:func:`~elec2water.sampled.sampled_wells`).
+    single-well strata are those of the design (:func:`~elec2water.sampled.sampled_wells`), and so is the auxiliary of
+    the regression: what it anticipated of every well before these were measured, by which it drew them.
     """
     place = coefficient.posterior.sample
     drawn = sampled_wells(county, place)
@@ -208,6 +209,7 @@ def survey_totals(
         energy_kwh=volume.wells.kwh,
         sample_energy_kwh=measured_kwh,
         weights=drawn.weights,
+        prediction=None if drawn.anticipated is None else drawn.anticipated * volume.wells.kwh,
         strata=county.strata,
         sample_strata=drawn.strata,
         lonely=drawn.lonely,

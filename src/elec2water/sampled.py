@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.county import County
-from elec2water.design import read_policy, read_sample
+from elec2water.design import read_anticipated, read_policy, read_sample
+from elec2water.energy.arrays import positions
 from elec2water.survey import LonelyPolicy, adjust_for_refusal, lonely_policy
 
 Floats = NDArray[np.float64]
@@ -29,11 +30,14 @@ class Sampled:
         Strata they were drawn in.
     lonely : str
         What a stratum with one measured well contributes to standard errors.
+    anticipated : (N,) array, optional
+        κ that the design anticipated of every well of the registry before these were measured, NaN where it did not.
     """
 
     weights: Floats
     strata: NDArray[np.object_]
     lonely: LonelyPolicy
+    anticipated: Floats | None = None
 
 
 def sampled_wells(county: County, place: NDArray[np.intp]) -> Sampled:
@@ -67,7 +71,17 @@ def sampled_wells(county: County, place: NDArray[np.intp]) -> Sampled:
         found["weight"].fillna(1.0).to_numpy(dtype=np.float64),
         found["stratum"].fillna(OUTSIDE).to_numpy(dtype=object),
         lonely_policy(read_policy(county.folder / "design").get("lonely", "adjust")),
+        _anticipated(county),
     )
+
+
+def _anticipated(county: County) -> Floats | None:
+    known = read_anticipated(county.folder / "design")
+    if known is None:
+        return None
+    at = positions(county.wells["well_id"], known.index)
+    kappa = np.append(known.to_numpy(dtype=np.float64), np.nan)[at]
+    return kappa if np.isfinite(kappa).any() else None
 
 
 def _units(sample: pd.DataFrame, ids: pd.Series) -> pd.DataFrame:

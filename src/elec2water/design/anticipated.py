@@ -112,7 +112,9 @@ def published(wells: pd.DataFrame, annual_kwh: Floats) -> Anticipated:
     sd = {prior.name: prior.median for prior in SD_PRIORS}
     prior = layout.prior(sd)
     spread = {"level": sd["level"] ** 2, "drift": 0.0, "township": 0.0}
-    return _anticipate(spec.static(columns), layout, prior.mean, np.zeros(layout.size), spread, PUBLISHED)
+    return _anticipate(
+        spec.static(columns), layout, prior.mean, np.zeros((layout.size, layout.size)), spread, PUBLISHED
+    )
 
 
 def learned(
@@ -148,29 +150,31 @@ def learned(
         context.static,
         posterior.layout,
         posterior.mean,
-        np.diag(posterior.covariance),
+        posterior.covariance,
         posterior.variance,
         source,
     )
 
 
 def _anticipate(
-    static: Static, layout: Layout, mean: Floats, variance: Floats, sd2: Mapping[str, float], source: str
+    static: Static, layout: Layout, mean: Floats, covariance: Floats, sd2: Mapping[str, float], source: str
 ) -> Anticipated:
     """Add up what a well always has; effects new to the layout have their prior."""
     q = static.dense.shape[1]
-    unknown = np.array([0.0 if r.name in _LEFT_TO_THE_SAMPLE else 1.0 for r in layout.static[:q]])
+    told = np.array([effect.name not in _LEFT_TO_THE_SAMPLE for effect in layout.static[:q]])
+    slopes = static.dense * told
     log_mean = static.dense @ mean[:q]
     own = np.full(log_mean.size, sd2["level"] + sd2["drift"])
-    own += static.dense**2 @ (variance[:q] * unknown) + static.blank @ mean[:q] ** 2
+    own += np.einsum("ij,ij->i", slopes @ covariance[:q, :q], slopes) + static.blank @ mean[:q] ** 2
     for k, factor in enumerate(layout.factors):
         start = layout.factor_start(factor.name)
+        part = slice(start, start + len(factor.levels))
         code = static.codes[:, k]
-        effects = np.append(mean[start : start + len(factor.levels)], 0.0)
-        log_mean += effects[code]
+        log_mean += np.append(mean[part], 0.0)[code]
         if factor.name == "township":
-            spread = np.append(variance[start : start + len(factor.levels)], sd2["township"])
-            own += spread[code]
+            own += np.append(np.diag(covariance)[part], sd2["township"])[code]
+            together = np.column_stack([covariance[:q, part], np.zeros(q)]).T
+            own += 2.0 * np.einsum("ij,ij->i", slopes, together[code])
     # Sums over the registry differ in their last digits with the order of its rows; a draw must not.
     kappa = np.asarray(np.exp(log_mean + 0.5 * own).round(_DIGITS), dtype=np.float64)
     return Anticipated(kappa, np.asarray(np.sqrt(own).round(_DIGITS), dtype=np.float64), source)

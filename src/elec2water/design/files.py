@@ -155,6 +155,30 @@ def read_sample(folder: str | os.PathLike[str]) -> pd.DataFrame | None:
     return _check_repeated(_read(path, asked, ("stands_for",)), path)
 
 
+def read_anticipated(folder: str | os.PathLike[str]) -> pd.Series | None:
+    """Read what a design anticipated of the coefficient of every well of its frame, before any was measured.
+
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    Series or None
+        κ [m³/kWh] by ``well_id``; ``None`` where there is no ``frame.csv``.
+
+    Raises
+    ------
+    UsageError
+        If a column is missing or a number cannot be read.
+    """
+    path = Path(folder) / "frame.csv"
+    if not path.is_file():
+        return None
+    frame = _read(path, ("well_id", "coefficient_m3_per_kwh")).drop_duplicates("well_id")
+    return frame.set_index("well_id")["coefficient_m3_per_kwh"]
+
+
 def _check_repeated(sample: pd.DataFrame, path: Path) -> pd.DataFrame:
     repeated = np.flatnonzero(sample["well_id"].duplicated())
     if repeated.size:

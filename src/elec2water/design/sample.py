@@ -148,11 +148,14 @@ def design_sample(
         rule=allocation,
         network=network,
     )
+    promised, sought = _targets(targets, target_cv), target_cv
+    if n is None and target_cv is not None and not targets:
+        n, sought = scheme.fewest(target_cv), None
     frame, merges, minimum = scheme.stratified(n)
     population = frame.population(scheme.response)
-    domains = _domains(frame, dict(targets or {}), target_cv)
+    domains = _domains(frame, promised)
     least = scheme.least(frame, minimum)
-    plan = planned(population, domains, least, n=n, target_cv=target_cv, rule=allocation, several=bool(targets))
+    plan = planned(population, domains, least, n=n, target_cv=sought, rule=allocation, several=bool(targets))
     what = scheme.draw_of(frame, plan)
     sample, drawn, place_notes = draw_sample(what, seed=seed, reserve_ratio=reserve_ratio, method=method, lang=lang)
     account = Account(frame, plan, what.probability, drawn)
@@ -256,12 +259,16 @@ def _network_findings(account: Account, network: Network | None, lang: str) -> F
     return network.findings(frame.wells["well_id"], frame.codes, frame.names, drawn, wanted, lang)
 
 
-def _domains(frame: StratifiedFrame, targets: dict[str, float], target_cv: float | None) -> list[Domain]:
-    if target_cv is not None:
-        targets[COUNTY] = target_cv
-    wrong = {name: cv for name, cv in targets.items() if not 0 < cv < 1}
+def _targets(targets: Mapping[str, float] | None, target_cv: float | None) -> dict[str, float]:
+    """Gather what is promised, by kind of domain."""
+    promised = dict(targets or {}) | ({} if target_cv is None else {COUNTY: target_cv})
+    wrong = {name: cv for name, cv in promised.items() if not 0 < cv < 1}
     if wrong:
         raise UsageError(f"design: target_cv and targets are fractions between 0 and 1 (0.05 is 5 %), found {wrong}")
+    return promised
+
+
+def _domains(frame: StratifiedFrame, targets: Mapping[str, float]) -> list[Domain]:
     unknown = [name for name in targets if name not in (COUNTY, STRATUM, *frame.wells.columns)]
     if unknown:
         raise UsageError(

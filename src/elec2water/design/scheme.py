@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -22,6 +23,7 @@ from elec2water.design.stratified import StratifiedFrame
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
 
+_ROUNDING = 1e-9
 _NO_LIMIT = int(np.iinfo(np.int64).max)
 
 
@@ -77,6 +79,36 @@ class Scheme:
         joined, merges = self.frame.with_fewer_strata(self.joining, self.min_wells, self.most_strata(n))
         frame, minimum = joined.with_take_all(self.take_all_kwh, self.min_per_stratum)
         return frame, merges, minimum
+
+    def fewest(self, target_cv: float) -> int:
+        """Count the wells with which the county's total reaches a CV, strata joined where so few do not bear them.
+
+        Parameters
+        ----------
+        target_cv : float
+
+        Raises
+        ------
+        UsageError
+            If no number of wells reaches it.
+        """
+        frame, _, minimum = self.stratified(None)
+        plan = planned(
+            frame.population(self.response),
+            (),
+            self.least(frame, minimum),
+            n=None,
+            target_cv=target_cv,
+            rule=self.rule,
+            several=False,
+        )
+        low, high = max(math.ceil(self._kept() - _ROUNDING), 1), int(plan.chosen.n_sample.sum())
+        if len(frame.names) <= self.most_strata(high):
+            return high
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._cv_of(middle) <= target_cv else (middle + 1, high)
+        return high
 
     def least(self, frame: StratifiedFrame, minimum: Integers) -> Integers:
         """Raise the minima of strata (H,) to what an existing network takes of them."""

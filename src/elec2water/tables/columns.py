@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from elec2water import schema
 from elec2water.findings import Findings
-from elec2water.tables import parse
+from elec2water.tables import dates, parse
 from elec2water.tables.private import hide
 from elec2water.tables.typed import DATE_TYPES, TEXT_TYPES, TypedTable, Values
 
@@ -78,7 +78,7 @@ def _checked(column: schema.Column, heading: Heading, cells: pa.Array) -> _Check
         parsed = _parsed_text(column, cells)
         return _Checked(column, cells, _with_default(column, parsed), parsed.wrong, parsed.normalised)
     if column.type in DATE_TYPES:
-        parsed = parse.parse_dates(cells, months=column.type == "month")
+        parsed = dates.parse_dates(cells, months=column.type == "month")
     elif column.type == "bool":
         parsed = parse.parse_bools(cells)
     else:
@@ -145,6 +145,10 @@ def _outside(column: schema.Column, values: npt.NDArray[Any]) -> npt.NDArray[np.
 def _beyond(column: schema.Column, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     if values.dtype.kind == "M":
         low, high = np.datetime64(column.lower, "s"), np.datetime64(column.upper, "s")
+        # a missing date counts as the smallest number
+        seconds = values.astype("datetime64[s]", copy=False).view(np.int64)
+        if len(seconds) and low.astype(np.int64) <= seconds.min() and seconds.max() <= high.astype(np.int64):
+            return np.zeros(len(values), dtype=bool)
         return np.asarray((values < low) | (values > high))
     return np.asarray((values < float(column.lower)) | (values > float(column.upper)))
 

@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 Aliases = tuple[tuple[str, str], ...]
 """The project's own headings of a table: (heading, column)."""
 
+_AMOUNTS = {"kwh", "m3"}
+"""Units of what a title states the unit of."""
+
 _NOISE = re.compile("[\\s_\\-·.•⋅*:'\"\u200b-\u200f\u2060\ufeff]+")
 _LONGEST = 200
+_UNIT_WORD = "单位"
+_TITLE_UNIT = re.compile(r"单位[:\uff1a为是]*([^()（）\[\]【】]+)|[(（\[【]([^()（）\[\]【】]+)[)）\]】]\s*$")
+_BETWEEN_UNITS = re.compile(r"[、,，;；和及\s]+")
 _COUNTED = (":", "(", "共", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
 _UNIT_BEHIND = re.compile(r"^(.{2,}?)[/,，、;；](.+)$")
 _BRACKETS = re.compile(r"^(.*?)[(\[【〔]([^()\[\]【】〔〕]*)[)\]】〕]$")
@@ -96,6 +102,17 @@ def is_total(text: str) -> bool:
     )
 
 
+def is_total_sheet(name: str) -> bool:
+    """Whether the name of a sheet says that it sums others: 汇总, 全年合计.
+
+    Examples
+    --------
+    >>> is_total_sheet("2026年汇总"), is_total_sheet("7月")
+    (True, False)
+    """
+    return normal(name).endswith(tuple(normal(word) for word in schema.words("total_sheet")))
+
+
 @cache
 def is_year(text: str) -> bool:
     """Whether a heading is that of a column of years."""
@@ -158,6 +175,48 @@ def resolve(headings: Sequence[str], own: Aliases, context: Context) -> tuple[tu
     _stand_in(resolved, table)
     found += [_doubled(headings, resolved, context), _missing(headings, resolved, context)]
     return tuple(resolved), Findings.concat(found)
+
+
+def with_title_unit(
+    resolved: Sequence[Heading | None], above: Sequence[str], context: Context
+) -> tuple[tuple[Heading | None, ...], Findings]:
+    """Convert amounts whose headings name no unit by the one that a title names for all: 单位：万千瓦时.
+
+    Registers are no amounts. Two units of one kind above a table leave it open which is meant, and are refused.
+    """
+    units = {
+        c.column: c.unit for c in schema.columns(context.table) if c.unit in _AMOUNTS and "register" not in c.column
+    }
+    found, changed = [], []
+    for heading in resolved:
+        bare = heading is not None and not heading.unit and heading.column in units
+        said = _title_units(tuple(above), units[heading.column]) if heading is not None and bare else {}
+        if heading is None or not said:
+            changed.append(heading)
+            continue
+        (word, factor), *others = said.items()
+        if any(other != factor for _, other in others):
+            found.append(context.finding("HEADING_UNIT", observed=", ".join(said), column=heading.column, row=1))
+        if factor != 1.0:
+            limit = units[heading.column]
+            found.append(
+                context.finding("UNIT_CONVERTED", observed=f"{heading.column}: {word}", limit=limit, factor=factor)
+            )
+        changed.append(Heading(heading.column, factor, word))
+    return tuple(changed), Findings.concat(found)
+
+
+def _title_units(above: tuple[str, ...], unit: str) -> dict[str, float]:
+    """Give the units of a kind that titles name, with their factors."""
+    factors = _factors(unit)
+    parts = [
+        normal(part).removeprefix(_UNIT_WORD)
+        for text in above
+        for groups in _TITLE_UNIT.findall(text)
+        for group in groups
+        for part in _BETWEEN_UNITS.split(group)
+    ]
+    return {part: factors[part] for part in parts if part in factors}
 
 
 def _stand_in(resolved: list[Heading | None], table: str) -> None:
@@ -239,6 +298,7 @@ def _lookup(table: str, heading: str, aliases: Aliases) -> Heading | None:
 
 
 def _with_unit(table: str, column: str, unit: str) -> Heading:
+    unit = unit.removeprefix(_UNIT_WORD)
     known = {item.column: item for item in schema.columns(table)}.get(column)
     if known is None or not known.unit or unit in _marks():
         return Heading(column)
@@ -256,8 +316,9 @@ def _with_suffix(table: str, text: str, index: Mapping[str, str]) -> Heading | N
             continue
         known = {item.column: item for item in schema.columns(table)}.get(column)
         factors = _factors(known.unit) if known is not None and known.unit else {}
-        if text[length:] in factors:
-            return Heading(column, factors[text[length:]], text[length:])
+        unit = text[length:].removeprefix(_UNIT_WORD)
+        if unit in factors:
+            return Heading(column, factors[unit], unit)
     return None
 
 

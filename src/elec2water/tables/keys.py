@@ -6,6 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+_GLANCE = 10_000
+"""Rows that are looked at before all are."""
+
 
 def combine(*codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Give rows with the same codes the same number, others another (−1 counts as a code).
@@ -22,6 +25,20 @@ def combine(*codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
             combined = pd.factorize(combined)[0].astype(np.int64)
         combined = combined * width + (code + 1)
     return combined
+
+
+def in_order(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> bool:
+    """Tell whether rows rise strictly by one code, and by the other where that is equal: then no two are alike.
+
+    Examples
+    --------
+    >>> in_order(np.array([0, 0, 1]), np.array([3, 5, 4])), in_order(np.array([0, 0]), np.array([3, 3]))
+    (True, False)
+    """
+    return all(
+        bool(((a[1:] > a[:-1]) | ((a[1:] == a[:-1]) & (b[1:] > b[:-1]))).all())
+        for a, b in ((one[:_GLANCE], other[:_GLANCE]), (one, other))
+    )
 
 
 def repeated(key: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

@@ -70,19 +70,19 @@ def recognise(
     Layout or None
         The rows that name most columns; ``None`` if none names at least two (one, where there is no more than one).
     """
-    best: tuple[int, int, int] | None = None
+    best: tuple[int, int, int, int] | None = None
     chosen: tuple[str, ...] = ()
     for start in range(min(len(rows), HEADER_ROWS)):
         for height in range(1, min(MAX_HEIGHT, len(rows) - start) + 1):
             if height > 1 and _is_record(rows[start + height - 1], known):
                 break
             names = _names(rows[start : start + height], _within(merged, start, height), known)
-            rank = (_count(names, known), -height, -start)
+            rank = (_count(names, known), -_repeats(names, known), -height, -start)
             if rank[0] and (best is None or rank > best):
                 best, chosen = rank, names
     if best is None:
         return None
-    start, height = -best[2], -best[1]
+    start, height = -best[3], -best[2]
     body = start + height
     if body < len(rows) and _are_units(rows[body], is_unit):
         chosen = tuple(
@@ -109,6 +109,12 @@ def _count(names: Sequence[str], known: Known) -> int:
         return 0
     filled = sum(bool(name.strip()) for name in names)
     return len(meanings) if len(meanings) >= min(2, filled) else 0
+
+
+def _repeats(names: Sequence[str], known: Known) -> int:
+    """Count columns that mean what another one means: what tells them apart stands in a row of headings not taken."""
+    meanings = [meaning for name in names if (meaning := known(name)) is not None]
+    return len(meanings) - len(set(meanings))
 
 
 def _within(merged: Sequence[Range], start: int, height: int) -> list[Range] | None:
@@ -153,14 +159,17 @@ def _fill_merged(grid: list[list[str]], merged: list[Range]) -> None:
 
 
 def _joined(parts: Sequence[str], known: Known) -> str:
-    """Put the rows of one column's heading together in the way that is known: 示数 over 上期 is 上期示数."""
+    """Put the rows of one column's heading together in the way that is known: 示数 over 上期 is 上期示数.
+
+    What stands lowest says what the column is: 电费 under 7月 is no energy of July, whatever stands above it.
+    """
     words: list[str] = []
     for part in map(str.strip, parts):
         if part and (not words or part != words[-1]):
             words.append(part)
     if len(words) < 2:
         return words[0] if words else ""
-    ways = ["".join(words), "".join(reversed(words)), "".join(words[1:]), "".join(words[:0:-1]), words[-1], words[0]]
+    ways = ["".join(words), "".join(reversed(words)), "".join(words[1:]), "".join(words[:0:-1]), words[-1]]
     return next((way for way in ways if known(way) is not None), " ".join(words))
 
 

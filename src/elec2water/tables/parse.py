@@ -1,9 +1,7 @@
-"""From text to numbers, dates and identifiers by whole columns; what is not understood is marked, not guessed."""
+"""From text to numbers and identifiers by whole columns; what is not understood is marked, not guessed."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -20,22 +18,13 @@ Bools = npt.NDArray[np.bool_]
 _INVISIBLE = r"[\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{2064}\x{2066}-\x{2069}\x{FEFF}\x{00AD}\x{0000}-\x{0008}]"
 _TEXT_FORMULA = r'^="([^"]*)"$'
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
-_GROUPED = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$"
+_GROUPED = r"^[+-]?[0-9]{1,3}(?:(?:,[0-9]{3})+|(?: [0-9]{3})+)(\.[0-9]*)?$"
+_GROUPED_UNIT = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?\s*[^0-9,.\s][^0-9,]*$"
+_DASHES = r"^[\x{2212}\x{2013}]\s*([0-9])"
 _WITH_UNIT = r"^(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))\s*(?P<unit>[^0-9.+\-*/ ][^0-9+\-*]*)$"
 _DMS = r"^(?P<d>[0-9]{1,3})[°度](?P<m>[0-9]{1,2})[′'分](?P<s>[0-9]{1,2}(?:\.[0-9]+)?)(?:′′|''|\"|秒)?[NEne北东]?$"
 _PRECISION_LOST = r"^[0-9](\.[0-9]+)?[eE]\+[0-9]+$|^[0-9]{15,}\.0$"
-_DATE = (
-    r"^(?P<y>[12][0-9]{3})[-/.年](?P<m>[0-9]{1,2})[-/.月](?P<d>[0-9]{1,2})日?"
-    r"(?:[T\s]*(?P<H>[0-9]{1,2})[:时](?P<M>[0-9]{1,2})分?(?::?(?P<S>[0-9]{1,2})(?:\.[0-9]+)?秒?)?)?(?P<Z>Z|[+-][0-9]{2}:?[0-9]{2})?(?:\s*\(?(?:星期|周)[一二三四五六日天]\)?)?$"
-)
-_COMPACT = r"^(?P<y>(?:19|20)[0-9]{2})(?P<m>[0-9]{2})(?P<d>[0-9]{2})$"
-_MONTH = r"^(?P<y>(?:19|20)[0-9]{2})[-/.年]?(?P<m>[0-9]{1,2})(?:月份?|\.0+)?$"
-_DAY_FIRST = r"^(?P<d>1[3-9]|2[0-9]|3[01])[-/.](?P<m>[0-9]{1,2})[-/.](?P<y>(?:19|20)[0-9]{2})$"
-_DAY_SECOND = r"^(?P<m>[0-9]{1,2})[-/.](?P<d>1[3-9]|2[0-9]|3[01])[-/.](?P<y>(?:19|20)[0-9]{2})$"
 _LONG = 100_000
-_SHANGHAI = 8 * 3600
-_SERIAL = r"^[2-7][0-9]{4}(\.[0-9]+)?$"
-_AMBIGUOUS = r"^[0-9]{1,2}[-/.年][0-9]{1,2}[-/.月][0-9]{1,2}日?([T\s].*)?$|^[0-9]{1,2}[-/.][0-9]{1,2}[-/.][12][0-9]{3}$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +97,11 @@ def by_runs(text: pa.Array) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(codes), short.dictionary)
 
 
+def longest(values: pa.Array) -> int:
+    """Give the length of the longest text, in bytes; 0 where there is none."""
+    return int(pc.max(pc.binary_length(values)).as_py() or 0)
+
+
 def _as_text(column: pa.Array) -> pa.Array:
     if pa.types.is_floating(column.type):
         whole = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), 1e15))
@@ -158,26 +152,33 @@ def parse_text(column: pa.Array, kind: str, *, words: str = "", null_kind: str =
         Dictionary-encoded text.
     """
     coded = encode(column)
+    if kind == "id" and not (words or null_kind) and pc.all(pc.ascii_is_alnum(coded.values)).as_py():
+        return Parsed(_coded_as(column, coded), {})
     clean = tidy(coded.values, compatible=kind != "text")
-    blank = pc.or_(pc.equal(clean, ""), _is_word(clean, null_kind))
+    blank = pc.or_(pc.equal(clean, ""), is_word(clean, null_kind))
     wrong: dict[str, Bools] = {}
     if kind == "id":
         wrong["ID_PRECISION_LOST"] = coded.spread(
-            _mask(pc.match_substring_regex(clean, _PRECISION_LOST)), missing=False
+            mask_of(pc.match_substring_regex(clean, _PRECISION_LOST)), missing=False
         )
     if words:
         clean, known = _canonical(clean, words)
         if kind == "choice":
-            unknown = _mask(pc.and_not(pc.invert(known), blank))
+            unknown = mask_of(pc.and_not(pc.invert(known), blank))
             wrong["UNKNOWN_WORD"] = coded.spread(unknown, missing=False)
             blank = pc.or_(blank, pc.invert(known))
-    changed = np.not_equal(_mask(pc.not_equal(clean, coded.values)), _mask(blank)) & ~_mask(blank)
+    changed = np.not_equal(mask_of(pc.not_equal(clean, coded.values)), mask_of(blank)) & ~mask_of(blank)
     normalised = 0 if words else int(coded.spread(changed, missing=False).sum())
-    if not (_mask(blank).any() or _mask(pc.not_equal(clean, coded.values)).any()):
-        same = pa.types.is_dictionary(column.type) and column.dictionary.type == pa.string()
-        return Parsed(column if same else _as_dictionary(coded.codes, coded.values), wrong)
+    if not (mask_of(blank).any() or mask_of(pc.not_equal(clean, coded.values)).any()):
+        return Parsed(_coded_as(column, coded), wrong)
     values = pc.if_else(blank, pa.scalar(None, pa.string()), clean)
     return Parsed(_recoded(coded, values), wrong, normalised)
+
+
+def _coded_as(column: pa.Array, coded: Coded) -> pa.DictionaryArray:
+    """Give the column itself where it is coded text already."""
+    same = pa.types.is_dictionary(column.type) and column.dictionary.type == pa.string()
+    return column if same else _as_dictionary(coded.codes, coded.values)
 
 
 def _recoded(coded: Coded, values: pa.Array) -> pa.DictionaryArray:
@@ -224,20 +225,22 @@ def parse_numbers(column: pa.Array, unit: str = "") -> Parsed:
     """
     if _is_numeric(column.type):
         values = np.asarray(pc.cast(column, pa.float64(), safe=False).fill_null(np.nan))
+        if np.isfinite(values.sum()):
+            return Parsed(values + 0.0, {"NOT_A_NUMBER": np.zeros(len(values), dtype=bool)})
         infinite = np.isinf(values)
         return Parsed(np.where(infinite, np.nan, values) + 0.0, {"NOT_A_NUMBER": infinite})
     coded = encode(column)
     clean = tidy(coded.values)
     plain = pc.match_substring_regex(clean, _NUMBER)
     values = np.asarray(pc.cast(pc.if_else(plain, clean, "nan"), pa.float64()))
-    blank = _mask(pc.or_(pc.equal(clean, ""), _is_word(clean, "null")))
-    odd = ~_mask(plain) & ~blank
+    blank = mask_of(pc.or_(pc.equal(clean, ""), is_word(clean, "null")))
+    odd = ~mask_of(plain) & ~blank
     if odd.any():
         values = values.copy()
         values[odd] = _odd_numbers(clean.filter(pa.array(odd)), unit)
     bad = ~np.isfinite(values) & ~blank
     values = np.where(bad, np.nan, values) + 0.0
-    rewritten = (odd | _mask(pc.and_(pc.not_equal(clean, coded.values), plain))) & ~bad
+    rewritten = (odd | mask_of(pc.and_(pc.not_equal(clean, coded.values), plain))) & ~bad
     return Parsed(
         coded.spread(values, missing=np.nan),
         {"NOT_A_NUMBER": coded.spread(bad, missing=False)},
@@ -246,9 +249,12 @@ def parse_numbers(column: pa.Array, unit: str = "") -> Parsed:
 
 
 def _odd_numbers(text: pa.Array, unit: str) -> npt.NDArray[np.float64]:
-    grouped = pc.match_substring_regex(text, _GROUPED)
-    values = np.asarray(pc.cast(pc.if_else(grouped, pc.replace_substring(text, ",", ""), "nan"), pa.float64()))
-    parts = pc.extract_regex(text, _WITH_UNIT)
+    text = pc.replace_substring_regex(text, pattern=_DASHES, replacement=r"-\1")
+    plain = pc.or_(pc.match_substring_regex(text, _GROUPED), pc.match_substring_regex(text, _NUMBER))
+    bare = pc.replace_substring_regex(text, pattern="[, ]", replacement="")
+    values = np.asarray(pc.cast(pc.if_else(plain, bare, "nan"), pa.float64()))
+    grouped = pc.match_substring_regex(text, _GROUPED_UNIT)
+    parts = pc.extract_regex(pc.if_else(grouped, pc.replace_substring(text, ",", ""), text), _WITH_UNIT)
     if unit and parts.null_count < len(text):
         factors = {word.casefold(): factor for word, factor in schema.units()[unit].items()}
         place = pc.index_in(
@@ -270,118 +276,6 @@ def _degrees(text: pa.Array) -> npt.NDArray[np.float64]:
     return np.where((minute < 60) & (second < 60), degree + minute / 60 + second / 3600, np.nan)
 
 
-def parse_dates(column: pa.Array, *, months: bool = False) -> Parsed:
-    """Read dates and date-times: ISO, slashes, dots, 年月日, eight digits, spreadsheet serials.
-
-    Parameters
-    ----------
-    column : pyarrow.Array
-        (n,) text, dates or timestamps (with a time zone: Asia/Shanghai wall time).
-    months : bool
-        Months are asked for: ``202603`` and ``2026年3月`` are read, and every date becomes the first of its month.
-
-    Returns
-    -------
-    Parsed
-        ``datetime64[s]``, NaT where blank or wrong (``AMBIGUOUS_DATE``: the year is not told; ``NOT_A_DATE``).
-    """
-    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        return Parsed(_first_of_month(_typed_dates(column), months=months), {})
-    coded = encode(column)
-    clean = tidy(coded.values)
-    blank = _mask(pc.or_(pc.equal(clean, ""), _is_word(clean, "null")))
-    values = _dates_of(clean, _DATE)
-    for pattern in (_COMPACT, _DAY_FIRST, _DAY_SECOND, *((_MONTH,) if months else ())):
-        values = np.where(np.isnat(values), _dates_of(clean, pattern), values)
-    serial = _serials(clean)
-    values = np.where(np.isnat(values), serial, values)
-    ambiguous = _mask(pc.match_substring_regex(clean, _AMBIGUOUS)) & np.isnat(values)
-    if months:
-        ambiguous |= np.array(lost_zero(clean.to_pylist()), dtype=bool)
-        values = np.where(ambiguous, np.datetime64("NaT", "s"), values)
-    bad = np.isnat(values) & ~blank & ~ambiguous
-    return Parsed(
-        coded.spread(_first_of_month(values, months=months), missing=np.datetime64("NaT", "s")),
-        {
-            "AMBIGUOUS_DATE": coded.spread(ambiguous, missing=False),
-            "NOT_A_DATE": coded.spread(bad, missing=False),
-        },
-        int(coded.spread(~np.isnat(serial) & (values == serial), missing=False).sum()),
-    )
-
-
-def lost_zero(texts: Sequence[str | None]) -> list[bool]:
-    """Tell which months such as 2026.1 may be an October that was a number and lost its zero.
-
-    A January is meant where the others show that their zeros are kept (2026.10) or that months count on (2026.2).
-
-    Examples
-    --------
-    >>> lost_zero(["2026.09", "2026.1", "2026.11"]), lost_zero(["2026.1", "2026.2"])
-    ([False, True, False], [False, False])
-    """
-    there = {text for text in texts if text}
-    doubtful = [re.fullmatch(r"((?:19|20)\d\d)\.1", text or "") for text in texts]
-    return [match is not None and there.isdisjoint({f"{match[1]}.10", f"{match[1]}.2"}) for match in doubtful]
-
-
-def _typed_dates(column: pa.Array) -> npt.NDArray[np.datetime64]:
-    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
-        zoned = pc.cast(column, pa.timestamp("s", tz="Asia/Shanghai"), safe=False)
-        column = pc.local_timestamp(zoned)
-    seconds = pc.cast(column, pa.timestamp("s"), safe=False)
-    return np.asarray(seconds.to_numpy(zero_copy_only=False)).astype("datetime64[s]")
-
-
-def _first_of_month(values: npt.NDArray[np.datetime64], *, months: bool) -> npt.NDArray[np.datetime64]:
-    return values.astype("datetime64[M]").astype("datetime64[s]") if months else values
-
-
-def _dates_of(text: pa.Array, pattern: str) -> npt.NDArray[np.datetime64]:
-    parts = pc.extract_regex(text, pattern)
-    names = [parts.type.field(i).name for i in range(parts.type.num_fields)]
-    shift = _to_shanghai(pc.struct_field(parts, "Z")) if "Z" in names else np.int64(0)
-    names = [name for name in names if name != "Z"]
-    field = {name: _integers(pc.struct_field(parts, name)) for name in names}
-    missing = _mask(pc.is_null(parts))
-    year, month = field["y"], field["m"]
-    day = field.get("d", np.ones_like(year))
-    first = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
-    date = first.astype("datetime64[D]") + (day - 1)
-    hour, minute, second = (field.get(name, np.zeros_like(year)) for name in "HMS")
-    valid = ~missing & (month >= 1) & (month <= 12) & (day >= 1) & (date.astype("datetime64[M]") == first)
-    valid &= (hour < 24) & (minute < 60) & (second < 60)
-    stamp = date.astype("datetime64[s]") + (hour * 3600 + minute * 60 + second)
-    return np.where(valid, stamp + shift, np.datetime64("NaT", "s"))
-
-
-def _to_shanghai(zone: pa.Array) -> npt.NDArray[np.int64]:
-    """Seconds to add to a time of a stated zone (Z, +00:00) to give the time in Shanghai; 0 where none is stated."""
-    said = {text: _offset(text) for text in pc.unique(zone).to_pylist() if text}
-    return np.array([_SHANGHAI - said[text] if text else 0 for text in zone.to_pylist()], dtype=np.int64)
-
-
-def _offset(zone: str) -> int:
-    if zone == "Z":
-        return 0
-    digits = zone[1:].replace(":", "")
-    seconds = int(digits[:2]) * 3600 + int(digits[2:]) * 60
-    return -seconds if zone[0] == "-" else seconds
-
-
-def _integers(text: pa.Array) -> npt.NDArray[np.int64]:
-    filled = pc.if_else(pc.equal(text, ""), "0", text).fill_null("0")
-    return np.asarray(pc.cast(filled, pa.int64()))
-
-
-def _serials(text: pa.Array) -> npt.NDArray[np.datetime64]:
-    """Days since 1899-12-30, as a spreadsheet keeps dates; 1954 to 2119 only: no small number becomes a date."""
-    is_serial = pc.match_substring_regex(text, _SERIAL)
-    days = np.asarray(pc.cast(pc.if_else(is_serial, text, "0"), pa.float64()))
-    stamp = np.datetime64("1899-12-30", "s") + np.round(days * 86400).astype(np.int64)
-    return np.where(_mask(is_serial), stamp, np.datetime64("NaT", "s"))
-
-
 def parse_bools(column: pa.Array) -> Parsed:
     """Read 是/否, yes/no, 1/0 as 1.0 and 0.0; ``UNKNOWN_WORD`` for the rest."""
     if pa.types.is_boolean(column.type) or _is_numeric(column.type):
@@ -392,7 +286,7 @@ def parse_bools(column: pa.Array) -> Parsed:
     clean = tidy(coded.values)
     known_as, known = _canonical(clean, "bool")
     values = np.asarray(pc.cast(pc.if_else(known, known_as, "nan"), pa.float64()))
-    blank = _mask(pc.or_(pc.equal(clean, ""), _is_word(clean, "null")))
+    blank = mask_of(pc.or_(pc.equal(clean, ""), is_word(clean, "null")))
     bad = np.isnan(values) & ~blank
     return Parsed(coded.spread(values, missing=np.nan), {"UNKNOWN_WORD": coded.spread(bad, missing=False)})
 
@@ -401,7 +295,8 @@ def _is_numeric(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
-def _is_word(text: pa.Array, kind: str) -> pa.Array:
+def is_word(text: pa.Array, kind: str) -> pa.Array:
+    """Tell which texts are words of a kind of ``data/words.csv``."""
     return pc.is_in(pc.utf8_lower(text), value_set=_word_set(kind))
 
 
@@ -410,5 +305,6 @@ def _word_set(kind: str) -> pa.Array:
     return pa.array([word.casefold() for word in schema.words(kind)] if kind else [], type=pa.string())
 
 
-def _mask(column: pa.Array) -> Bools:
+def mask_of(column: pa.Array) -> Bools:
+    """Give a column of truth values as an array; missing is false."""
     return np.asarray(pc.fill_null(column, fill_value=False)).astype(bool)

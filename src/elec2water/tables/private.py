@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from elec2water import schema
 from elec2water.findings import Findings
 from elec2water.tables.headings import normal
+from elec2water.tables.parse import longest
 from elec2water.tables.typed import TypedTable
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ CODES_SHARE = 0.2
 
 _ID = r"[1-9][0-9]{5}(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9Xx]"
 _PHONE = r"1[3-9][0-9]{9}|1[3-9][0-9][- ][0-9]{4}[- ][0-9]{4}"
+_SHORTEST = 11
 _PRIVATE = rf"(?:^|[^0-9A-Za-z])(?:{_ID}|{_PHONE})(?:$|[^0-9A-Za-z])"
 _FIND = re.compile(rf"(?<![0-9A-Za-z])(?:{_ID}|(?:\+?86[- ]?)?(?:{_PHONE}))(?![0-9A-Za-z])")
 
@@ -41,6 +43,8 @@ def hide(text: str) -> str:
 
 def looks_private(values: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Tell which texts hold an identity or telephone number."""
+    if longest(values) < _SHORTEST:
+        return np.zeros(len(values), dtype=bool)
     return np.asarray(pc.fill_null(pc.match_substring_regex(values, _PRIVATE), fill_value=False)).astype(bool)
 
 

@@ -187,6 +187,8 @@ def _typed(raw: RawTable, own: headings.Aliases, context: Context, config: Confi
         found += more
     resolved, more = headings.resolve(raw.headings, own, context)
     found += more + _further(resolved, context, config)
+    resolved, more = headings.with_title_unit(resolved, raw.above, context)
+    found += more
     if found.errors.count:
         raise DataRefusedError(found)
     if len(raw.rows) == 0:

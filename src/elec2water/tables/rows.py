@@ -27,6 +27,7 @@ _BLANK, _TOTAL, _NOTE, _HEADINGS = range(4)
 _ADDITIVE = {"kwh", "m3", "mu"}
 _PRINTED = 0.006
 """Differences of a sum below this are those of the last printed digit."""
+_ENUMERATED = r"^\(?[0-9]{1,2}[.、．:)）]\s*[^\d\s]"
 _SECTION = r"^([一二三四五六七八九十]+[、.]|\([一二三四五六七八九十0-9]+\)|第.{1,3}[页章部])"
 
 
@@ -100,6 +101,8 @@ def _may_be_no_record(raw: RawTable, cells: pa.Array) -> npt.NDArray[np.bool_]:
     """Look at the key column alone, cheaply: blank, or not of the letters and digits that identifiers are made of."""
     coded = encode(cells)
     values = coded.values
+    if values.null_count == 0 and pc.all(pc.ascii_is_decimal(values)).as_py():
+        return coded.spread(np.zeros(len(values), dtype=bool), missing=True)
     suspect = np.asarray(pc.invert(pc.string_is_ascii(values)).fill_null(fill_value=True)).astype(bool)
     lower = pc.utf8_lower(pc.utf8_trim_whitespace(values))
     words = [word for word in schema.words("total_row") if word.isascii()]
@@ -192,7 +195,8 @@ def _may_stand_alone(text: str, *, in_key: bool) -> bool:
     """Whether the only filled cell of a row is a remark or a section and not an identifier."""
     if text.isascii():
         return False
-    return not in_key or not any(c.isdigit() for c in text) or re.match(_SECTION, text) is not None or len(text) > 30
+    told = re.match(_SECTION, text) or re.match(_ENUMERATED, text) or stated.period_in(text)
+    return not in_key or not any(c.isdigit() for c in text) or told is not None or len(text) > 30
 
 
 def _sum_checks(

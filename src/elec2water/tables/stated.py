@@ -15,14 +15,20 @@ _MONTH_WORDS = {**{word: i for i, word in enumerate(_DIGITS, 1)}, "十": 10, "�
 _QUARTER_WORDS = {**{word: i for i, word in enumerate(_DIGITS[:4], 1)}, **{str(i): i for i in range(1, 5)}}
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
 _MONTH = r"(?P<month>\d{1,2}|十[一二]?|[一二三四五六七八九])"
+_ENGLISH = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH_WORDS |= {word: i for i, word in enumerate(_ENGLISH, 1)}
+_NAME = rf"(?P<month>{'|'.join(_ENGLISH)})[a-z]*"
 _PATTERNS = tuple(
-    re.compile(pattern)
+    re.compile(pattern, re.IGNORECASE)
     for pattern in (
         rf"(?<!\d){_YEAR}\s*年?度?第?(?P<quarter>[一二三四1-4])季度?",
         rf"(?<!\d){_YEAR}[-_ ]?[Qq](?P<quarter>[1-4])(?!\d)",
         rf"(?<!\d){_YEAR}年度?{_MONTH}月份?(?:(?P<day>\d{{1,2}})[日号]|[底末])?",
         rf"(?<!\d){_YEAR}[-/._](?P<month>\d{{1,2}})(?:[-/._](?P<day>\d{{1,2}}))?(?:[T ]00:00(?::00)?)?(?!\d)",
         rf"(?<!\d){_YEAR}(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])?(?!\d)",
+        rf"(?<![a-z0-9]){_NAME}[-./,\s]*{_YEAR}(?!\d)",
+        rf"(?<!\d){_YEAR}[-./,\s]*{_NAME}(?![a-z0-9])",
+        rf"^{_NAME}[-\s'](?P<short>1[5-9]|[23]\d)$",
         r"(?<![\d一二三四])第?(?P<quarter>[一二三四1-4])季度",
         rf"(?<![\d一二三四五六七八九十年]){_MONTH}月(?P<day>\d{{1,2}})[日号]",
         rf"(?<![\d一二三四五六七八九十年]){_MONTH}月份?[底末]?(?!\d)",
@@ -61,6 +67,8 @@ def period_in(text: str) -> Stated | None:
     --------
     >>> period_in("2026年1月用电量(kWh)")
     Stated(year=2026, quarter=None, month=1, day=None, rest='用电量(kWh)')
+    >>> period_in("Jul-26").year, period_in("Sept 2026").month
+    (2026, 9)
     >>> period_in("十二月").month, period_in("202607").month, period_in("13月")
     (12, 7, None)
     """
@@ -73,9 +81,11 @@ def period_in(text: str) -> Stated | None:
         month, day = _number(said.get("month"), _MONTH_WORDS), _number(said.get("day"), {})
         quarter = _number(said.get("quarter"), _QUARTER_WORDS)
         rest = (plain[: match.start()] + plain[match.end() :]).strip(_EDGES)
-        if "year" not in said and len(years := _YEAR_APART.findall(rest)) == 1:
+        if not {"year", "short"} & set(said) and len(years := _YEAR_APART.findall(rest)) == 1:
             said["year"], rest = years[0], _YEAR_APART.sub("", rest).strip(_EDGES)
         year = _number(said.get("year"), {})
+        if "short" in said:
+            year = 2000 + int(said["short"])
         if (month is not None and not 1 <= month <= 12) or (day is not None and not _is_date(year, month, day)):
             continue
         return Stated(year, quarter, month, day, rest)
@@ -85,7 +95,7 @@ def period_in(text: str) -> Stated | None:
 def _number(text: str | None, words: dict[str, int]) -> int | None:
     if text is None:
         return None
-    return words[text] if text in words else int(text)
+    return words[text.lower()] if text.lower() in words else int(text)
 
 
 def _is_date(year: int | None, month: int | None, day: int) -> bool:

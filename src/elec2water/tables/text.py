@@ -25,13 +25,18 @@ if TYPE_CHECKING:
     from elec2water.tables.context import Context
 
 KindOf = Callable[[str], str]
-"""What the column of a heading holds: ``number``, ``id``, or anything else."""
+"""What the column of a heading holds: ``number``, ``date``, ``datetime``, ``id``, or anything else."""
 
 _CHUNK = 1 << 24
 _HEAD_BYTES = 400_000
 _ENDS, _CTRL_Z = b"\r\n\x1a", b"\x1a"
 _BOMS = (b"\xff\xfe", b"\xfe\xff")
 _BOMS_32 = (b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")
+_BLOCK = 1 << 21
+_TEXT = pa.dictionary(pa.int32(), pa.string())
+_TRIED = (pa.float64(), pa.date32())
+_TYPES = {"number": pa.float64(), "date": pa.date32(), "datetime": pa.date32(), "id": pa.string()}
+"""What the cells of a column are tried as, by its kind; those that hold anything else are read as text."""
 _BAD_COLUMN = re.compile(r"[Cc]olumn #(\d+)")
 
 
@@ -47,7 +52,7 @@ def read_text(data: bytes, context: Context, recognise: Recognise, kind_of: Kind
     recognise : callable
         Finds the headings.
     kind_of : callable
-        What the columns hold: numbers are tried as such at once; a column that holds anything else is read as text.
+        What the columns hold: numbers and days are tried as such; a column that holds anything else is read as text.
 
     Raises
     ------
@@ -196,38 +201,36 @@ def _first_records(head: str, delimiter: str) -> tuple[list[list[str]], list[int
 
 
 def _fast(content: bytes, header: _Header, kind_of: KindOf) -> tuple[pa.Array, ...]:
-    """Read by columns; numbers as numbers where every cell is a plain one."""
+    """Read by columns; numbers and days as such where every cell is a plain one."""
     headings = header.layout.headings
     if content.count(b"\n", 0, _HEAD_BYTES) + 1 <= header.lines:
         return tuple(pa.array([], type=pa.string()) for _ in headings)
-    kinds = [kind_of(text) for text in headings]
-    plain = {i for i, kind in enumerate(kinds) if kind == "number"}
-    ids = {i for i, kind in enumerate(kinds) if kind == "id"}
+    types = [_TYPES.get(kind_of(text), _TEXT) for text in headings]
     while True:
         try:
-            table = _parsed(content, header, plain, ids)
+            table = _parsed(content, header, types)
         except pa.ArrowInvalid as error:
             if "UTF8" in str(error):
                 content.decode("utf-8")
             column = _BAD_COLUMN.search(str(error))
-            if column is None or int(column[1]) not in plain:
+            if column is None or types[int(column[1])] not in _TRIED:
                 raise
-            plain.discard(int(column[1]))
+            types[int(column[1])] = _TEXT
             continue
-        odd = {i for i in plain if not _all_finite(table.column(i))}
+        odd = [i for i, kind in enumerate(types) if kind == pa.float64() and not _all_finite(table.column(i))]
         if not odd:
             columns = [combined(column) for column in table.columns]
             return tuple(by_runs(c) if pa.types.is_string(c.type) else c for c in columns)
-        plain -= odd
+        for i in odd:
+            types[i] = _TEXT
 
 
-def _parsed(content: bytes, header: _Header, plain: set[int], ids: set[int]) -> pa.Table:
-    names = [f"c{i}" for i in range(len(header.layout.headings))]
-    text = pa.dictionary(pa.int32(), pa.string())
-    types = {n: pa.float64() if i in plain else pa.string() if i in ids else text for i, n in enumerate(names)}
+def _parsed(content: bytes, header: _Header, kinds: list[pa.DataType]) -> pa.Table:
+    names = [f"c{i}" for i in range(len(kinds))]
+    types = dict(zip(names, kinds, strict=True))
     return pyarrow.csv.read_csv(
         pa.BufferReader(content),
-        read_options=pyarrow.csv.ReadOptions(skip_rows=header.lines, column_names=names, block_size=1 << 22),
+        read_options=pyarrow.csv.ReadOptions(skip_rows=header.lines, column_names=names, block_size=_BLOCK),
         parse_options=pyarrow.csv.ParseOptions(
             delimiter=header.delimiter, newlines_in_values=b'"' in content, ignore_empty_lines=False
         ),

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from elec2water import schema
 from elec2water.findings import Findings
 from elec2water.tables import headings, stated
-from elec2water.tables.parse import encode, parse_dates
+from elec2water.tables.dates import parse_dates
+from elec2water.tables.parse import encode
 
 if TYPE_CHECKING:
     from elec2water.tables.context import Context
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from elec2water.tables.typed import TypedTable
 
 _BARE_MONTH = re.compile(r"^\s*(\d{1,2})\s*(月份?)?\s*$")
+_DAY = r"(?:19|20)\d\d(?:[-./年]\d{1,2}[-./月]\d{1,2}日?|\d{4})"
+_SPAN = re.compile(rf"[(\[]?({_DAY})(?:-{{1,2}}|–|—+|~|～|至|到|/)({_DAY})[)\]]?")
 _DATED = {"read_on", "start", "end", "month"}
 
 
@@ -42,10 +46,11 @@ def with_period(raw: RawTable, own: headings.Aliases, context: Context) -> tuple
     Findings
         A warning that says what was taken from where.
     """
+    if context.table not in {"readings", "pairs"}:
+        return raw, Findings.empty()
+    raw = _spans_apart(raw, own, context.table)
     if context.table == "pairs":
         return _pairs_by_month(raw, own)
-    if context.table != "readings":
-        return raw, Findings.empty()
     columns = [headings.column_of("readings", text, own) for text in raw.headings]
     if "month" in columns:
         return _months_with_year(raw, columns.index("month"), context)
@@ -54,6 +59,7 @@ def with_period(raw: RawTable, own: headings.Aliases, context: Context) -> tuple
     said = (*raw.above, raw.sheet, raw.file)
     span = _span(said)
     if span is None:
+        _refuse_no_year(raw, said, context)
         return raw, Findings.empty()
     registers = "energy_kwh" not in columns and "register_kwh" in columns
     names, texts = (("read_on",), (str(span[1]),)) if registers else (("start", "end"), (str(span[0]), str(span[1])))
@@ -62,6 +68,39 @@ def with_period(raw: RawTable, own: headings.Aliases, context: Context) -> tuple
     added = tuple(_constant(text, len(raw.rows)) for text in texts)
     found = context.finding("PERIOD_FROM_NAME", observed=" – ".join(texts), row=None)
     return replace(raw, headings=(*raw.headings, *names), columns=(*raw.columns, *added)), found
+
+
+def _refuse_no_year(raw: RawTable, said: tuple[str, ...], context: Context) -> None:
+    """Refuse rows whose only month is that of a title or sheet, such as 7月, where nothing tells the year."""
+    named = next((text for text in said if stated.period_in(text) is not None), None)
+    known = {headings.column_of("readings", text, ()) for text in raw.headings}
+    if named is not None and "energy_kwh" in known:
+        raise context.refuse("YEAR_UNKNOWN", observed=named)
+
+
+def _spans_apart(raw: RawTable, own: headings.Aliases, table: str) -> RawTable:
+    """Give two columns for one of both days of a period (2026.07.01-2026.07.31); other cells stay to be seen."""
+    columns = [headings.column_of(table, text, own) for text in raw.headings]
+    words = {headings.normal(word) for word in schema.words("period_heading")}
+    named = [i for i, text in enumerate(raw.headings) if headings.normal(text) in words or columns[i] == "month"]
+    for at in named:
+        coded = encode(raw.columns[at])
+        spans = [_SPAN.fullmatch("".join((text or "").split())) for text in coded.values.to_pylist()]
+        if not any(spans) or {"start", "end"} & set(columns):
+            continue
+        texts = [
+            [match[side] if match else text for match, text in zip(spans, coded.values.to_pylist(), strict=True)]
+            for side in (1, 2)
+        ]
+        codes = pa.array(coded.codes.astype(np.int32), mask=coded.codes < 0)
+        two = (pa.DictionaryArray.from_arrays(codes, pa.array(side, pa.string())) for side in texts)
+        others = [i for i in range(len(raw.headings)) if i != at]
+        return replace(
+            raw,
+            headings=(*(raw.headings[i] for i in others), "start", "end"),
+            columns=(*(raw.columns[i] for i in others), *two),
+        )
+    return raw
 
 
 def _span(said: tuple[str, ...]) -> tuple[np.datetime64, np.datetime64] | None:

@@ -19,7 +19,6 @@ Values: TypeAlias = Any
 
 TEXT = pd.StringDtype(storage="pyarrow", na_value=np.nan)
 TEXT_TYPES = ("id", "text", "category", "choice")
-_DAY_S = 86_400
 DATE_TYPES = ("date", "datetime", "month")
 
 MANY_READINGS = 1_000_000
@@ -108,7 +107,8 @@ class TypedTable:
         values = self.columns[name]
         if isinstance(values, np.ndarray):
             return _days(values) if values.dtype.kind == "M" else pd.factorize(values)[0].astype(np.int64)
-        return np.asarray(values.indices.fill_null(-1)).astype(np.int64)
+        indices = values.indices if values.indices.null_count == 0 else values.indices.fill_null(-1)
+        return np.asarray(indices).astype(np.int64)
 
     def distinct(self, name: str) -> pa.Array:
         """Give the distinct values of a text column, in the order of :meth:`codes`."""
@@ -173,11 +173,13 @@ def _stays_coded(table: TypedTable, name: str) -> bool:
 def _days(dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
     """Give dates the number of their day where all are whole days, else of their kind; −1 where missing."""
     missing = np.isnat(dates)
-    seconds = dates.astype("datetime64[s]").view(np.int64)
-    days = seconds // _DAY_S
-    if missing.all() or ((days * _DAY_S != seconds) & ~missing).any():
+    whole = dates.astype("datetime64[D]")
+    if missing.all() or ((whole != dates) & ~missing).any():
         return pd.factorize(dates)[0].astype(np.int64)
-    codes: npt.NDArray[np.int64] = days - (days[~missing].min() if missing.any() else days.min())
+    days = whole.view(np.int64)
+    if not missing.any():
+        return np.asarray(days - days.min())
+    codes: npt.NDArray[np.int64] = days - days[~missing].min()
     codes[missing] = -1
     return codes
 
@@ -227,7 +229,8 @@ def _series(values: Values, *, coded: bool) -> Values | pd.Series[str]:
         return values
     if coded and values.dictionary.null_count == 0:
         categories = pd.Index(pd.array(values.dictionary.cast(pa.large_string()), dtype=TEXT))
-        codes = np.asarray(values.indices.fill_null(-1).to_numpy(zero_copy_only=False))
+        filled = values.indices if values.indices.null_count == 0 else values.indices.fill_null(-1)
+        codes = np.asarray(filled.to_numpy(zero_copy_only=False))
         return pd.Series(pd.Categorical.from_codes(codes, categories=categories))
     return pd.Series(pd.array(values.cast(pa.large_string()), dtype=TEXT), copy=False)
 

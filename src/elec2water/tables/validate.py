@@ -15,7 +15,8 @@ from elec2water import schema
 from elec2water.findings import Findings
 from elec2water.tables.electricity import settle
 from elec2water.tables.ends import exclusive_ends
-from elec2water.tables.keys import combine, repeated
+from elec2water.tables.keys import combine, in_order, repeated
+from elec2water.tables.parse import longest
 from elec2water.tables.places import far_positions, permit_numbers, same_wells
 from elec2water.tables.typed import TypedTable
 
@@ -26,6 +27,7 @@ Mask = npt.NDArray[np.bool_]
 Checked = tuple[TypedTable, Findings]
 
 _FILLED_UP = "^[0-9]{15}0+$"
+_ROUNDED_FROM = 16
 _FILLED_SHARE = 0.2
 _LATE_S = 2 * 365 * 86_400
 COEFFICIENT_BOUNDS = (0.05, 60.0)
@@ -75,6 +77,8 @@ def _drop_copies(table: TypedTable, context: Context) -> Checked:
     names = _key_names(table)
     if not names or len(table) < 2:
         return table, Findings.empty()
+    if len(names) > 1 and _all_differ(*(table.codes(name) for name in names[:2])):
+        return table, Findings.empty()
     suspects = np.flatnonzero(repeated(combine(*(table.codes(name) for name in names))))
     if len(suspects) == 0:
         return table, Findings.empty()
@@ -84,6 +88,11 @@ def _drop_copies(table: TypedTable, context: Context) -> Checked:
         return table, Findings.empty()
     found = context.finding("DUPLICATE_ROW", **table.place(copies))
     return table.keep(~_mask_of(copies, len(table))), found
+
+
+def _all_differ(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> bool:
+    """Tell whether no two rows share both codes, at a glance where a file is in order by meter or by month."""
+    return in_order(one, other) or in_order(other, one) or not repeated(combine(one, other)).any()
 
 
 def _mask_of(at: npt.NDArray[np.int64], size: int) -> Mask:
@@ -169,6 +178,8 @@ def _rounded_ids(table: TypedTable, context: Context) -> Findings:
         if column.type != "id" or column.column not in table:
             continue
         values = table.distinct(column.column)
+        if longest(values) < _ROUNDED_FROM:
+            continue
         long = np.asarray(pc.match_substring_regex(values, "^[0-9]{16,}$").fill_null(fill_value=False)).astype(bool)
         zeros = np.asarray(pc.match_substring_regex(values, _FILLED_UP).fill_null(fill_value=False)).astype(bool)
         if zeros.sum() >= 2 and zeros.sum() > _FILLED_SHARE * long.sum():
@@ -222,12 +233,27 @@ def _monthly_form(table: TypedTable, context: Context) -> Checked:
     return table, context.finding("PERIOD_ASSUMED", observed=int(use.sum()), row=table.rows[np.argmax(use)])
 
 
+def _read_until(table: TypedTable, context: Context) -> Checked:
+    """Take the day of reading as the end of a period whose start is told: 上次抄表日期 and 抄表日期."""
+    del context
+    if "start" not in table or "read_on" not in table:
+        return table, Findings.empty()
+    use = np.isnat(table.dates("end")) & ~np.isnat(table.dates("start")) & np.isnan(table.numbers("register_kwh"))
+    return table.with_columns(end=np.where(use, table.dates("read_on"), table.dates("end"))), Findings.empty()
+
+
 def _reading_forms(table: TypedTable, context: Context) -> Checked:
-    register = ~np.isnat(table.dates("read_on")) & ~np.isnan(table.numbers("register_kwh"))
-    billing = ~np.isnat(table.dates("start")) & ~np.isnat(table.dates("end")) & ~np.isnan(table.numbers("energy_kwh"))
-    if len(table) and not (register | billing).any():
+    usable = _whole(table, "start", "end", "energy_kwh") | _whole(table, "read_on", "register_kwh")
+    if len(table) and not usable.any():
         return table, context.finding("NO_USABLE_READING", observed=len(table))
-    return _mark(table, context, "READING_INCOMPLETE", ~(register | billing))
+    return _mark(table, context, "READING_INCOMPLETE", ~usable)
+
+
+def _whole(table: TypedTable, *names: str) -> Mask:
+    """Tell the rows that have all of some columns."""
+    if any(name not in table for name in names):
+        return np.zeros(len(table), dtype=bool)
+    return np.asarray(~np.logical_or.reduce([table.is_blank(name) for name in names]))
 
 
 def _period(table: TypedTable) -> npt.NDArray[np.object_]:
@@ -334,7 +360,7 @@ def _correction_checks(table: TypedTable, context: Context) -> Checked:
 _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
     "wells": (_unique_ids("DUPLICATE_INTAKE"), _half_position, far_positions, same_wells, permit_numbers, _depth_order),
     "meters": (_link_order, _multipliers),
-    "readings": (_lone_dates, exclusive_ends, _monthly_form, settle, _reading_forms),
+    "readings": (_lone_dates, _read_until, exclusive_ends, _monthly_form, settle, _reading_forms),
     "pairs": (exclusive_ends, _pair_checks, _pair_overlaps),
     "water_levels": (),
     "permits": (_unique_ids("DUPLICATE_PERMIT"), permit_numbers, _link_order, _plan_above_permit),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,7 +17,8 @@ import pyarrow.compute as pc
 from elec2water import schema
 from elec2water.findings import Findings
 from elec2water.tables import headings, stated
-from elec2water.tables.parse import encode, lost_zero, parse_numbers, tidy
+from elec2water.tables.dates import lost_zero
+from elec2water.tables.parse import encode, parse_numbers, tidy
 
 if TYPE_CHECKING:
     from elec2water.tables.context import Context
@@ -30,6 +33,7 @@ MEASURES = {
 }  # fmt: skip
 """What a column of a period can hold; the first is meant where a heading says the period alone (but see pairs)."""
 
+_YEARS_OF_A_MONTH = 3
 _SHEET_MEASURES = ("示数", "表码", "表底")
 
 
@@ -132,9 +136,16 @@ def lengthen(raw: RawTable, own: headings.Aliases, context: Context) -> tuple[Ra
 def _refuse_lost_zeros(raw: RawTable, cells: Sequence[_Cell], context: Context) -> None:
     """Refuse a heading 2026.1 that may be the number of an October: its whole column would count for a January."""
     texts = [unicodedata.normalize("NFKC", raw.headings[cell.index]).strip() for cell in cells]
-    doubtful = [text for text, lost in zip(texts, lost_zero(texts), strict=True) if lost]
+    doubtful = [text for text, lost in zip(texts, lost_zero(texts), strict=True) if lost] or _many_years(texts)
     if doubtful:
         raise context.refuse("PERIOD_DOUBTFUL", observed=" | ".join(doubtful))
+
+
+def _many_years(texts: Sequence[str]) -> list[str]:
+    """Give headings such as Jul-15, Jul-16, Jul-17 and Jul-18: of one month in so many years, they are days."""
+    short = [text for text in texts if re.fullmatch(r"[A-Za-z]+[-\s']\d\d", text)]
+    count = Counter(text[:3].lower() for text in short)
+    return [text for text in short if count[text[:3].lower()] > _YEARS_OF_A_MONTH]
 
 
 def _period_cells(raw: RawTable, own: headings.Aliases, table: str) -> list[_Cell]:

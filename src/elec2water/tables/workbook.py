@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elec2water.findings import Findings
-from elec2water.tables import child
+from elec2water.tables import child, headings
 from elec2water.tables.layout import Range
 from elec2water.tables.preflight import (
     BROKEN_ZIP,
@@ -81,8 +81,13 @@ def read_workbook(path: Path, sheet: str | None, context: Context, recognise: Re
     shown = [item for item in found if not item[0].hidden] or found
     if len(shown) > 1 and sheet != "*":
         raise context.refuse("SHEETS_AMBIGUOUS", observed=", ".join(grid.name for grid, _ in shown))
-    skipped = [grid.name for grid, _ in found if grid.hidden and len(shown) < len(found)]
-    notes = context.finding("HIDDEN_SHEET", observed=skipped)
+    sums = [grid.name for grid, _ in shown if headings.is_total_sheet(grid.name)]
+    if 0 < len(sums) < len(shown):
+        shown = [item for item in shown if item[0].name not in sums]
+    else:
+        sums = []
+    skipped = [grid.name for grid, _ in found if grid.hidden and grid not in [other for other, _ in shown]]
+    notes = context.finding("HIDDEN_SHEET", observed=skipped) + context.finding("TOTAL_SHEET", observed=sums)
     tables = []
     for number, (grid, layout) in enumerate(shown):
         scan = scans[names.index(grid.name)] if scans else Scan([])
