@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elec2water.coefficient import features
+from elec2water.keys import Keys
 
 YEAR = 2026.5
 
@@ -29,7 +30,7 @@ def registry(n=60, seed=1, **columns):
 
 
 def learn(wells, covariates=(), annual=None, depth=None, weight=None):
-    stratum = np.asarray(wells["aquifer"].fillna("未知"), dtype=object)
+    stratum = Keys.of(wells["aquifer"]).as_text("未知")
     columns = features.well_columns(
         wells, stratum, annual_kwh=annual, depth_to_water=depth, reference_year=YEAR, covariates=covariates
     )
@@ -38,6 +39,10 @@ def learn(wells, covariates=(), annual=None, depth=None, weight=None):
         columns, weight=weight, reference_year=YEAR, wear=(-0.02, 0.015), covariates=covariates
     )
     return spec, columns
+
+
+def of_one(values, k):
+    return Keys(values.codes[k : k + 1], values.names) if isinstance(values, Keys) else values[k : k + 1]
 
 
 def named(spec, static):
@@ -65,7 +70,7 @@ def test_one_well_seen_alone_has_the_features_it_had_among_all():
     spec, columns = learn(wells)
     whole = spec.static(columns)
     for k in (0, 25, 59):
-        one = spec.static({name: values[k : k + 1] for name, values in columns.items()})
+        one = spec.static({name: of_one(values, k) for name, values in columns.items()})
         for name in ("dense", "codes", "blank", "aquifer"):
             np.testing.assert_array_equal(getattr(one, name), getattr(whole, name)[k : k + 1])
 
@@ -139,7 +144,7 @@ def test_moving_features():
                     short_test=np.array([True, False, False]))  # fmt: skip
     layout = spec.layout(np.array(["2026-07"], dtype="datetime64[M]"))
     found = dict(zip(layout.moving_names, X.T, strict=True))
-    np.testing.assert_allclose(found["level"], [0.1, 0.0, 0.0])
+    np.testing.assert_allclose(found["level"], [0.1 + spec.head_curvature * 0.01, 0.0, 0.0])
     np.testing.assert_allclose(found["energy_anomaly"], [2.0, 0.0, -0.3])
     np.testing.assert_allclose(found["years"], year - YEAR)
     np.testing.assert_allclose(found["short_test"], [1, 0, 0])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core_kit import small_case
 from elec2water.coefficient.posterior import posterior_at
-from elec2water.coefficient.water import Head, level_movement
+from elec2water.coefficient.water import level_movement
 from elec2water.errors import UsageError
 from elec2water.pairs import measurements, merge_pairs
 
@@ -155,7 +155,10 @@ def test_falling_water_moves_every_well_by_its_head(case, early):
     slope = early.posterior.mean[early.posterior.layout.names.index("level")]
     months = np.arange("2026-07", "2026-10", dtype="datetime64[M]")
     window = early.windows.level
-    stood, fallen = (level_movement(case.wells, w, months, window, Head())[0] for w in (case.water_levels, deeper))
+    stood, fallen = (
+        early.spec.bent(level_movement(case.wells, w, months, window, early.spec.head_beyond_m)[0])
+        for w in (case.water_levels, deeper)
+    )
     rise = np.nanmean(fallen - stood, axis=1)
     fell = np.log(lower.idle_coefficient / usual.idle_coefficient)
     pumped = usual.wells.converted_m3.sum(axis=1) > 0

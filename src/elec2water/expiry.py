@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from elec2water.calendar_ import quarter_months
 from elec2water.coefficient import Coefficient, features
+from elec2water.coefficient.features import FeatureSpec
 from elec2water.coefficient.posterior import DRIFT_MEMORY_YEARS
-from elec2water.coefficient.water import Head
 from elec2water.findings import Findings, findings_of
 from elec2water.levels import depth_by_well
 from elec2water.volume import Volume
@@ -79,7 +79,7 @@ def measurement_ages(
     pumps, every = coefficient.equipment.history(coefficient.sample_id), np.arange(last.size)
     then = posterior.paths(features.decimal_year(last), pumps.number(every, last)).variance
     path_now = volume.wells.path_variance[posterior.sample]
-    fallen = _level_change(wells.iloc[posterior.sample], water_levels, last, now, Head.of(coefficient.spec))
+    fallen = _level_change(wells.iloc[posterior.sample], water_levels, last, now, coefficient.spec)
     correction = _correction(coefficient, volume, last, now, fallen)
     widening = np.where(years > 0.0, np.maximum(path_now - then, 0.0), 0.0)
     end = last - np.timedelta64(1, "s")
@@ -146,7 +146,7 @@ def _level_change(
     water_levels: pd.DataFrame | None,
     last: NDArray[np.datetime64],
     now: np.datetime64,
-    head: Head,
+    spec: FeatureSpec,
 ) -> Floats:
     """Change of the yearly mean of ln head, bent, from the year up to the last pair to that up to now, (W,)."""
     if water_levels is None or water_levels.empty or not last.size:
@@ -155,11 +155,11 @@ def _level_change(
     months = np.arange(last.min().astype("datetime64[M]") - _YEAR + 1, end + 1)
     depth = depth_by_well(wells, water_levels, months).depth_m
     known = np.isfinite(depth) & (depth > 0.0)
-    total = np.cumsum(np.where(known, np.log(np.where(known, depth + head.beyond_m, 1.0)), 0.0), axis=1)
+    total = np.cumsum(np.where(known, np.log(np.where(known, depth + spec.head_beyond_m, 1.0)), 0.0), axis=1)
     count = np.asarray(np.cumsum(known, axis=1), dtype=np.int64)
     then = (last.astype("datetime64[M]") - months[0]).astype(np.intp)
     today = np.full(last.size, months.size - 1, dtype=np.intp)
-    return head.bent(_year_mean(total, count, today) - _year_mean(total, count, then))
+    return spec.bent(_year_mean(total, count, today) - _year_mean(total, count, then))
 
 
 def _year_mean(total: Floats, count: NDArray[np.int64], at: NDArray[np.intp]) -> Floats:

@@ -12,7 +12,7 @@ from elec2water.coefficient import features
 from elec2water.coefficient.equipment import NEVER
 from elec2water.coefficient.features import FeatureSpec, Static
 from elec2water.coefficient.options import FitOptions
-from elec2water.coefficient.water import Head, level_movement
+from elec2water.coefficient.water import level_movement
 from elec2water.energy import MonthlyEnergy
 from elec2water.strata import Strata, classify
 
@@ -77,7 +77,7 @@ def describe_wells(
     windows = within_reach(windows, known.energy)
     # The limits of the fit, not those that another registry would suggest: a class keeps its name and its effect.
     options = replace(options, strata_breaks=dict(spec.strata_breaks) or options.strata_breaks)
-    columns, moving = _columns(known, months, windows, options, (spec.reference_year, Head.of(spec)))
+    columns, moving = _columns(known, months, windows, options, (spec.reference_year, spec.head_beyond_m))
     return _context(known.wells, columns, moving, months, spec)
 
 
@@ -91,7 +91,7 @@ def within_reach(windows: Windows, energy: MonthlyEnergy | None) -> Windows:
 def learn_wells(known: Known, months: Months, windows: Windows, options: FitOptions) -> tuple[FeatureSpec, WellContext]:
     """Learn from a registry how its wells become features, and see them with these over ``months``."""
     reference_year = float(features.decimal_year(np.array([windows.level[-1] + 1], dtype="datetime64[s]"))[0])
-    columns, moving = _columns(known, months, windows, options, (reference_year, Head()))
+    columns, moving = _columns(known, months, windows, options, (reference_year, features.HEAD_BEYOND_M))
     weight = np.asarray(columns["annual_kwh"], dtype=np.float64)
     spec = features.learn_features(
         columns,
@@ -119,11 +119,11 @@ class _Moving:
 
 
 def _columns(
-    known: Known, months: Months, windows: Windows, options: FitOptions, scales: tuple[float, Head]
+    known: Known, months: Months, windows: Windows, options: FitOptions, scales: tuple[float, float]
 ) -> tuple[features.Columns, _Moving]:
-    """Gather columns of wells and what moves; ``scales``: the year from which wear counts, and the head."""
+    """Gather columns of wells and what moves; ``scales``: the year from which wear counts, the head beyond [m]."""
     wells, energy = known.wells, known.energy
-    reference_year, head = scales
+    reference_year, head_beyond_m = scales
     n = len(wells)
     strata = classify(wells, options.strata_by, breaks=dict(options.strata_breaks), classes=options.strata_classes)
     annual, kwh = np.full(n, np.nan), np.full((n, months.size), np.nan)
@@ -132,7 +132,7 @@ def _columns(
         span = energy.window(months[0], months[-1]).kwh
         place = (months - months[0]).astype(np.intp)
         kwh = span if span.shape[1] == months.size else span[:, place]
-    level, reference = level_movement(wells, known.water_levels, months, windows.level, head)
+    level, reference = level_movement(wells, known.water_levels, months, windows.level, head_beyond_m)
     columns = features.well_columns(
         wells,
         strata.keys,

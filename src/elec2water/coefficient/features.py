@@ -45,8 +45,9 @@ _MOVING = (
 )
 HEAD_BEYOND_M = 12.0
 """Drawdown, friction and outlet [m]: what a pump lifts beyond the depth to water, where nothing better is known."""
-HEAD_CURVATURE = 1.0
-"""How much steeper κ falls the further the head has risen, see :func:`elec2water.coefficient.water.bent_head`."""
+HEAD_CURVATURE = 0.8
+"""How much steeper κ falls the further the head has risen, where no pairs have told, see :meth:`FeatureSpec.bent`."""
+_BENDS_WITHIN = 0.5
 OWN_MOVING = ("level", "energy_anomaly")
 """Moving regressors that differ from well to well; the others follow from aquifer and month."""
 _SEASON_BY_AQUIFER_SD = 0.03
@@ -130,6 +131,17 @@ class FeatureSpec:
         ]
         return Layout(tuple(static), self.factors, tuple(moving), self.aquifers, months)
 
+    def bent(self, movement: Floats) -> Floats:
+        """Give the movement of ln head as a pump answers to it: ``a + c a²``, any shape.
+
+        Water that falls moves a centrifugal pump of one speed up its curve H₀ - aQ², to less flow and, η = η* x (2 - x)
+        with x = Q/Q*, further from its best point; the slope of ln κ on ln H is the steeper the further it has fallen.
+        Where the bend would turn back, by ±0.5 or ±1/(2c), it stays as it is there, so that a higher head is never a
+        better coefficient.
+        """
+        within = _BENDS_WITHIN / max(self.head_curvature, 1.0)
+        return np.asarray(movement * (1.0 + self.head_curvature * np.clip(movement, -within, within)))
+
     def worn_since(self, changed: NDArray[np.datetime64]) -> Floats:
         """Give the decimal year from which wear counts, of pumps by when they were put in (NaT: not known)."""
         return np.fmax(decimal_year(changed), self.reference_year)
@@ -187,7 +199,8 @@ class FeatureSpec:
         year : (R,)
             Decimal year.
         level : (R,), optional
-            ln head minus the well's own reference (κ = 367.1 η/H: a slope of -1); zero or NaN where unknown.
+            ln head minus the well's own reference (κ = 367.1 η/H: a slope of -1), zero or NaN where unknown; it is
+            bent here.
         anomaly : (R,), optional
             ln energy of the month against the well's usual and its aquifer's month.
         short_test : (R,), optional
@@ -198,7 +211,7 @@ class FeatureSpec:
         n = aquifer.size
         sin, cos = np.sin(2 * np.pi * year), np.cos(2 * np.pi * year)
         columns = [sin, cos]
-        columns.append(np.zeros(n) if level is None else np.nan_to_num(level))
+        columns.append(np.zeros(n) if level is None else self.bent(np.nan_to_num(level)))
         columns.append(np.zeros(n) if anomaly is None else limited_anomaly(anomaly))
         columns.append(np.zeros(n) if short_test is None else short_test.astype(np.float64))
         columns.append(year - (self.reference_year if worn_since is None else worn_since))

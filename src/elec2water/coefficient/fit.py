@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from elec2water.calendar_ import month_of
 from elec2water.coefficient.changes import find_changes
 from elec2water.coefficient.context import Known, Windows, learn_wells, on_grid
+from elec2water.coefficient.curvature import bent_rows, learned_curvature
 from elec2water.coefficient.equipment import Equipment
+from elec2water.coefficient.features import FeatureSpec
+from elec2water.coefficient.gaussian import Rows
 from elec2water.coefficient.innovations import Limits
 from elec2water.coefficient.news import UpdateRecord
 from elec2water.coefficient.options import FitOptions
-from elec2water.coefficient.posterior import fit_posterior
+from elec2water.coefficient.posterior import Posterior, fit_posterior, posterior_at
 from elec2water.coefficient.result import Coefficient
-from elec2water.coefficient.rows import measured_rows, pair_moments
+from elec2water.coefficient.rows import head_movement, measured_rows, pair_moments
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import UsageError
 from elec2water.pairs import Measurements, measurements
+
+_SAME_CURVATURE = 0.05
 
 
 def fit_coefficient(
@@ -74,9 +81,30 @@ def fit_coefficient(
     equipment = equipment if pumps is None else equipment.adding(pumps.of_wells(sample_id))
     sample, rows = measured_rows(measured, context, spec, layout, equipment)
     posterior = fit_posterior(rows, layout, sample, student_df=options.student_df, progress=progress)
+    movement = head_movement(measured, context, layout)
+    spec, posterior = _with_curvature(spec, posterior, rows, movement, options.student_df, progress)
     changes = find_changes(posterior, Limits.of(options.alarms_per_100_well_years))
     record = UpdateRecord(changes=changes.table(sample_id, pair_moments(measured, layout)))
     return Coefficient(posterior, spec, options, windows, sample_id, measured, equipment, record=record)
+
+
+def _with_curvature(
+    spec: FeatureSpec,
+    posterior: Posterior,
+    rows: Rows,
+    movement: NDArray[np.float64],
+    student_df: float,
+    progress: Callable[[str], None] | None,
+) -> tuple[FeatureSpec, Posterior]:
+    """Bend the head as the pairs tell, the variances at the nodes found before."""
+    curvature = learned_curvature(posterior, movement, spec)
+    if abs(curvature - spec.head_curvature) < _SAME_CURVATURE:
+        return spec, posterior
+    spec = replace(spec, head_curvature=curvature)
+    rows = bent_rows(rows, posterior, movement, spec)
+    psi, weight = np.log(posterior.sd), posterior.weight
+    layout, sample = posterior.layout, posterior.sample
+    return spec, posterior_at(rows, layout, sample, psi=psi, weight=weight, student_df=student_df, progress=progress)
 
 
 def _span(measured: Measurements, energy: MonthlyEnergy | None) -> tuple[np.datetime64, np.datetime64]:

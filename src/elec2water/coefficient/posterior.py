@@ -250,6 +250,11 @@ def posterior_at(
     )
 
 
+def evidence(rows: Rows, posterior: Posterior) -> float:
+    """Log marginal likelihood of pairs with their robust weights, at the mode of a posterior's variances."""
+    return _solve(rows, gaussian.group_wells(rows), posterior.layout, np.log(posterior.sd[0]))[0].log_likelihood
+
+
 def _solutions(rows: Rows, groups: tuple[Group, ...], layout: Layout, psi: Floats) -> list[Solution]:
     """Posterior of θ at every node; nodes whose well variances are as good as the same share the wells' blocks."""
     blocks: dict[tuple[float, ...], Blocks] = {}

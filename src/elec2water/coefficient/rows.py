@@ -28,7 +28,7 @@ def measured_rows(
     position = np.asarray(position, dtype=np.intp)
     middle = pair_moments(measured, layout)
     month = month_of(middle)
-    column = np.clip(np.searchsorted(context.months, month), 0, context.months.size - 1)
+    column = _column(context, middle)
     aquifer = context.static.aquifer[measured.well]
     pumps = equipment.history(context.well_id[sample])
     moving = spec.moving(
@@ -55,6 +55,17 @@ def measured_rows(
         n_cells=layout.n_cells,
     )
     return np.asarray(sample, dtype=np.intp), rows
+
+
+def head_movement(measured: Measurements, context: WellContext, layout: Layout) -> Floats:
+    """Ln head of each pair less the well's own, (R,); zero where unknown."""
+    return np.nan_to_num(context.level[measured.well, _column(context, pair_moments(measured, layout))])
+
+
+def _column(context: WellContext, middle: NDArray[np.datetime64]) -> Ints:
+    """Give the month of the context in which each pair lies, (R,)."""
+    place = np.searchsorted(context.months, month_of(middle))
+    return np.asarray(np.clip(place, 0, context.months.size - 1), dtype=np.intp)
 
 
 def pair_moments(measured: Measurements, layout: Layout) -> NDArray[np.datetime64]:

@@ -356,6 +356,7 @@ def _outlook(coefficient: Coefficient, given: Given, months: Months, posterior: 
     if given.context is not None and given.levels_from < _NEVER:
         recent = given.context.level[posterior.sample, -_YEAR:]
         known = np.isfinite(recent)
-        mean = np.where(known, recent, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        bent = coefficient.spec.bent(np.where(known, recent, 0.0))
+        mean = bent.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
         level = np.where(known.any(axis=1), mean, level)
     return Outlook(year, level)

@@ -181,6 +181,7 @@ def _loadings(context: WellContext, coefficient: Coefficient, posterior: Posteri
         codes[known, k] = layout.factor_start(factor.name) + static.codes[known, k]
     month = np.searchsorted(layout.months, context.months)
     cells = layout.cells_start + static.aquifer[:, None] * layout.months.size + month
+    level = coefficient.spec.bent(np.nan_to_num(context.level))
     own = [layout.moving_start + layout.moving_names.index(name) for name in features.OWN_MOVING]
     return Loadings(
         dense=static.dense,
@@ -188,7 +189,7 @@ def _loadings(context: WellContext, coefficient: Coefficient, posterior: Posteri
         codes=codes,
         cells=np.asarray(cells, dtype=np.intp),
         carry=_carry(coefficient, layout),
-        moving=np.stack([np.nan_to_num(context.level), features.limited_anomaly(context.anomaly)], axis=2),
+        moving=np.stack([level, features.limited_anomaly(context.anomaly)], axis=2),
         moving_at=np.array(own, dtype=np.intp),
         sample=posterior.sample,
         gain=np.zeros((posterior.sample.size, layout.size)),
