@@ -12,6 +12,7 @@ from elec2water.energy.intervals import Intervals
 from elec2water.energy.links import Epochs, split_shares
 from elec2water.energy.periods import cut, spread
 from elec2water.energy.profile import DailyProfile
+from elec2water.energy.shares import POWER_AREA, PRIOR, precision
 from elec2water.errors import UsageError
 
 JAN, MAR, JUN = (np.datetime64(m) for m in ("2026-01", "2026-03", "2026-06"))
@@ -205,6 +206,11 @@ def test_a_month_is_scaled_up_from_eighty_percent_of_its_days(days):
     assert energy.variance[0, 0] == pytest.approx(310.0**2 * (1 - part) / part / (0.1 * 31 + 1))
 
 
+def two_wells():
+    """The concentration of two wells by power × area where nothing was learned."""
+    return precision(np.array([POWER_AREA]), np.array([2]), PRIOR)[0]
+
+
 def test_stated_shares_split_a_meter_and_unstated_ones_go_by_power_and_area():
     readings = bills(("m", "2026-01-01", "2026-02-01", 100.0))
     wells = wells_of("a", "b", power=[10.0, 20.0], area=[30.0, 30.0])
@@ -213,7 +219,7 @@ def test_stated_shares_split_a_meter_and_unstated_ones_go_by_power_and_area():
     assert (energy.variance[:, 0] == 0).all()
     energy, findings = run(wells, meters_of(("m", "a"), ("m", "b")), readings)
     np.testing.assert_allclose(energy.kwh[:, 0], [100 / 3, 200 / 3])
-    np.testing.assert_allclose(energy.variance[:, 0], 100.0**2 * (2 / 9) / 10.0)
+    np.testing.assert_allclose(energy.variance[:, 0], 100.0**2 * (2 / 9) / (two_wells() + 1.0))
     assert "SHARED_METER" in rules(findings)
     energy, findings = run(wells, meters_of(("m", "a", {"share": 0.25})), readings)
     assert energy.kwh[0, 0] == 25.0
@@ -416,7 +422,7 @@ def test_an_interval_split_in_proportion_to_its_days_gives_the_same_months(cuts,
 )
 def test_shares_never_exceed_the_meter_and_reach_it_unless_stated_otherwise(stated, power):
     n = len(stated)
-    share, variance = split_shares(np.zeros(n, int), np.array(stated), np.full(n, power), np.full(n, 2.0), 1)
+    share, variance, _ = split_shares(np.zeros(n, int), np.array(stated), np.full(n, power), np.full(n, 2.0), 1)
     assert share.sum() <= 1 + 1e-9
     if np.isnan(stated).any():
         assert share.sum() == pytest.approx(1.0)
@@ -427,7 +433,7 @@ def test_wells_of_a_meter_share_by_area_over_coefficient_where_all_have_one():
     group, none = np.array([0, 0, 1, 1]), np.full(4, np.nan)
     power, area = np.array([10.0, 10.0, 10.0, 30.0]), np.array([30.0, 90.0, 50.0, 50.0])
     kappa = np.array([2.0, 3.0, 4.0, np.nan])
-    share, variance = split_shares(group, none, power, area, 2, kappa=kappa)
+    share, variance, _ = split_shares(group, none, power, area, 2, kappa=kappa)
     np.testing.assert_allclose(share, [15 / 45, 30 / 45, 0.25, 0.75], rtol=1e-12)
     before = split_shares(group, none, power, area, 2)
     assert variance[0] * before[0][0] * (1 - before[0][0]) < before[1][0] * share[0] * (1 - share[0])

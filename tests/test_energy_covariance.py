@@ -64,7 +64,8 @@ def shared(n_wells):
 def test_wells_of_a_meter_add_up_without_error_and_any_part_as_drawn(n_wells):
     energy = shared(n_wells)
     part = np.array([10.0, 20.0, 5.0])[:n_wells]
-    draws = np.random.default_rng(3).dirichlet(9.0 * part / part.sum(), 400_000)
+    law = 1.0 / energy.split.damping[0] - 1.0
+    draws = np.random.default_rng(3).dirichlet(law * part / part.sum(), 400_000)
     kappa = np.array([4.0, 2.5, 3.0])[:n_wells]
     volume = energy.split.kwh.sum(axis=1) * kappa[energy.split.well]
     drawn = 150.0 * draws * kappa

@@ -9,7 +9,7 @@ import pandas as pd
 
 from elec2water.calendar_ import Months
 from elec2water.energy.aligned import add_whole_months
-from elec2water.energy.arrays import Bools, Floats, codes, numbers
+from elec2water.energy.arrays import Bools, Floats, codes, numbers, texts
 from elec2water.energy.axis import Axis
 from elec2water.energy.cells import ESTIMATED, SPREAD, Cells
 from elec2water.energy.checks import coverage_findings, link_findings, over_capacity, without_energy
@@ -32,6 +32,7 @@ from elec2water.energy.reporter import NOTHING, Reporter, together
 from elec2water.energy.screen.cycles import off_cycle
 from elec2water.energy.screen.ratios import multiplier_ratios
 from elec2water.energy.screen.series import MeterMonths, series_of_meters
+from elec2water.energy.shares import fitted_spread
 from elec2water.energy.split import split_of_meters
 from elec2water.energy.wells import cells_of_wells
 from elec2water.errors import UsageError
@@ -152,6 +153,8 @@ def read_energy(
     axis = Axis.of(_months_around(months, forms))
     decisions = Corrections.of(corrections, registry.meter_id)
     gathered, seen = _gather(forms, registry, epochs, axis, reporter, settings, decisions)
+    if epochs.basis is not None:
+        epochs = epochs.believing(_spread_of_sizes(gathered.cells, epochs, axis, wells, kappa))
     of_wells = cells_of_wells(gathered.cells, epochs, len(wells), axis, gathered.profile.shape_per_day)
     split = split_of_meters(gathered.cells, epochs, axis.days)
     whole = replace(_energy_of(wells, of_wells, axis), split=split)
@@ -168,6 +171,18 @@ def read_energy(
     ]
     series = series_of_meters(gathered.cells, gathered.intervals, registry, epochs, wells, axis, asked)
     return EnergyReading(energy, together(*parts), series, reporter, decisions)
+
+
+def _spread_of_sizes(cells: Cells, epochs: Epochs, axis: Axis, wells: pd.DataFrame, kappa: Floats | None) -> Floats:
+    """Learn from meters that serve one well each how far wells differ in what shares are made by."""
+    alone = np.bincount(epochs.epoch, minlength=len(epochs.meter))[epochs.epoch] == 1
+    link = np.flatnonzero(alone & (epochs.share == 1.0))
+    well, kwh = epochs.well[link], np.where(cells.days < axis.days, np.nan, cells.kwh)[epochs.epoch[link]]
+    power, area = (numbers(wells, name)[well] for name in ("pump_power_kw", "irrigated_area_mu"))
+    nothing = np.full(len(link), np.nan)
+    water = nothing if kappa is None else area / kappa[well]
+    size = np.stack([nothing, power * area, power, np.ones(len(link)), water])
+    return fitted_spread(kwh, size, pd.factorize(texts(wells, "township") + "/" + texts(wells, "village"))[0][well])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

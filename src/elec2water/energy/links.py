@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from elec2water.energy.arrays import FOREVER, Bools, Floats, Ints, runs
+from elec2water.energy.shares import EQUAL, POWER, POWER_AREA, PRIOR, STATED, WATER, precision
 
 ROUNDING = 0.02
 """Stated shares whose sum is within this of 1 were rounded; they are brought to 1."""
-PRECISION_SIZED = 9.0
-"""Concentration of the Dirichlet law of a split by rated power × area (or power alone): wells of one meter differ in
-energy per kW and mu by a log standard deviation near 0.5, so the share of one of two equal wells has one near 0.16."""
-PRECISION_WATER = 12.0
-"""The same for a split by area ÷ coefficient: what is left is how the water per mu differs, and the error of the
-coefficient; a log standard deviation a tenth to a fifth smaller."""
-PRECISION_EQUAL = 2.4
-"""The same for a split into equal parts, where nothing is known (log standard deviation near 1)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +74,8 @@ class Epochs:
         The epoch and the well of each link.
     share, share_variance : numpy.ndarray, shape (K,)
         Part of the epoch's energy that goes to the well, and the variance of that part.
+    basis : numpy.ndarray, shape (K,), optional
+        What the share is by, :data:`STATED` to :data:`WATER`; None where all are stated.
     """
 
     meter: Ints
@@ -91,6 +86,19 @@ class Epochs:
     well: Ints
     share: Floats
     share_variance: Floats
+    basis: Ints | None = None
+
+    def believing(self, spread: Floats) -> Epochs:
+        """Give shares nobody stated the variance of other spreads than :data:`~elec2water.energy.shares.PRIOR`."""
+        if self.basis is None:
+            return self
+        count = _open_wells(self.epoch, self.basis, len(self.meter))
+        before, after = (precision(self.basis, count, s) for s in (PRIOR, spread))
+        return replace(self, share_variance=self.share_variance * (before + 1.0) / (after + 1.0))
+
+
+def _open_wells(group: Ints, basis: Ints, n_groups: int) -> Ints:
+    return np.asarray(np.bincount(group, weights=basis != STATED, minlength=n_groups)[group]).astype(np.int64)
 
 
 def epochs_of(links: Links, power_kw: Floats, area_mu: Floats, kappa: Floats | None = None) -> Epochs:
@@ -125,10 +133,10 @@ def epochs_of(links: Links, power_kw: Floats, area_mu: Floats, kappa: Floats | N
     link, epoch = link[order], epoch[order]
     well = links.well[link]
     coefficient = None if kappa is None else kappa[well]
-    share, variance = split_shares(
+    share, variance, basis = split_shares(
         epoch, links.share[link], power_kw[well], area_mu[well], len(meter), kappa=coefficient
     )
-    return Epochs(meter, start, end, first, epoch, well, share, variance)
+    return Epochs(meter, start, end, first, epoch, well, share, variance, basis if variance.any() else None)
 
 
 def split_shares(
@@ -139,7 +147,7 @@ def split_shares(
     n_groups: int,
     *,
     kappa: Floats | None = None,
-) -> tuple[Floats, Floats]:
+) -> tuple[Floats, Floats, Ints]:
     """Share one meter's energy between its wells.
 
     Stated shares are taken as they are (brought to 1 when they exceed it or miss it by rounding). What they leave is
@@ -161,7 +169,10 @@ def split_shares(
     Returns
     -------
     share, variance : numpy.ndarray, shape (K,)
-        The part of the energy, and its variance: that of a Dirichlet law for parts nobody stated, 0 for stated ones.
+        The part of the energy, and its variance: that of a Dirichlet law for parts nobody stated, 0 for stated ones,
+        as wide as :data:`~elec2water.energy.shares.PRIOR` has it.
+    basis : numpy.ndarray, shape (K,)
+        What each is by, :data:`STATED` to :data:`WATER`.
     """
     known = np.isfinite(stated)
     total = np.bincount(group, weights=np.where(known, stated, 0.0), minlength=n_groups)[group]
@@ -169,26 +180,27 @@ def split_shares(
     rounded = (n_open == 0) & (np.abs(total - 1.0) <= ROUNDING)
     scale = 1.0 / np.where((total > 1.0) | rounded, total, 1.0)
     rest = np.clip(1.0 - total, 0.0, 1.0)
-    part, precision = _open_parts(group, ~known, power_kw, area_mu, n_groups, kappa)
+    part, basis = _open_parts(group, ~known, power_kw, area_mu, n_groups, kappa)
     share = np.where(known, stated * scale, rest * part)
-    variance = np.where(known, 0.0, rest**2 * part * (1.0 - part) / (precision + 1.0))
-    return share, variance
+    law = precision(basis, n_open.astype(np.int64), PRIOR)
+    variance = np.where(known, 0.0, rest**2 * part * (1.0 - part) / (law + 1.0))
+    return share, variance, basis
 
 
 def _open_parts(
     group: Ints, unstated: Bools, power_kw: Floats, area_mu: Floats, n_groups: int, kappa: Floats | None
-) -> tuple[Floats, Floats]:
+) -> tuple[Floats, Ints]:
     powered = _all_in_group(group, ~unstated | (power_kw > 0), n_groups)
     extended = _all_in_group(group, ~unstated | (area_mu > 0), n_groups)
     size = np.where(powered & extended, power_kw * area_mu, np.where(powered, power_kw, 1.0))
-    precision = np.where(powered, PRECISION_SIZED, PRECISION_EQUAL)
+    basis = np.where(powered & extended, POWER_AREA, np.where(powered, POWER, EQUAL))
     if kappa is not None:
         watered = extended & _all_in_group(group, ~unstated | (kappa > 0), n_groups)
         size = np.where(watered, np.divide(area_mu, kappa, out=np.ones_like(size), where=kappa > 0), size)
-        precision = np.where(watered, PRECISION_WATER, precision)
+        basis = np.where(watered, WATER, basis)
     size = np.where(unstated, size, 0.0)
     total = np.bincount(group, weights=size, minlength=n_groups)[group]
-    return np.divide(size, total, out=np.zeros_like(size), where=total > 0), precision
+    return np.divide(size, total, out=np.zeros_like(size), where=total > 0), np.where(unstated, basis, STATED)
 
 
 def _all_in_group(group: Ints, holds: Bools, n_groups: int) -> Bools:

@@ -326,7 +326,8 @@ def _well_variance(
     safe_kwh = np.where(kwh > 0, kwh, 1.0)
     energy_error = np.maximum(_energy_variance(parts, converted / safe_kwh), 0.0) / total**2
     own = share**2 * np.expm1(parts.own_variance) + (1.0 - share) ** 2 * parts.measured.own_error + energy_error
-    return own, np.log1p(own) + share**2 * shared_variance
+    tail = np.zeros(volume.size) if parts.split is None else parts.split.tail(volume.size)
+    return own, np.log1p(own) + tail * np.log1p(energy_error) + share**2 * shared_variance
 
 
 def _energy_variance(parts: _Parts, kappa: Floats) -> Floats:

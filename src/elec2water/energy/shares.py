@@ -1,0 +1,112 @@
+"""How far wells of one meter differ in what shares are made by, learned from wells that have a meter of their own."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special
+
+from elec2water.energy.arrays import Bools, Floats, Ints
+
+STATED, POWER_AREA, POWER, EQUAL, WATER = range(5)
+"""What a share is by: stated, rated power × area, power alone, equal parts, area ÷ coefficient."""
+PRIOR: Floats = np.array([0.0, 0.7, 0.85, 0.9, 0.6])
+"""Log standard deviation, between neighbours, of a quarter's energy per unit of each basis: what simulated counties of
+five kinds show (0.5–0.9, 0.7–0.9, 0.7–1.0, 0.2–0.8)."""
+WORTH = 20.0
+"""Pairs of neighbours that :data:`PRIOR` counts for."""
+MOST_WELLS = 20_000
+_MONTHS = 3
+_QUARTERS = 4
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
+
+
+def precision(basis: Ints, count: Ints, spread: Floats) -> Floats:
+    """Give the concentration of the Dirichlet law that shares follow.
+
+    Energies per unit of the basis are lognormal with one log standard deviation s. The share of one of n wells of one
+    size is then a logistic function of a variable that is normal, with the sum of the other n − 1 taken as lognormal
+    (Fenton 1960; exact for two wells); the law is the one with its variance.
+
+    Parameters
+    ----------
+    basis : numpy.ndarray, shape (K,)
+        What each share is by.
+    count : numpy.ndarray, shape (K,)
+        Wells that share by it.
+    spread : numpy.ndarray, shape (5,)
+        s of each basis.
+
+    Returns
+    -------
+    numpy.ndarray, shape (K,)
+        1 where the share is stated or the well alone, and nothing is spread.
+    """
+    key = basis * (int(count.max(initial=0)) + 1) + count
+    _, first, place = np.unique(key, return_index=True, return_inverse=True)
+    law = [_concentration(float(spread[basis[i]]), int(count[i])) for i in first.tolist()]
+    return np.array(law, dtype=np.float64)[place]
+
+
+def _concentration(spread: float, count: int) -> float:
+    if spread <= 0.0 or count < 2:
+        return 1.0
+    others = float(np.log1p(np.expm1(spread**2) / (count - 1)))
+    shift = 0.5 * (others - spread**2) - np.log(count - 1)
+    share = special.expit(shift + np.sqrt(spread**2 + others) * _NODES)
+    weight = _WEIGHTS / _WEIGHTS.sum()
+    mean = float(weight @ share)
+    return mean * (1.0 - mean) / float(weight @ (share - mean) ** 2) - 1.0
+
+
+def fitted_spread(kwh: Floats, size: Floats, neighbourhood: Ints) -> Floats:
+    """Estimate the spread of each basis from wells with meters of their own.
+
+    Differences of ln(energy ÷ size) between one well and the next of its neighbourhood, over the quarters of the last
+    year, each quarter weighing by its energy; drawn towards :data:`PRIOR` as if that were :data:`WORTH` pairs.
+
+    Parameters
+    ----------
+    kwh : numpy.ndarray, shape (N, M)
+        Energy of the wells [kWh], NaN where unknown.
+    size : numpy.ndarray, shape (5, N)
+        Their size by each basis, NaN where unknown.
+    neighbourhood : numpy.ndarray, shape (N,)
+        Code of the village.
+
+    Returns
+    -------
+    numpy.ndarray, shape (5,)
+    """
+    order = np.argsort(neighbourhood, kind="stable")[:MOST_WELLS]
+    same = neighbourhood[order[1:]] == neighbourhood[order[:-1]]
+    first, second = order[:-1][same], order[1:][same]
+    spread = PRIOR.copy()
+    quarters = [quarter for quarter in _quarters(kwh) if np.nansum(quarter) > 0]
+    for basis in (POWER_AREA, POWER, EQUAL, WATER):
+        found = [_of_quarter(quarter, size[basis], first, second) for quarter in quarters]
+        weight = np.array([w for w, n, _ in found if n])
+        if not weight.size:
+            continue
+        square = float(weight @ np.array([s for _, n, s in found if n])) / weight.sum()
+        pairs = max(n for _, n, _ in found)
+        spread[basis] = np.sqrt((WORTH * PRIOR[basis] ** 2 + pairs * square) / (WORTH + pairs))
+    return spread
+
+
+def _quarters(kwh: Floats) -> list[Floats]:
+    """Give the energy of the last quarters, a well's NaN where a month is unknown or nothing was used."""
+    last = kwh.shape[1]
+    starts = [last - _MONTHS * (k + 1) for k in range(_QUARTERS) if last >= _MONTHS * (k + 1)]
+    sums = [kwh[:, start : start + _MONTHS].sum(axis=1) for start in starts]
+    return [np.where(total > 0, total, np.nan) for total in sums]
+
+
+def _of_quarter(kwh: Floats, size: Floats, first: Ints, second: Ints) -> tuple[float, int, float]:
+    """Energy behind a quarter's pairs, their number, and half the mean square of their log ratios."""
+    known: Bools = np.isfinite(kwh) & (size > 0)
+    log = np.log(np.where(known, kwh, 1.0) / np.where(known, size, 1.0))
+    both = known[first] & known[second]
+    if not both.any():
+        return 0.0, 0, 0.0
+    ratio = log[second[both]] - log[first[both]]
+    return float(kwh[known].sum()), int(both.sum()), float(0.5 * np.mean(ratio**2))

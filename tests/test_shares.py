@@ -1,0 +1,81 @@
+"""The spread between wells of one meter: learned from wells alone, and what it makes of their shares."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import special
+
+from elec2water.energy.assemble import read_energy
+from elec2water.energy.shares import EQUAL, POWER, POWER_AREA, PRIOR, STATED, fitted_spread, precision
+
+MONTHS = np.arange(np.datetime64("2025-10"), np.datetime64("2026-10"))
+
+
+@pytest.mark.parametrize(("spread", "count"), [(0.5, 2), (0.8, 2), (0.6, 3), (0.8, 4)])
+def test_the_law_of_shares_has_the_variance_of_lognormal_wells(spread, count):
+    """Oracle: shares of wells drawn one by one."""
+    rng = np.random.default_rng(1)
+    drawn = np.exp(spread * rng.standard_normal((400_000, count)))
+    share = drawn[:, 0] / drawn.sum(axis=1)
+    prior = np.full(5, spread)
+    law = precision(np.array([POWER_AREA]), np.array([count]), prior)[0]
+    exact = (1 / count) * (1 - 1 / count) / share.var() - 1
+    assert law == pytest.approx(exact, rel=0.01 if count == 2 else 0.06)
+
+
+def test_a_stated_share_and_a_well_alone_have_nothing_to_spread():
+    law = precision(np.array([STATED, POWER, EQUAL]), np.array([2, 1, 2]), PRIOR)
+    assert law[:2].tolist() == [1.0, 1.0]
+    assert law[2] > 1.0
+
+
+@pytest.mark.parametrize("true", [0.4, 0.9])
+def test_the_spread_is_learned_from_neighbours_and_not_from_villages(true):
+    rng = np.random.default_rng(2)
+    village = np.repeat(np.arange(300), 4)
+    level = rng.normal(0, 1.0, 300)[village] + true * rng.standard_normal(1200)
+    size = np.stack([np.full(1200, np.nan)] * 2 + [rng.uniform(5, 30, 1200)] + [np.full(1200, np.nan)] * 2)
+    kwh = (np.exp(level) * size[POWER])[:, None] * np.ones(12)
+    found = fitted_spread(kwh, size, village)
+    assert found[POWER] == pytest.approx(true, rel=0.08)
+    assert found[POWER_AREA] == PRIOR[POWER_AREA]
+    assert np.array_equal(fitted_spread(kwh * np.nan, size, village), PRIOR)
+
+
+def _county(spread, seed=3, alone=400, pairs=60):
+    """Wells alone, and pairs on one meter with no share stated; all of one power and area."""
+    rng = np.random.default_rng(seed)
+    n = alone + 2 * pairs
+    ids = np.array([f"w{i:04d}" for i in range(n)])
+    kwh = 100.0 * np.exp(spread * rng.standard_normal(n))[:, None] * np.ones(len(MONTHS))
+    meter = np.r_[np.arange(alone), alone + np.repeat(np.arange(pairs), 2)]
+    total = pd.DataFrame(kwh).groupby(meter).sum().to_numpy()
+    wells = pd.DataFrame({"well_id": ids, "township": "a", "pump_power_kw": 7.5, "irrigated_area_mu": 50.0})
+    links = pd.DataFrame({"meter_id": [f"m{m}" for m in meter], "well_id": ids})
+    readings = pd.DataFrame({
+        "meter_id": np.repeat([f"m{m}" for m in range(len(total))], len(MONTHS)),
+        "start": np.tile(MONTHS.astype("datetime64[s]"), len(total)),
+        "end": np.tile((MONTHS + 1).astype("datetime64[s]"), len(total)), "energy_kwh": total.ravel(),
+    })  # fmt: skip
+    energy = read_energy(wells, links, readings, first=MONTHS[0], last=MONTHS[-1]).energy
+    return energy, kwh, alone, total
+
+
+@pytest.mark.parametrize("spread", [0.4, 0.8])
+def test_intervals_of_wells_on_a_shared_meter_hold_their_energy_nine_times_in_ten(spread):
+    inside = []
+    for seed in range(6):
+        energy, kwh, alone, _ = _county(spread, seed)
+        mean, variance = energy.kwh[alone:, -1], energy.variance[alone:, -1]
+        width = np.sqrt((1.0 + energy.split.tail(len(kwh))[alone:]) * np.log1p(variance / mean**2))
+        inside.append(np.abs(np.log(kwh[alone:, -1] / mean) + 0.5 * width**2) <= special.ndtri(0.95) * width)
+    assert np.mean(inside) == pytest.approx(0.9, abs=0.03)
+
+
+def test_the_sum_of_a_meter_stays_exact():
+    energy, _, alone, total = _county(0.8)
+    split = energy.kwh[alone:].reshape(-1, 2, len(MONTHS)).sum(axis=1)
+    np.testing.assert_allclose(split, total[alone:], rtol=1e-12)
+    own = (energy.variance[alone:, -1]).reshape(-1, 2).sum(axis=1)
+    cross = energy.split.cross_variance(energy.split.kwh[:, -1], np.zeros(len(energy.split.well), int), 1)
+    np.testing.assert_allclose(own.sum() + cross[0], 0.0, atol=1e-6)
