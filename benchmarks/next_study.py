@@ -10,7 +10,9 @@ after ten more tests are made, in August, in one of four ways:
 * ``random again``: at random among the wells tested before;
 * ``oldest``: again those tested longest ago.
 
-The coefficient is updated each year with its variances held. Written: the stated variance of the total of the last
+With ``--wear drawn`` the wear of each county is drawn from what is believed of it (``updating.other_wear``): tests of
+later years are worth what they tell of it, which is nothing where it is what was believed. The coefficient is updated
+each year with its variances held. Written: the stated variance of the total of the last
 summer quarter, against that of ``next``, its error against the truth, and how often the 90 % interval held. Results in
 benchmarks/results/next_study_<kind>.json and .md.
 """
@@ -31,7 +33,7 @@ from counties import GENERATORS
 from elec2water.demo import County, simulate_county
 from elec2water.demo.measuring import measure_pairs, measure_tests
 from elec2water.energy import MonthlyEnergy
-from updating import registry_at
+from updating import other_wear, registry_at
 
 RESULTS = Path(__file__).parent / "results" / "next_study"
 YEARS = (2023, 2024, 2025, 2026)
@@ -99,16 +101,20 @@ def chosen(way: str, state, county: County, energy: MonthlyEnergy, year: int, ki
     return rng.choice(pool, TESTS_A_YEAR, replace=False)
 
 
-def county_of(generator: str, n_wells: int, seed: int) -> County:
+def county_of(generator: str, n_wells: int, seed: int, wear: str) -> County:
     """Make a county of five years."""
     if generator == "demo":
-        return simulate_county(n_wells, seed, months=60, end_quarter=LAST)
-    return GENERATORS[generator](n_wells, seed, months=60)
+        county = simulate_county(n_wells, seed, months=60, end_quarter=LAST)
+    else:
+        county = GENERATORS[generator](n_wells, seed, months=60)
+    return other_wear(county, seed) if wear == "drawn" else county
 
 
-def county_case(generator: str, seed: int, n_wells: int, n: int, kind: str) -> list[dict[str, float | str | int]]:
+def county_case(
+    generator: str, seed: int, n_wells: int, n: int, kind: str, wear: str = "believed"
+) -> list[dict[str, float | str | int]]:
     """All ways in one county: a row a way."""
-    county = county_of(generator, n_wells, seed)
+    county = county_of(generator, n_wells, seed, wear)
     energy, strata = electricity(county)
     pairs0 = first_year(county, energy, strata, n, seed, kind)
     at = np.datetime64("2022-12")
@@ -185,21 +191,23 @@ def main() -> None:
     parser.add_argument("--wells", type=int, default=800)
     parser.add_argument("--sample", type=int, default=60)
     parser.add_argument("--kind", choices=("test", "meter"), default="meter")
+    parser.add_argument("--wear", choices=("believed", "drawn"), default="believed")
     parser.add_argument("--generators", nargs="*", default=["demo"])
     parser.add_argument("--add", action="store_true", help="keep the counties already there")
     a = parser.parse_args()
-    path = RESULTS.with_name(f"next_study_{a.kind}.json")
+    name = a.kind if a.wear == "believed" else f"{a.kind}_{a.wear}"
+    path = RESULTS.with_name(f"next_study_{name}.json")
     cases = json.loads(path.read_text(encoding="utf-8"))["cases"] if a.add else []
     every = [(name, seed) for seed in range(a.first, a.first + a.counties) for name in a.generators]
     for generator, seed in every:
-        cases += county_case(generator, seed, a.wells, a.sample, a.kind)
+        cases += county_case(generator, seed, a.wells, a.sample, a.kind, a.wear)
         print(
             generator, seed, {row["way"]: round(100 * float(row["cv"]), 2) for row in cases[-len(WAYS) :]}, flush=True
         )
         result = {"wells": a.wells, "sample": a.sample, "tests_a_year": TESTS_A_YEAR, "kind": a.kind, "cases": cases}
         path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     table = summarise(pd.DataFrame(cases))
-    RESULTS.with_name(f"next_study_{a.kind}.md").write_text(markdown(table), encoding="utf-8")
+    RESULTS.with_name(f"next_study_{name}.md").write_text(markdown(table), encoding="utf-8")
     print(table.to_string(index=False))
 
 

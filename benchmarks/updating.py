@@ -4,8 +4,8 @@ Studies (METHOD.md: no public data pair electricity and water over years, so tha
 
 * ``levels``: pairs of year one only, water levels known: bias and coverage of the county total year by year, beside the
   coefficient of year one held fixed;
-* ``wear``: the same, the wear of each county drawn from what is believed of it (0.6 % a year around its
-  generator's), so that the intervals are held against counties that differ in what no office knows of its own;
+* ``wear``: the same, the wear of each county drawn from what is believed of it (0.6 % a year around its generator's),
+  so that the intervals are held against counties that differ in what no office knows of its own;
 * ``blind``: as ``levels``, without water levels.
 
     python benchmarks/updating.py levels --counties 40 --generators demo equation shallow two_age lognormal
@@ -46,7 +46,7 @@ def other_wear(county, seed):
     wear = FitOptions().wear_sd_per_year * np.random.default_rng([seed, 11]).standard_normal()
     years = np.arange(county.months.size) / 12.0
     factor = np.exp(wear * years)
-    return dataclasses.replace(county, kappa=county.kappa * factor, energy_kwh=county.energy_kwh / factor)
+    return dataclasses.replace(county, kappa=county.kappa * factor, volume_m3=county.volume_m3 * factor)
 
 
 def energy_of(county, until=None):

@@ -17,7 +17,9 @@ from elec2water.chain import load_coefficient
 from elec2water.coefficient import state
 from elec2water.coefficient.news import LAST, STEPS, THIS
 from elec2water.errors import ReleaseError
+from elec2water.news import read_news
 from elec2water.waterfall import news as draw_news
+from elec2water.waterfall import news_png
 
 TOML = '[project]\nname = "链县"\n'
 QUARTERS = (("2026Q1", "2026-04-10"), ("2026Q2", "2026-07-10"))
@@ -262,6 +264,17 @@ def test_a_damaged_release_is_not_built_upon(begun, frames, tmp_path):
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(ReleaseError, match=r"coefficients\.nc"):
         e2w.run(root, quarter="2026Q3")
+
+
+def test_a_release_holds_the_waterfall_of_its_county(chain):
+    """The first of a chain has no news; the others the same bytes that anyone draws from their news.csv."""
+    root, third, _ = chain
+    assert not (root / "releases" / "2026Q1" / "r1" / "news.png").exists()
+    drawn = (third.release.folder / "news.png").read_bytes()
+    assert drawn.startswith(b"\x89PNG")
+    assert news_png(read_news(third.release.folder)) == drawn
+    labels = [tick.get_text() for tick in draw_news(third.news).get_xticklabels()]
+    assert (labels[0], labels[-1]) == ("上次\n2026Q2", "本次\n2026Q3")
 
 
 def test_the_waterfall_ends_where_the_news_end(chain):

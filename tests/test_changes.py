@@ -7,10 +7,11 @@ import pytest
 from scipy import special
 
 from core_kit import small_case
-from elec2water.coefficient import gaussian
+from elec2water.coefficient import fit_coefficient, gaussian
 from elec2water.coefficient.changes import find_changes
 from elec2water.coefficient.gaussian import Rows, WellVariances
 from elec2water.coefficient.innovations import Limits, scan
+from elec2water.coefficient.state import from_dataset, to_dataset
 
 VARIANCES = WellVariances(0.05, 0.002, 0.0025, 2.0)
 LIMITS = Limits.of(1.0)
@@ -164,6 +165,22 @@ class TestCounty:
         assert row["candidate"] in {"water_meter", "multiplier"}
         moved = changed.summary["coefficient_m3_per_kwh"] / usual.summary["coefficient_m3_per_kwh"]
         np.testing.assert_allclose(moved, 1.0, atol=0.03)
+
+    def test_a_known_fault_drags_no_class_when_the_variances_are_sought_anew(self, case):
+        """The fault lasts: neither a new fit nor an update of it, through a file, believes its pairs."""
+        well = busiest(case)
+        pairs = with_factor(case.pairs, well, "2026-04-01", 0.4)
+        _, changed = followed(case, pairs)
+        known = {"wells": case.wells, "water_levels": case.water_levels, "energy": case.energy}
+        usual = fit_coefficient(case.pairs, **known)
+        anew = fit_coefficient(pairs, **known, pumps=changed.equipment)
+        n_faulty = (pairs["well_id"].eq(well) & pairs["start"].ge("2026-04-01")).sum()
+        later = from_dataset(to_dataset(anew)).update(pairs, **known, whole=True)
+        for fitted in (anew, later):
+            assert (fitted.posterior.plain_rows.extra > 1.0).sum() == n_faulty
+            moved = fitted.summary["coefficient_m3_per_kwh"] / usual.summary["coefficient_m3_per_kwh"]
+            np.testing.assert_allclose(moved, 1.0, atol=0.03)
+            assert fitted.posterior.variance["level"] < 1.15 * usual.posterior.variance["level"]
 
     def test_one_wrong_month_is_no_change(self, case):
         well = busiest(case)

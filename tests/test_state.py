@@ -81,6 +81,8 @@ def test_a_file_gives_the_same_coefficient(case, coefficient):
     for name, values in vars(coefficient.measured).items():
         np.testing.assert_array_equal(getattr(again.measured, name), values)
         assert getattr(again.measured, name).dtype.kind == values.dtype.kind
+    for name, values in vars(coefficient.equipment).items():
+        np.testing.assert_array_equal(getattr(again.equipment, name), values)
     assert again.spec == coefficient.spec
     assert again.posterior.layout.names == coefficient.posterior.layout.names
     assert again.sample_id.tolist() == coefficient.sample_id.tolist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -159,11 +160,14 @@ def release_files(result: QuarterRun) -> dict[str, bytes]:
     by_stratum = result.volume.stratum_coefficients(codes, n_strata)
     coefficients = coefficient_frame(result, by_stratum)
     flags = well_flags(result.volume, result.findings)
-    chained = {
+    chained: dict[str, bytes] = {
         f"{name}.csv": csv_bytes(frame, float_format=_digits(frame))
         for name, frame in (("news", result.news), ("revisions", result.revisions))
         if frame is not None
     }
+    if result.news is not None and result.news["domain"].eq("county").any():
+        lang = result.config.project.language
+        chained["news.png"] = import_module("elec2water.waterfall").news_png(result.news, lang=lang)
     return chained | {
         "totals.csv": csv_bytes(result.totals, float_format={**_VOLUME_DIGITS, "imputed_energy_kwh": ".3f"}),
         "wells.parquet": parquet_bytes(wells_frame(result.volume, flags)),

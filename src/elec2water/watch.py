@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from elec2water.coefficient import Coefficient
-from elec2water.coefficient.changes import MULTIPLIER, NEW_PUMP, OTHER_LOAD, WATER_METER, WEAR
+from elec2water.coefficient.equipment import MULTIPLIER, NEW_PUMP, OTHER_LOAD, WATER_METER, WEAR
 from elec2water.coefficient.innovations import Limits
 from elec2water.findings import Findings, findings_of
 

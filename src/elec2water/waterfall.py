@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from elec2water.coefficient.news import LAST, STEPS, THIS
 from elec2water.errors import UsageError
-from elec2water.figure import GREY, INK, PALE, Lang, Words, axes_or_new, finished, words
+from elec2water.figure import GREY, INK, PALE, Lang, Words, axes_or_new, finished, png_bytes, words
 from elec2water.fonts import drawable
 
 Floats = NDArray[np.float64]
@@ -62,6 +62,11 @@ def news(
     return _draw(rows.iloc[0], text, ax)
 
 
+def news_png(frame: pd.DataFrame, *, lang: Lang = "zh", dpi: int = 150) -> bytes:
+    """Draw the county's news as a PNG: the same frame gives the same bytes."""
+    return png_bytes(news(frame, lang=lang), dpi=dpi)
+
+
 def _draw(row: pd.Series, text: Mapping[str, str], ax: Axes | None) -> Axes:
     steps = [name for name in STEPS if name != "refit" or row[name]]
     moves = np.array([float(row[name]) for name in steps])
@@ -78,10 +83,16 @@ def _draw(row: pd.Series, text: Mapping[str, str], ax: Axes | None) -> Axes:
     _connect(ax, [ends[0], *after])
     _say_values(ax, ends, moves, np.maximum(after, after - moves))
     ax.set_ylim(floor, max([*ends, *after]) + margin)
-    ax.set_xticks(range(len(names)), [text[name] for name in names], fontsize=8)
+    ax.set_xticks(range(len(names)), [_label(row, name, text) for name in names], fontsize=8)
     ax.set_ylabel(text["axis"])
     ax.set_title(drawable(text["title"].format(key=row["key"])), fontsize=10)
     return finished(ax)
+
+
+def _label(row: pd.Series, name: str, text: Mapping[str, str]) -> str:
+    """Name a bar; those of the two releases with their quarters, where the row says them."""
+    quarter = row.get({LAST: "last_quarter", THIS: "quarter"}.get(name, ""))
+    return text[name] if quarter is None else f"{text[name]}\n{quarter}"
 
 
 def _connect(ax: Axes, levels: list[float]) -> None:

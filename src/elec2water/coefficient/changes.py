@@ -9,19 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.calendar_ import month_of
-from elec2water.coefficient.equipment import Equipment
+from elec2water.coefficient.equipment import MULTIPLIER, NEW_PUMP, OTHER_LOAD, WATER_METER, WEAR, Equipment
 from elec2water.coefficient.gaussian import Rows
 from elec2water.coefficient.innovations import Alarms, Limits, lone_outliers, scan
 from elec2water.coefficient.posterior import Posterior
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
-
-NEW_PUMP, WATER_METER, MULTIPLIER, OTHER_LOAD, WEAR = "new_pump", "water_meter", "multiplier", "other_load", "wear"
-FAULTS = (WATER_METER, MULTIPLIER, OTHER_LOAD)
-"""What tells nothing of the class any more."""
-FAULT_VARIANCE = 25.0
-"""Variance of ln κ of a pair measured through a fault."""
 
 _MULTIPLIERS = np.array([2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 80.0, 100.0])
 _CLOSE = 0.10
@@ -139,19 +133,11 @@ def detected_pumps(changes: Changes, sample_id: NDArray[np.object_], moments: ND
     """Give sudden changes as changes of equipment, dated at the first day of the month in which they showed."""
     sudden = changes.take(changes.sudden)
     since = month_of(moments[sudden.row]).astype("datetime64[s]")
-    return Equipment.of(sample_id[sudden.well], since, detected=True)
-
-
-def fault_variance(changes: Changes, rows: Rows) -> Floats:
-    """Variance to add to each pair (R,): so much since a fault that neither class nor well learns from it."""
-    extra = np.zeros(rows.y.size)
-    for k in np.flatnonzero(np.isin(changes.candidate.astype(str), FAULTS) & changes.sudden):
-        end = np.searchsorted(rows.well, changes.well[k], side="right")
-        extra[changes.row[k] : end] = FAULT_VARIANCE
-    return extra
+    shown = np.ones(sudden.well.size, dtype=bool)
+    return Equipment.none().adding(Equipment(sample_id[sudden.well], since, shown, sudden.candidate))
 
 
 def watched(equipment: Equipment, anchor: np.datetime64) -> Equipment:
     """Give the changes that stand whatever the readings since ``anchor`` say."""
     kept = ~(equipment.detected & (equipment.date >= anchor))
-    return Equipment(equipment.well_id[kept], equipment.date[kept], equipment.detected[kept])
+    return equipment.take(kept)

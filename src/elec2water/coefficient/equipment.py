@@ -1,7 +1,8 @@
-"""When the pumps of wells were changed: as the registry says, or as their readings showed."""
+"""When the pumps and meters of wells were changed: as the registry says, or as their readings showed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,16 @@ Dates = NDArray[np.datetime64]
 
 NEVER = np.datetime64("9999-01-01", "s")
 """Stands for a date of installation that is not known."""
+NEW_PUMP, WATER_METER, MULTIPLIER, OTHER_LOAD, WEAR = "new_pump", "water_meter", "multiplier", "other_load", "wear"
+FAULTS = (WATER_METER, MULTIPLIER, OTHER_LOAD)
+"""What tells nothing of the class any more."""
+FAULT_VARIANCE = 25.0
+"""Variance of ln κ of a pair measured through a fault, so that neither well nor class learns from it."""
 
 
 @dataclass(frozen=True)
 class Equipment:
-    """Changes of pumps, sorted by well and date, one row a change.
+    """Changes of pumps and meters, sorted by well and date, one row a change.
 
     Attributes
     ----------
@@ -28,22 +34,31 @@ class Equipment:
         When the pump began to work.
     detected : (K,)
         True where readings showed it and no registry said so.
+    cause : (K,)
+        Text: ``new_pump``, or the fault that the readings point to.
     """
 
     well_id: NDArray[np.object_]
     date: Dates
     detected: NDArray[np.bool_]
+    cause: NDArray[np.object_]
 
     @classmethod
     def none(cls) -> Equipment:
         """Give equipment of which no change is known."""
-        return cls(np.empty(0, object), np.empty(0, "datetime64[s]"), np.empty(0, bool))
+        return cls(np.empty(0, object), np.empty(0, "datetime64[s]"), np.empty(0, bool), np.empty(0, object))
 
     @classmethod
     def of(cls, well_id: NDArray[np.object_], date: Dates, *, detected: bool = False) -> Equipment:
-        """Make it of wells and dates side by side; dates that are not known are left out."""
+        """Make it of wells and dates side by side, new pumps all; dates that are not known are left out."""
         known = ~np.isnat(date) & (date < NEVER)
-        made = cls(well_id[known], date[known].astype("datetime64[s]"), np.full(int(known.sum()), detected))
+        n = int(known.sum())
+        made = cls(
+            well_id[known],
+            date[known].astype("datetime64[s]"),
+            np.full(n, detected),
+            np.full(n, NEW_PUMP, dtype=object),
+        )
         return Equipment.none().adding(made)
 
     def adding(self, other: Equipment) -> Equipment:
@@ -53,6 +68,7 @@ class Equipment:
                 "well": np.concatenate([self.well_id, other.well_id]),
                 "date": np.concatenate([self.date, other.date]),
                 "detected": np.concatenate([self.detected, other.detected]),
+                "cause": np.concatenate([self.cause, other.cause]),
             }
         ).sort_values(["well", "date", "detected"], kind="stable")
         frame = frame.drop_duplicates(["well", "date"])
@@ -62,25 +78,31 @@ class Equipment:
             frame["well"].to_numpy(dtype=object),
             frame["date"].to_numpy(dtype="datetime64[s]"),
             frame["detected"].to_numpy(dtype=bool),
+            frame["cause"].to_numpy(dtype=object),
         )
+
+    def take(self, kept: NDArray[np.bool_]) -> Equipment:
+        """Keep some changes."""
+        return Equipment(self.well_id[kept], self.date[kept], self.detected[kept], self.cause[kept])
 
     def of_wells(self, well_id: NDArray[np.object_]) -> Equipment:
         """Keep the changes of some wells."""
         kept = np.isin(self.well_id.astype(str), well_id.astype(str))
-        return self if kept.all() else Equipment(self.well_id[kept], self.date[kept], self.detected[kept])
+        return self if kept.all() else self.take(kept)
 
     def history(self, well_id: NDArray[np.object_]) -> PumpHistory:
         """Give the changes of wells by their place in ``well_id`` (W,)."""
         place = np.asarray(pd.Index(well_id, dtype=object).get_indexer(pd.Index(self.well_id, dtype=object)))
-        return PumpHistory(place[place >= 0].astype(np.intp), self.date[place >= 0])
+        return PumpHistory(place[place >= 0].astype(np.intp), self.date[place >= 0], self.cause[place >= 0])
 
 
 @dataclass(frozen=True)
 class PumpHistory:
-    """Changes of pumps by place of the well: ``well`` and ``date``, (K,) each."""
+    """Changes of pumps by place of the well: ``well``, ``date`` and ``cause``, (K,) each."""
 
     well: Ints
     date: Dates
+    cause: NDArray[np.object_]
 
     def number(self, well: Ints, when: Dates) -> Ints:
         """Count the changes that each well (R,) has had by a moment (R,)."""
@@ -89,14 +111,26 @@ class PumpHistory:
         return np.asarray(np.searchsorted(key, asked, side="right") - np.searchsorted(key, _keys(well)), dtype=np.intp)
 
     def since(self, well: Ints, when: Dates) -> Dates:
-        """Give the last change up to a moment, NaT where there was none, (R,)."""
+        """Give the date of the last change up to a moment, NaT where there was none, (R,)."""
+        some, last = self._last(well, when)
+        found = np.full(well.size, np.datetime64("NaT", "s"))
+        found[some] = self.date[last]
+        return found
+
+    def under(self, faults: Sequence[str], well: Ints, when: Dates) -> NDArray[np.bool_]:
+        """Tell whether the last change up to a moment was one of some faults, (R,): it lasts until the next change."""
+        some, last = self._last(well, when)
+        found = np.zeros(well.size, dtype=bool)
+        found[some] = np.isin(self.cause[last].astype(str), faults)
+        return found
+
+    def _last(self, well: Ints, when: Dates) -> tuple[NDArray[np.bool_], Ints]:
+        """Tell which wells (R,) had a change by a moment (R,), and the place of the last one of those that had."""
         order = np.lexsort((self.date, self.well))
         key = _keys(self.well[order], self.date[order])
         place = np.searchsorted(key, _keys(well, when), side="right") - 1
-        found = np.full(well.size, np.datetime64("NaT", "s"))
         some = place >= np.searchsorted(key, _keys(well))
-        found[some] = self.date[order][place[some]]
-        return found
+        return np.asarray(some), np.asarray(order[place[some]], dtype=np.intp)
 
 
 def _keys(well: Ints, date: Dates | None = None) -> NDArray[np.int64]:

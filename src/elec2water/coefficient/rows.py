@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from elec2water.calendar_ import month_of
 from elec2water.coefficient import features
 from elec2water.coefficient.context import WellContext
-from elec2water.coefficient.equipment import NEVER, Equipment
+from elec2water.coefficient.equipment import FAULT_VARIANCE, FAULTS, NEVER, Equipment
 from elec2water.coefficient.features import FeatureSpec, Static
 from elec2water.coefficient.gaussian import Rows
 from elec2water.coefficient.shared import Layout
@@ -50,7 +50,7 @@ def measured_rows(
         static=_static_when_measured(shared_static(context.static, layout, sample), position, middle, installed, spec),
         moving=moving,
         scale=_scale(measured, context),
-        extra=short_test_rel_u(measured) ** 2,
+        extra=short_test_rel_u(measured) ** 2 + FAULT_VARIANCE * pumps.under(FAULTS, position, middle),
         level_scale=np.ones(sample.size),
         n_cells=layout.n_cells,
     )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from elec2water.coefficient.context import Windows
-from elec2water.coefficient.equipment import Equipment
+from elec2water.coefficient.equipment import NEW_PUMP, Equipment
 from elec2water.coefficient.features import FeatureSpec, Numeric
 from elec2water.coefficient.gaussian import Rows
 from elec2water.coefficient.options import FitOptions
@@ -134,6 +134,7 @@ def _of_wells(coefficient: Coefficient) -> dict[str, Variable]:
         "pump_well": ("pump", _plain(owner), _about("place of the sample well whose pump was changed")),
         "pump_date": ("pump", _plain(pumps.date), _about(about_date, "s")),
         "pump_detected": ("pump", _plain(pumps.detected), _about("1 where readings showed the change")),
+        "pump_cause": ("pump", pumps.cause.astype(object), _about("what was changed: a new pump, or a fault")),
     }
 
 
@@ -208,10 +209,14 @@ def _rows_of(dataset: xr.Dataset, layout: Layout) -> Rows:
 
 
 def _equipment_of(dataset: xr.Dataset, sample_id: NDArray[np.object_]) -> Equipment:
+    # Files of format 2 do not say the cause.
+    new = np.full(dataset.sizes["pump"], NEW_PUMP, dtype=object)
+    cause = dataset["pump_cause"].to_numpy().astype(object) if "pump_cause" in dataset else new
     return Equipment(
         sample_id[dataset["pump_well"].to_numpy().astype(np.intp)],
         dataset["pump_date"].to_numpy().astype("datetime64[s]"),
         dataset["pump_detected"].to_numpy().astype(bool),
+        cause,
     )
 
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from elec2water.calendar_ import month_of
 from elec2water.coefficient import features
-from elec2water.coefficient.changes import Changes, detected_pumps, fault_variance, find_changes, watched
+from elec2water.coefficient.changes import Changes, detected_pumps, find_changes, watched
 from elec2water.coefficient.context import WellContext, on_grid
-from elec2water.coefficient.equipment import Equipment
+from elec2water.coefficient.equipment import FAULT_VARIANCE, FAULTS, Equipment
 from elec2water.coefficient.gaussian import Rows
 from elec2water.coefficient.innovations import Limits
 from elec2water.coefficient.news import UpdateRecord, class_news
@@ -198,7 +198,6 @@ def _watch(
     sample, rows = updated_rows(coefficient, given, layout, equipment)
     known = Changes.none()
     for _ in range(_ROUNDS_OF_CHANGES):
-        rows = replace(rows, extra=rows.extra + fault_variance(known, rows))
         posterior = _at_nodes(coefficient, rows, layout, sample, progress)
         found = find_changes(posterior, limits)
         sample_id = _ids(coefficient, given, sample)
@@ -308,7 +307,7 @@ def _rows_of_known_wells(
         static=old.static[sample],
         moving=spec.moving(aquifer, year, short_test=measured.test, worn_since=worn_since),
         scale=np.ones(year.size),
-        extra=short_test_rel_u(measured) ** 2,
+        extra=short_test_rel_u(measured) ** 2 + FAULT_VARIANCE * pumps.under(FAULTS, position, middle),
         level_scale=np.ones(sample.size),
         n_cells=layout.n_cells,
     )

@@ -173,7 +173,7 @@ def choose(
 def _grown(search: Search, prices: Prices, n: int, budget: float) -> Choice:
     """Add tests step by step."""
     visited = np.zeros(int(prices.place.max(initial=-1)) + 1, dtype=bool)
-    cuts: list[NDArray[np.float64]] = []
+    cuts: list[Floats] = []
     costs: list[float] = []
     left = budget
     while len(costs) < n:
