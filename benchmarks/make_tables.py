@@ -261,18 +261,25 @@ def between(text: str, mark: str, new: str) -> str:
     return re.sub(pattern, lambda m: f"{m.group(1)}\n{new}\n{m.group(2)}", text, flags=re.DOTALL)
 
 
+_EXPECTATIONS = (("ours_greg", "expected"), ("second_greg", "second_expected"))
+
+
 def design_worth(data: Mapping) -> str:
     """Give what the design is worth, by generator: errors of a year's county total, in per cent."""
     found = pd.DataFrame(data["counties"])
     squares = ["srs_class_means", "systematic_pps", "ours_greg", "ours_model"]
     heads = ["counties of", "n", "SRS, class means", "systematic ∝ energy, ratio", "our design, GREG"]
-    heads += ["our design, model", "expected CV", "realised / expected"]
+    heads += ["our design, model", "stated s.e.", "expected CV", "realised / expected"]
+    heads += ["second design, GREG", "stated s.e.", "expected CV", "realised / expected"]
     rows = []
     for name, part in [*found.groupby("generator"), ("all", found)]:
         rmse = [100 * float((part[column] ** 2).mean()) ** 0.5 for column in squares]
-        ratio = float((part["ours_greg"] / part["expected"]).mean())
-        cells = [f"{value:.1f}" for value in [*rmse, 100 * part["expected"].mean()]]
-        rows.append([str(name), str(len(part)), *cells, f"{ratio:.2f}"])
+        first = [100 * part["se"].mean(), 100 * part["expected"].mean()]
+        second = [100 * float((part["second_greg"] ** 2).mean()) ** 0.5]
+        second += [100 * part["second_se"].mean(), 100 * part["second_expected"].mean()]
+        ratios = [f"{(part[a] / part[b]).mean():.2f}" for a, b in _EXPECTATIONS]
+        cells, again = ([f"{value:.1f}" for value in values] for values in ([*rmse, *first], second))
+        rows.append([str(name), str(len(part)), *cells, ratios[0], *again, ratios[1]])
     return table(heads, rows)
 
 
