@@ -117,8 +117,9 @@ def readers_part(data: Mapping) -> str:
         rows.append([case, f"{r['elec2water_s']:.2f}", f"{peer} {times}", dates, f"{r['peak_gb']:.2f}"])
     head = ["file", "read, typed and checked, s", "only read, s (clock; processor)", "dates parsed too",
             "peak, GB"]  # fmt: skip
-    text = "## Readers\n\nTwo cores, other work on the machine; ours and theirs by turns, best of five.\n\n" + table(
-        head, rows
+    text = (
+        "## Readers\n\nTwo cores, other work on the machine; ours and theirs by turns, best of five. Peaks of CSV and xlsx are upper bounds.\n\n"
+        + table(head, rows)
     )
     return text + "\n" + table(["from the folder", "s by the clock", "s of the processor", "peak, GB"], energy)
 
