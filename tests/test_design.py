@@ -331,6 +331,10 @@ def test_too_few_wells_relax_the_minimum_or_collapse_strata():
         design_sample(wells, energy, strata, n=h - 1, seed=1)
     collapsed = design_sample(wells, energy, strata, n=3, seed=1, thin_strata="collapse")
     assert collapsed.allocation["n_sample"].tolist() == [1, 1, 1]
+    more = collapsed.allocation["stratum"].str.extract(r" \| \+(\d+)$")[0].fillna("0").astype(int)
+    assert more.tolist() == [
+        (collapsed.merges["merged_into"] == name).sum() for name in collapsed.allocation["stratum"]
+    ]
     assert len(collapsed.findings.of(rule="DESIGN_STRATA_COLLAPSED")) == h - 3
     assert {name.split(" | ")[0] for name in collapsed.allocation["stratum"]} == {"浅层", "深层"}
 
@@ -560,6 +564,17 @@ def test_a_target_takes_no_more_wells_than_it_needs_for_all_the_strata():
     assert len(design.merges) > 0
     assert design_sample(wells, energy, n=n - 1, seed=1).expected_cv > 0.10
     assert design.precision.set_index("domain").loc["county", "target_cv"] == 0.10
+
+
+def test_minima_that_make_the_sample_larger_than_the_promises_do_are_said():
+    wells, energy = county()
+    strata = classify(wells, ["township", "aquifer", "pump_depth_m"], classes=4)
+    many = design_sample(wells, energy, strata, targets={"county": 0.12, "township": 0.3}, seed=1)
+    note = many.findings.of(rule="DESIGN_MINIMA_DRIVE").frame.iloc[0]
+    assert int(note["observed"]) == len(many.primary)
+    few = design_sample(wells, energy, classify(wells, ["aquifer"]), targets={"county": 0.12, "township": 0.3}, seed=1)
+    assert few.findings.of(rule="DESIGN_MINIMA_DRIVE").frame.empty
+    assert abs(len(few.primary) - int(note["limit"])) <= 2
 
 
 def test_the_curve_of_promised_precision_keeps_the_strata():

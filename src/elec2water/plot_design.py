@@ -33,6 +33,7 @@ _TEXT: Words = {
         "primary": "必测",
         "reserve": "备选",
         "frame": "抽样框内的井",
+        "unknown": "层位未知",
         "nowhere": "（{n} 眼样本井没有经纬度，未画出）",
         "km": "{km:g} km",
         "north": "北",
@@ -44,6 +45,7 @@ _TEXT: Words = {
         "primary": "primary",
         "reserve": "reserve",
         "frame": "wells of the frame",
+        "unknown": "aquifer unknown",
         "nowhere": " ({n} sample wells without coordinates are not drawn)",
         "km": "{km:g} km",
         "north": "N",
@@ -199,7 +201,8 @@ def _draw_visits(axes: Axes, visits: pd.DataFrame, text: Mapping[str, str]) -> N
     for mark, aquifer in zip(_MARKS * (1 + len(aquifers) // len(_MARKS)), aquifers, strict=False):
         of_aquifer = visits.loc[visits["aquifer"] == aquifer]
         for role, fill, scale in (("reserve", "white", 0.7), ("primary", INK, 1.0)):
-            name = " ".join(filter(None, [drawable(aquifer), text[role]]))
+            layer = drawable(aquifer) or (text["unknown"] if len(aquifers) > 1 else "")
+            name = " ".join(filter(None, [layer, text[role]]))
             _draw_marks(axes, of_aquifer.loc[of_aquifer["role"] == role], mark, scale * size, fill, name)
     if numbered:
         for number, x, y in primary[["number", "longitude", "latitude"]].to_numpy():

@@ -16,6 +16,8 @@ from elec2water.findings import Findings, findings_of
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+_MUCH_MORE = 1.2
+
 
 @dataclass(frozen=True)
 class Account:
@@ -95,6 +97,11 @@ class Account:
         found = _merge_findings(merges, lang) + self._relaxed(minimum, lang)
         if self.plan.factor > 1.0:
             found += findings_of("DESIGN_TARGETS_RELAXED", table="wells", observed=f"{self.plan.factor:.2f}", lang=lang)
+        n, strata = int(chosen.n_sample.sum()), chosen.n_wells.size
+        if self.plan.needed and n > _MUCH_MORE * self.plan.needed + strata / 2:
+            found += findings_of(
+                "DESIGN_MINIMA_DRIVE", table="wells", observed=n, limit=self.plan.needed, strata=strata, lang=lang
+            )
         if target_cv is not None and (chosen.n_sample == chosen.n_wells).all():
             found += findings_of(
                 "DESIGN_CENSUS", table="wells", observed=int(chosen.n_wells.sum()), limit=f"{target_cv:g}", lang=lang

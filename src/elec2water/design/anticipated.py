@@ -1,8 +1,9 @@
 """What is believed of every well's coefficient before it is measured: the anticipated mean and spread of κ.
 
 The spread is that of a well about what the sample will show of its kind: the well's own level and drift, its township,
-and, once slopes are estimated, their error. What all wells share (the level of the county, of an aquifer or a method)
-is left out, for the sample tells it.
+and, once slopes are estimated, the error of those that the sample is not balanced on. What all wells share (the level
+of the county, of an aquifer or a method, the slopes on depth, energy and area) is left out, for a balanced sample tells
+it: the error that such a slope makes of the sample is that which it makes of the frame.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ _ANY_MONTH = np.array(["2000-01"], dtype="datetime64[M]")
 _MEASURED_IN = 2000.0
 _DIGITS = 6
 _WEAR = (-0.02, 0.015)
-_LEFT_TO_THE_SAMPLE = ("intercept",)
+_ENERGY = ("log_energy", "log_energy_per_mu")
+_LEFT_TO_THE_SAMPLE = ("intercept", "log_pump_depth", "log_area", *_ENERGY)
+"""The sample is balanced on these: see :mod:`~.drawing`."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ def published(wells: pd.DataFrame, annual_kwh: Floats) -> Anticipated:
 
     The physics sets the level and ``data/priors.csv`` the slopes on depth, energy, area and the rest, with the source
     of each. The spread of wells within aquifer × depth × method has been published at 0.2–0.4, from single tests: what
-    slopes, townships and the days of the tests add is in it.
+    slopes, townships and the days of the tests add is in it. Part of it shows in the energy that a well uses for its
+    land: with a slope b = −σ²/(σ² + var ln demand) of ln κ on it, σ² (1 + b) is left (METHOD.md, trap 3).
 
     Parameters
     ----------
@@ -111,10 +115,20 @@ def published(wells: pd.DataFrame, annual_kwh: Floats) -> Anticipated:
     layout = spec.layout(_ANY_MONTH)
     sd = {prior.name: prior.median for prior in SD_PRIORS}
     prior = layout.prior(sd)
-    spread = {"level": sd["level"] ** 2, "drift": 0.0, "township": 0.0}
+    left = sd["level"] ** 2 * _not_told_by_energy(wells, known, layout, prior.mean)
+    spread: dict[str, float | Floats] = {"level": left, "drift": 0.0, "township": 0.0}
     return _anticipate(
         spec.static(columns), layout, prior.mean, np.zeros((layout.size, layout.size)), spread, PUBLISHED
     )
+
+
+def _not_told_by_energy(wells: pd.DataFrame, energy: Floats, layout: Layout, mean: Floats) -> Floats:
+    """Share of the variance of ln κ that is left when the energy is known, and the area where it is (N,): 1 + b."""
+    slope = dict(zip((effect.name for effect in layout.static), mean, strict=False))
+    area = wells.get("irrigated_area_mu", pd.Series(np.nan, index=wells.index))
+    has_area = area.to_numpy(dtype=np.float64, na_value=np.nan) > 0
+    told = slope.get("log_energy", 0.0) + has_area * slope.get("log_energy_per_mu", 0.0)
+    return np.where(np.isfinite(energy), 1.0 + told, 1.0)
 
 
 def learned(
@@ -157,14 +171,14 @@ def learned(
 
 
 def _anticipate(
-    static: Static, layout: Layout, mean: Floats, covariance: Floats, sd2: Mapping[str, float], source: str
+    static: Static, layout: Layout, mean: Floats, covariance: Floats, sd2: Mapping[str, float | Floats], source: str
 ) -> Anticipated:
     """Add up what a well always has; effects new to the layout have their prior."""
     q = static.dense.shape[1]
     told = np.array([effect.name not in _LEFT_TO_THE_SAMPLE for effect in layout.static[:q]])
     slopes = static.dense * told
     log_mean = static.dense @ mean[:q]
-    own = np.full(log_mean.size, sd2["level"] + sd2["drift"])
+    own = np.zeros(log_mean.size) + sd2["level"] + sd2["drift"]
     own += np.einsum("ij,ij->i", slopes @ covariance[:q, :q], slopes) + static.blank @ mean[:q] ** 2
     for k, factor in enumerate(layout.factors):
         start = layout.factor_start(factor.name)

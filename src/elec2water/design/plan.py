@@ -65,11 +65,22 @@ class Budget:
 
 @dataclass(frozen=True)
 class Plan:
-    """The sizes that were chosen; `factor` is what the targets were multiplied by to meet a given number of wells."""
+    """The sizes that were chosen.
+
+    Attributes
+    ----------
+    allocator : Allocator
+    chosen : Allocation
+    factor : float
+        What the targets were multiplied by to meet a given number of wells.
+    needed : int
+        Wells that the targets of several domains take by themselves, whatever the minima of strata; zero for others.
+    """
 
     allocator: Allocator
     chosen: Allocation
     factor: float = 1.0
+    needed: int = 0
 
     def with_probability(self, probability: Floats, n_sample: Integers) -> Plan:
         """Give the plan as it was drawn: the variance that the inclusion probabilities leave."""
@@ -125,7 +136,8 @@ def planned(
     tuned = replace(population, size=sizes)
     allocator = Allocator(tuned, minimum)
     if n is None:
-        return Plan(allocator, allocator.result(whole_strata(allocator, promised)))
+        needed = math.ceil(float(np.minimum(sizes, 1.0).sum()))
+        return Plan(allocator, allocator.result(whole_strata(allocator, promised)), needed=needed)
     shares = tuned.by_stratum(np.minimum(sizes, 1.0))
     whole = apportioned(shares, n, allocator.start(n), allocator.n_wells)
     return Plan(allocator, allocator.result(whole), factor)

@@ -17,7 +17,7 @@ from elec2water.design.domains import Domain
 from elec2water.design.drawing import Draw
 from elec2water.design.frame import Coverage
 from elec2water.design.result import MERGES_COLUMNS, empty_table
-from elec2water.strata import UNKNOWN, Strata
+from elec2water.strata import SEPARATOR, UNKNOWN, Strata
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
@@ -78,7 +78,10 @@ class StratifiedFrame:
     def with_fewer_strata(
         self, policy: ThinStrata, min_wells: int, at_most: int
     ) -> tuple[StratifiedFrame, pd.DataFrame]:
-        """Join thin strata, as :func:`~.cuts.join_thin` says; with the table of what was joined."""
+        """Join thin strata, as :func:`~.cuts.join_thin` says; with the table of what was joined.
+
+        A joined stratum has the name of its largest one, and how many others are in it: ``浅层 | 管灌 | +3``.
+        """
         size = len(self.names)
         volume = np.asarray(np.bincount(self.codes, self.volume, size), dtype=np.float64)
         energy = np.bincount(self.codes, self.energy, size)
@@ -89,15 +92,17 @@ class StratifiedFrame:
         gone = np.setdiff1d(np.arange(size), joined.head)
         if gone.size == 0:
             return self, empty_table(MERGES_COLUMNS)
+        more = np.bincount(joined.codes) - 1
+        names = [self.names[h] + (f"{SEPARATOR}+{k}" if k else "") for h, k in zip(joined.head, more, strict=True)]
         merges = pd.DataFrame(
             {
                 "stratum": pd.Series([self.names[h] for h in gone], dtype="str"),
-                "merged_into": pd.Series([self.names[joined.head[joined.codes[h]]] for h in gone], dtype="str"),
+                "merged_into": pd.Series([names[joined.codes[h]] for h in gone], dtype="str"),
                 "n_wells": counts[gone],
                 "coefficient_gap": joined.gap[gone],
             }
         )
-        return self.regrouped(joined.codes, joined.head), merges
+        return replace(self.regrouped(joined.codes, joined.head), names=tuple(names)), merges
 
     def with_take_all(self, least_kwh: float, minimum: int) -> tuple[StratifiedFrame, Integers]:
         """Make a stratum of the biggest users, of whom all are taken."""
