@@ -286,7 +286,11 @@ def design_worth(data: Mapping) -> str:
 
 def retests() -> str:
     """Give the page on tests with what the study measured."""
-    words = {"meter": "One month of metering each:", "test": "One short pumping test each:"}
+    words = {
+        "meter": "One month of metering each:",
+        "meter_drawn": "The same, the wear of each county drawn from what is believed of it:",
+        "test": "One short pumping test each:",
+    }
     found = [
         f"{words[kind]}\n\n{path.read_text(encoding='utf-8')}"
         for kind in words
@@ -294,6 +298,9 @@ def retests() -> str:
     ]
     text = (ROOT / "docs" / "retests.in.md").read_text(encoding="utf-8")
     return text.replace("{{next_study}}", "\n".join(found) or "not run")
+
+
+UPDATING = (("levels", "water levels known"), ("wear", "the same, wear drawn"), ("blind", "no water levels"))
 
 
 def updating_table() -> str:
@@ -304,7 +311,7 @@ def updating_table() -> str:
     ]  # fmt: skip
     rows = [
         [words if k == 0 else "", year["generator"] if year["year"] == 1 else "", str(year["year"]), *_updated(year)]
-        for study, words in (("levels", "water levels known"), ("blind", "no water levels"))
+        for study, words in UPDATING
         if (path := RESULTS / f"updating_{study}.json").exists()
         for k, year in enumerate(json.loads(path.read_text(encoding="utf-8"))["by_year"])
     ]
