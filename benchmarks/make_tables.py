@@ -118,7 +118,7 @@ def readers_part(data: Mapping) -> str:
     head = ["file", "read, typed and checked, s", "only read, s (clock; processor)", "dates parsed too",
             "peak, GB"]  # fmt: skip
     text = (
-        "## Readers\n\nTwo cores, other work on the machine; ours and theirs by turns, best of five. CSV and xlsx: peak at most.\n\n"
+        "## Readers\n\nTwo cores, other work beside; ours and theirs by turns, best of five. CSV, xlsx: peak at most.\n\n"
         + table(head, rows)
     )
     return text + "\n" + table(["from the folder", "s by the clock", "s of the processor", "peak, GB"], energy)
