@@ -117,10 +117,8 @@ def readers_part(data: Mapping) -> str:
         rows.append([case, f"{r['elec2water_s']:.2f}", f"{peer} {times}", dates, f"{r['peak_gb']:.2f}"])
     head = ["file", "read, typed and checked, s", "only read, s (clock; processor)", "dates parsed too",
             "peak, GB"]  # fmt: skip
-    text = (
-        "## Readers\n\nTwo cores, other work beside; ours and theirs by turns, best of five. CSV, xlsx: peak at most.\n\n"
-        + table(head, rows)
-    )
+    how = "Two cores, other work beside; ours and theirs by turns, best of five. CSV, xlsx: peak at most."
+    text = f"## Readers\n\n{how}\n\n" + table(head, rows)
     return text + "\n" + table(["from the folder", "s by the clock", "s of the processor", "peak, GB"], energy)
 
 
