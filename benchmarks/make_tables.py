@@ -85,6 +85,7 @@ def speed_tables() -> str:
     """Ratios against the peers, from the JSON of each benchmark."""
     parts = []
     writers = {
+        "bench_readers": readers_part,
         "bench_mixed": mixed_part,
         "bench_survey": survey_part,
         "bench_totals": totals_part,
@@ -101,6 +102,24 @@ def speed_tables() -> str:
     parts.append("## A whole quarter\n")
     parts += [path.read_text(encoding="utf-8") for path in sorted(RESULTS.glob("bench_scale*.md"))]
     return "\n".join(parts)
+
+
+def readers_part(data: Mapping) -> str:
+    """Write reading beside polars and calamine, and from Parquet to energy and findings."""
+    rows, energy = [], []
+    for case, r in data.items():
+        if "cells" in r:
+            energy.append([case, f"{r['clock_s']:.1f}", f"{r['processor_s']:.1f}", f"{r['peak_gb']:.2f}"])
+            continue
+        peer = "polars" if "polars_s" in r else "calamine"
+        dates = f"{r['polars_dates_s']:.2f} (× {r['ratio_polars_dates']:.2f})" if "polars_dates_s" in r else "–"
+        times = f"{r[f'{peer}_s']:.2f} (× {r[f'ratio_{peer}']:.2f}; × {r[f'ratio_{peer}_processor']:.2f})"
+        rows.append([case, f"{r['elec2water_s']:.2f}", f"{peer} {times}", dates, f"{r['peak_gb']:.2f}"])
+    head = ["file", "read, typed and checked, s", "only read, s (clock; processor)", "dates parsed too",
+            "peak, GB"]  # fmt: skip
+    how = "Two cores, other work beside; ours and theirs by turns, best of five. CSV, xlsx: peak at most."
+    text = f"## Readers\n\n{how}\n\n" + table(head, rows)
+    return text + "\n" + table(["from the folder", "s by the clock", "s of the processor", "peak, GB"], energy)
 
 
 def mixed_part(data: Mapping) -> str:
@@ -265,7 +284,11 @@ def design_worth(data: Mapping) -> str:
 
 def retests() -> str:
     """Give the page on tests with what the study measured."""
-    words = {"meter": "One month of metering each:", "test": "One short pumping test each:"}
+    words = {
+        "meter": "One month of metering each:",
+        "meter_drawn": "The same, the wear of each county drawn from what is believed of it:",
+        "test": "One short pumping test each:",
+    }
     found = [
         f"{words[kind]}\n\n{path.read_text(encoding='utf-8')}"
         for kind in words
@@ -273,6 +296,9 @@ def retests() -> str:
     ]
     text = (ROOT / "docs" / "retests.in.md").read_text(encoding="utf-8")
     return text.replace("{{next_study}}", "\n".join(found) or "not run")
+
+
+UPDATING = (("levels", "water levels known"), ("wear", "the same, wear drawn"), ("blind", "no water levels"))
 
 
 def updating_table() -> str:
@@ -283,7 +309,7 @@ def updating_table() -> str:
     ]  # fmt: skip
     rows = [
         [words if k == 0 else "", year["generator"] if year["year"] == 1 else "", str(year["year"]), *_updated(year)]
-        for study, words in (("levels", "water levels known"), ("blind", "no water levels"))
+        for study, words in UPDATING
         if (path := RESULTS / f"updating_{study}.json").exists()
         for k, year in enumerate(json.loads(path.read_text(encoding="utf-8"))["by_year"])
     ]
@@ -316,7 +342,7 @@ def main() -> None:
     (ROOT / "docs" / "retests.md").write_text(retests(), encoding="utf-8")
     energy = ROOT / "docs" / "energy.md"
     text = energy.read_text(encoding="utf-8")
-    for mark, name in (("faults", "fault_study"), ("hidden", "hidden_months")):
+    for mark, name in (("faults", "fault_study"), ("hidden", "hidden_months"), ("shared", "shared_meters")):
         made = RESULTS / f"{name}.md"
         text = between(text, mark, made.read_text(encoding="utf-8")) if made.exists() else text
     energy.write_text(text, encoding="utf-8")

@@ -60,6 +60,15 @@ design
 design.coverage
 
 # %% [markdown]
+# **What is believed before any measurement.** The coefficient anticipated in each stratum, and the head it means at an
+# efficiency of 0.5, H = 367.1·η/κ: hold it against the setting depth of its pumps, and ask the county where they part.
+
+# %%
+believed = design.frame.merge(county.wells[["well_id", "pump_depth_m"]], on="well_id").groupby("stratum")
+believed = believed[["coefficient_m3_per_kwh", "log_sd", "pump_depth_m"]].median()
+believed.assign(head_m=367.1 * 0.5 / believed["coefficient_m3_per_kwh"]).round(2)
+
+# %% [markdown]
 # **How many wells?** The expected error of the county's volume against the number of wells; five a county, which rules
 # ask for, is marked.
 

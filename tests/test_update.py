@@ -138,12 +138,16 @@ def test_without_the_registry_known_wells_are_updated_and_others_are_named(case,
 
 
 def test_with_no_news_the_mean_wears_and_the_interval_widens(early):
+    """As fast as it should: the variance of ln κ is quadratic in time, with the variance of the wear of a year."""
     tables = [early.update(until=np.datetime64(f"{year}-09", "M")).summary for year in (2025, 2027, 2029)]
     means = np.array([t["coefficient_m3_per_kwh"] for t in tables])
     relative = np.array([t["se"] / t["coefficient_m3_per_kwh"] for t in tables])
-    slope = early.posterior.mean[early.posterior.layout.names.index("years")]
-    np.testing.assert_allclose(np.log(means[2] / means[1]), 2 * slope, atol=0.01)
-    assert (np.diff(relative, axis=0) > 0.0004).all()
+    years = early.posterior.layout.names.index("years")
+    np.testing.assert_allclose(np.log(means[2] / means[1]), 2 * early.posterior.mean[years], atol=0.01)
+    variance = np.log1p(relative**2)
+    assert (np.diff(variance, axis=0) > 0).all()
+    bend = np.diff(variance, n=2, axis=0)[0]
+    np.testing.assert_allclose(bend, 2 * 2.0**2 * early.posterior.covariance[years, years], rtol=0.05)
 
 
 def test_falling_water_moves_every_well_by_its_head(case, early):
