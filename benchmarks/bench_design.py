@@ -24,12 +24,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+import bench_selection
 from elec2water.design import allocate, cv_bounds, smallest_sample
 from elec2water.design.draw import draw
 
 RESULTS = Path(__file__).parent / "results" / "bench_design.json"
 TOWNSHIP_CV, COUNTY_CV, MINIMUM = 0.05, 0.02, 2
 VARIABLES = ("volume_m3", "energy_kwh")
+SVY_SECONDS, SVY_GB = 300.0, 12.0
 FROZEN = {"R2BEAT": {"wells": 96_347, "seconds": 171.0}, "SamplingStrata (real-valued)": {"wells": 91_946.47}}
 BETHEL = """
 import sys, time, json, numpy as np, pandas as pd
@@ -120,8 +122,20 @@ def selection_rows(codes: np.ndarray, n: np.ndarray, frame: pd.DataFrame, option
         "elec2water, random within strata": {"seconds": random, "wells": int(drawn.size)},
         "elec2water, balanced on 2 variables": {"seconds": balanced, "wells": int(chosen.size)},
     }
+    rows |= svy_rows(pd.DataFrame({"stratum": codes, "kwh": frame["energy_kwh"].to_numpy(), "n": n[codes]}))
     if options.r and shutil.which("Rscript"):
         rows["R sampling::strata"] = r_row(codes, n)
+    return rows
+
+
+def svy_rows(whole: pd.DataFrame) -> dict:
+    """Stratified random samples by svy within limits: of the province, and of a tenth of it with ours beside."""
+    tenth = bench_selection.frame(100_000)
+    codes, n = tenth["stratum"].to_numpy(), bench_selection.sizes(tenth)
+    ours, drawn = timed(lambda: draw((n / np.bincount(codes))[codes], codes, seed=1, method="random"))
+    rows = {"elec2water, random within strata, 100,000 wells": {"seconds": ours, "wells": int(drawn.size)}}
+    for name, data in (("svy, 100,000 wells", tenth), ("svy", whole)):
+        rows[name] = {"seconds": bench_selection.limited(bench_selection.svy_simple, data, SVY_SECONDS, SVY_GB)}
     return rows
 
 

@@ -165,7 +165,14 @@ def allocation_part(data: Mapping) -> str:
         ]
         for tool, r in data["allocation"].items()
     ]
-    drawn = [[tool, f"{r['wells']:,}", f"{r['seconds']:.2f}"] for tool, r in data["selection"].items()]
+    drawn = [
+        [
+            tool,
+            f"{r['wells']:,}" if "wells" in r else "",
+            r["seconds"] if isinstance(r["seconds"], str) else f"{r['seconds']:.2f}",
+        ]
+        for tool, r in data["selection"].items()
+    ]
     cvs = ", ".join(f"{rule} {cv:.3%}" for rule, cv in data["expected_cv"].items())
     return (
         f"## Allocation on a province frame: 1,000,000 wells, {data['strata']:,} strata\n\n"
