@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from elec2water.coefficient.features import HEAD_CURVATURE, FeatureSpec
 from elec2water.coefficient.gaussian import Rows
-from elec2water.coefficient.posterior import Posterior, evidence
+from elec2water.coefficient.posterior import Posterior, evidence, thinned
+from elec2water.coefficient.shared import Layout
 
 Floats = NDArray[np.float64]
 
 _GRID = np.linspace(0.0, 2.0, 9)
 _PRIOR = (0.7, 0.7)
-_ENOUGH_WELLS = 600
 _DIGITS = 3
 
 
@@ -48,23 +48,17 @@ def learned_curvature(posterior: Posterior, movement: Floats, spec: FeatureSpec)
     """
     if not movement.any():
         return HEAD_CURVATURE
-    step = max(1, posterior.sample.size // _ENOUGH_WELLS)
-    wells = np.arange(0, posterior.sample.size, step)
-    kept = np.isin(posterior.rows.well, wells)
-    rows = posterior.rows.take_wells(wells)
-    column = posterior.layout.moving_names.index("level")
+    wells = thinned(posterior.sample.size)
+    moved = movement[np.isin(posterior.rows.well, wells)]
+    rows, layout = posterior.rows.take_wells(wells), posterior.layout
     tried = [replace(spec, head_curvature=float(c)) for c in _GRID]
-    told = np.array([evidence(_bent(rows, column, movement[kept], one), posterior) for one in tried])
+    told = np.array([evidence(bent_rows(rows, layout, moved, one), posterior) for one in tried])
     weight = prior_weights() * np.exp(told - told.max())
     return round(float(weight @ _GRID / weight.sum()), _DIGITS)
 
 
-def bent_rows(rows: Rows, posterior: Posterior, movement: Floats, spec: FeatureSpec) -> Rows:
-    """Give the pairs with the head as ``spec`` bends it."""
-    return _bent(rows, posterior.layout.moving_names.index("level"), movement, spec)
-
-
-def _bent(rows: Rows, column: int, movement: Floats, spec: FeatureSpec) -> Rows:
+def bent_rows(rows: Rows, layout: Layout, movement: Floats, spec: FeatureSpec) -> Rows:
+    """Give the pairs with the head as ``spec`` bends its ``movement`` (R,)."""
     moving = rows.moving.copy()
-    moving[:, column] = spec.bent(movement)
+    moving[:, layout.moving_names.index("level")] = spec.bent(movement)
     return replace(rows, moving=moving)

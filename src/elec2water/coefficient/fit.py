@@ -101,9 +101,9 @@ def _with_curvature(
     if abs(curvature - spec.head_curvature) < _SAME_CURVATURE:
         return spec, posterior
     spec = replace(spec, head_curvature=curvature)
-    rows = bent_rows(rows, posterior, movement, spec)
-    psi, weight = np.log(posterior.sd), posterior.weight
     layout, sample = posterior.layout, posterior.sample
+    psi, weight = np.log(posterior.sd), posterior.weight
+    rows = bent_rows(rows, layout, movement, spec)
     return spec, posterior_at(rows, layout, sample, psi=psi, weight=weight, student_df=student_df, progress=progress)
 
 

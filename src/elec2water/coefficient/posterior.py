@@ -201,7 +201,7 @@ def fit_posterior(
         Told in words what is being done.
     """
     tell = progress or (lambda _: None)
-    some = rows.take_wells(_spread(rows.n_wells))
+    some = rows.take_wells(thinned(rows.n_wells))
     found = _variance_nodes(some, layout, student_df, tell).heaviest(_COVARIANCE_BYTES // (8 * layout.size**2))
     return posterior_at(
         rows, layout, sample, psi=found.psi, weight=found.weight, student_df=student_df, progress=progress
@@ -270,7 +270,7 @@ def _solutions(rows: Rows, groups: tuple[Group, ...], layout: Layout, psi: Float
     return solutions
 
 
-def _spread(n_wells: int) -> NDArray[np.intp]:
+def thinned(n_wells: int) -> NDArray[np.intp]:
     """Places of the wells from which variances are learned: all, or every k-th of a large network.
 
     Six hundred wells know the spread of wells to 3 %, which no interval can tell from knowing it exactly.
