@@ -276,6 +276,12 @@ def parse_numbers(column: pa.Array, unit: str = "") -> Parsed:
     )
 
 
+def matches(column: pa.Array, pattern: str) -> Bools:
+    """Tell which cells are of a form, once they are tidied."""
+    coded = encode(column)
+    return coded.spread(mask_of(pc.match_substring_regex(tidy(coded.values), pattern)), missing=False)
+
+
 def _odd_numbers(text: pa.Array, unit: str) -> npt.NDArray[np.float64]:
     text = pc.replace_substring_regex(text, pattern=_DASHES, replacement=r"-\1")
     plain = pc.or_(pc.match_substring_regex(text, _GROUPED), pc.match_substring_regex(text, _NUMBER))

@@ -244,6 +244,14 @@ def _named_periods(month: npt.NDArray[np.datetime64], read_day: int) -> list[npt
     return [(edge.astype("datetime64[D]") + late).astype("datetime64[s]") for edge in (opens, closes)]
 
 
+def _null_quality(table: TypedTable, context: Context) -> Checked:
+    """Leave out readings that say of themselves that they are none (缺抄, 无效, N): nothing is known of their months."""
+    null = table.equals_word("quality", "null")
+    energy, register = table.numbers("energy_kwh"), table.numbers("register_kwh")
+    table, found = _mark(table, context, "QUALITY_NULL", null, observed=np.where(np.isnan(energy), register, energy))
+    return table.keep(~null), found
+
+
 def _read_until(table: TypedTable, context: Context) -> Checked:
     """Take the day of reading as the end of a period whose start is told: 上次抄表日期 and 抄表日期."""
     del context
@@ -371,7 +379,7 @@ def _correction_checks(table: TypedTable, context: Context) -> Checked:
 _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
     "wells": (_unique_ids("DUPLICATE_INTAKE"), _half_position, far_positions, same_wells, permit_numbers, _depth_order),
     "meters": (_link_order, _multipliers),
-    "readings": (_lone_dates, _read_until, exclusive_ends, _monthly_form, settle, _reading_forms),
+    "readings": (_lone_dates, _null_quality, _read_until, exclusive_ends, _monthly_form, settle, _reading_forms),
     "pairs": (exclusive_ends, _pair_checks, _pair_overlaps),
     "water_levels": (),
     "permits": (_unique_ids("DUPLICATE_PERMIT"), permit_numbers, _link_order, _plan_above_permit),
