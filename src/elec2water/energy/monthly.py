@@ -200,20 +200,12 @@ class MonthlyEnergy:
             Energy [kWh], shape (N,); NaN for a well whose known months carry less than 5 % of its class's year.
         """
         kwh = self._kwh_of(month_range(end - (MONTHS_PER_YEAR - 1), end))
-        hole = np.isnan(kwh)
-        energy: Floats = np.where(hole, 0.0, kwh).sum(axis=1)
-        n_holes = hole.sum(axis=1)
-        some = (n_holes > 0) & (n_holes < MONTHS_PER_YEAR)
-        energy[n_holes == MONTHS_PER_YEAR] = np.nan
-        if not some.any():
-            return energy
+        if not np.isnan(kwh).any():
+            return np.asarray(kwh.sum(axis=1))
         movement = fit_movement(kwh, np.zeros(len(self.well_id)) if groups is None else np.asarray(groups))
-        profile = np.where(np.isfinite(movement.profile), movement.profile, 1.0)[movement.group[some]]
-        whole = profile.sum(axis=1)
-        seen = whole - np.where(hole[some], profile, 0.0).sum(axis=1)
-        told = (seen >= LEAST_TOLD * whole) & (seen > 0)
-        energy[some] *= np.divide(whole, seen, out=np.full(whole.size, np.nan), where=told)
-        return energy
+        whole = np.where(np.isfinite(movement.profile), movement.profile, 1.0).sum(axis=1)[movement.group]
+        told = (movement.covered >= LEAST_TOLD * whole) & (movement.covered > 0)
+        return np.where(told, movement.level * whole, np.nan)
 
     def _kwh_of(self, months: Months) -> Floats:
         """Give the energy of consecutive months, NaN beyond those held, (N, M)."""

@@ -35,11 +35,14 @@ class Movement:
         Class of each well, an index into `profile`.
     level : numpy.ndarray, shape (N,)
         Size of each well: energy of a month of effect 1; NaN where nothing is known of the well.
+    covered : numpy.ndarray, shape (N,)
+        Sum of the effects of the months known of each well.
     """
 
     profile: Floats
     group: Ints
     level: Floats
+    covered: Floats
 
     @property
     def of_wells(self) -> Floats:
@@ -73,15 +76,18 @@ def fit_movement(kwh: Floats, groups: npt.ArrayLike) -> Movement:
     Movement
     """
     group, labels = pd.factorize(np.asarray(groups), use_na_sentinel=False)
-    data = _Incomplete.of(kwh, np.asarray(group, dtype=np.int64))
-    whole = _Incomplete(data.known, data.energy, data.row, data.column, np.zeros_like(data.group), data.told)
-    flat = np.ones((1, kwh.shape[1]))
-    profile = _proportional_fit(whole, whole.class_totals(1), flat, prior=0.0)
+    group = np.asarray(group, dtype=np.int64)
+    known = np.where(np.isnan(kwh), 0.0, kwh)
+    data = _Patterns.of(kwh, known, group)
+    seen: Bools = np.asarray(data.there.any(axis=0))
+    profile = _proportional_fit(data.as_one_class(), 1, np.ones((1, kwh.shape[1])), seen, prior=0.0)
     if len(labels) > 1:
-        profile = _proportional_fit(data, data.class_totals(len(labels)), profile, prior=PRIOR_WELLS)
-    level = np.where(data.told, data.levels(profile), np.nan)
-    seen = np.bincount(data.column, minlength=kwh.shape[1]) < len(kwh)
-    return Movement(profile=np.where(seen, profile, np.nan), group=data.group, level=level)
+        profile = _proportional_fit(data, len(labels), profile, seen, prior=PRIOR_WELLS)
+    covered = data.weight(profile)[data.of_well]
+    level = np.divide(known.sum(axis=1), covered, out=np.zeros(len(kwh)), where=covered > _NOTHING)
+    told: Bools = np.asarray(data.there.any(axis=1))
+    level[~told[data.of_well]] = np.nan
+    return Movement(profile=np.where(seen, profile, np.nan), group=group, level=level, covered=covered)
 
 
 def follow_years_before(movement: Movement, months: Months) -> tuple[Movement, Ints]:
@@ -113,72 +119,82 @@ def follow_years_before(movement: Movement, months: Months) -> tuple[Movement, I
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Incomplete:
-    """Data with holes, arranged so that a round of the fit costs only wells and holes, not wells × months.
+class _Patterns:
+    """Data with holes, wells of one class with the same holes put together: their levels add up as one.
 
     Attributes
     ----------
-    known : numpy.ndarray, shape (N, M)
-        Zero where there is a hole.
-    energy : numpy.ndarray, shape (N,)
-        Sum of what is known of each well.
-    row, column : numpy.ndarray, shape (h,)
-        Where the holes are.
-    group : numpy.ndarray, shape (N,)
-        Class of each well.
-    told : numpy.ndarray, shape (N,)
-        True for wells of which anything is known.
+    of_well : numpy.ndarray, shape (N,)
+        Pattern of each well.
+    energy : numpy.ndarray, shape (P, M)
+        Sum of what is known of its wells.
+    there : numpy.ndarray, shape (P, M)
+        False where there is a hole.
+    group : numpy.ndarray, shape (P,)
+        Class.
+    n_wells : numpy.ndarray, shape (P,)
     """
 
-    known: Floats
+    of_well: Ints
     energy: Floats
-    row: Ints
-    column: Ints
+    there: Bools
     group: Ints
-    told: Bools
+    n_wells: Ints
 
     @classmethod
-    def of(cls, kwh: Floats, group: Ints) -> _Incomplete:
-        """Find the holes."""
-        hole = np.isnan(kwh)
-        row, column = np.divmod(np.flatnonzero(hole), kwh.shape[1])
-        told = np.bincount(row, minlength=len(kwh)) < kwh.shape[1]
-        known = np.where(hole, 0.0, kwh)
-        return cls(known, known.sum(axis=1), row, column, group, told)
+    def of(cls, kwh: Floats, known: Floats, group: Ints) -> _Patterns:
+        """Find wells alike; ``known`` (N, M) is ``kwh`` with zeros in its holes."""
+        number, first = _alike(np.isnan(kwh), group)
+        size = len(first)
+        return cls(
+            number,
+            np.asarray(one_hot(number, size) @ known),
+            ~np.isnan(kwh[first]),
+            group[first],
+            np.bincount(number, minlength=size),
+        )
 
-    def class_totals(self, n_groups: int) -> Floats:
-        """Sum what is known of each class and month, shape (G, M)."""
-        return np.asarray(one_hot(self.group, n_groups) @ self.known)
+    def as_one_class(self) -> _Patterns:
+        """Forget the classes."""
+        return replace(self, group=np.zeros_like(self.group))
+
+    def weight(self, profile: Floats) -> Floats:
+        """Sum the class's effects over the months that are known, shape (P,)."""
+        return np.asarray((self.there * profile[self.group]).sum(axis=1))
 
     def levels(self, profile: Floats) -> Floats:
-        """Give the level at which each well's fitted total is its observed one, shape (N,)."""
-        missing = np.bincount(self.row, weights=profile[self.group[self.row], self.column], minlength=len(self.energy))
-        weight = profile.sum(axis=1)[self.group] - missing
-        possible = self.told & (weight > _NOTHING)
-        return np.asarray(np.divide(self.energy, weight, out=np.zeros_like(self.energy), where=possible))
-
-    def exposure(self, level: Floats, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
-        """Sum the levels of the wells known in each class and month (G, M), and of all in the class (G, 1)."""
-        total = np.bincount(self.group, weights=level, minlength=shape[0]).astype(np.float64)[:, None]
-        cell = self.group[self.row] * shape[1] + self.column
-        holes = np.bincount(cell, weights=level[self.row], minlength=shape[0] * shape[1])
-        return np.asarray(np.maximum(total - holes.reshape(shape), 0.0)), total
+        """Sum the levels at which the wells' fitted totals are their observed ones, shape (P,)."""
+        energy, weight = self.energy.sum(axis=1), self.weight(profile)
+        return np.asarray(np.divide(energy, weight, out=np.zeros_like(energy), where=weight > _NOTHING))
 
 
-def _proportional_fit(data: _Incomplete, observed: Floats, centre: Floats, prior: float) -> Floats:
-    """Alternate levels and class effects until neither moves; shape (G, M) with mean 1 over months seen."""
-    shape = observed.shape
-    counts = np.maximum(np.bincount(data.group, minlength=shape[0]), 1)[:, None]
-    seen = np.bincount(data.column, minlength=shape[1]) < len(data.energy)
-    profile = np.repeat(centre, shape[0], axis=0)
+def _alike(hole: Bools, group: Ints) -> tuple[Ints, Ints]:
+    """Give wells (N,) numbers by class and holes (N, M), and the first well of each number."""
+    bits = np.packbits(hole, axis=1)
+    bits = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 4))).view(np.uint32)
+    number = group
+    for part in bits.T:
+        number = np.asarray(pd.factorize((number << 32) | part)[0], dtype=np.int64)
+    first = np.zeros(int(number.max(initial=-1)) + 1, dtype=np.int64)
+    first[number[::-1]] = np.arange(len(number))[::-1]
+    return number, first
+
+
+def _proportional_fit(data: _Patterns, n_groups: int, centre: Floats, seen: Bools, prior: float) -> Floats:
+    """Alternate levels and class effects until neither moves; shape (G, M) with mean 1 over months ``seen`` (M,)."""
+    sums = one_hot(data.group, n_groups)
+    observed = sums @ data.energy
+    counts = np.maximum(sums @ data.n_wells, 1)[:, None]
+    profile = np.repeat(centre, n_groups, axis=0)
     for _ in range(_MAX_ROUNDS):
-        weight, total = data.exposure(data.levels(profile), shape)
+        level = data.levels(profile)
+        total = (sums @ level)[:, None]
         pseudo = prior * total / counts
-        weight = weight + pseudo
+        weight = sums @ (data.there * level[:, None]) + pseudo
         new = np.divide(observed + pseudo * centre, weight, out=np.array(profile), where=weight > _NOTHING * total)
-        mean = new[:, seen].mean(axis=1, keepdims=True) if seen.any() else np.ones((shape[0], 1))
-        new = np.divide(new, mean, out=np.ones(shape), where=mean > 0)
+        mean = new[:, seen].mean(axis=1, keepdims=True) if seen.any() else np.ones((n_groups, 1))
+        new = np.divide(new, mean, out=np.ones(new.shape), where=mean > 0)
         if np.max(np.abs(new - profile), initial=0.0) < _TOLERANCE:
-            return new
+            return np.asarray(new)
         profile = new
-    return profile
+    return np.asarray(profile)

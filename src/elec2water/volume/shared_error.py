@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-_CHUNK = 65_536
+_CHUNK = 4_096
 _MOST_KEYS = 10_000_000
 
 
@@ -65,17 +65,17 @@ class Loadings:
         """Keep some wells."""
         if isinstance(wells, slice) and wells == slice(None):
             return self
-        place = np.full(self.dense.shape[0], -1, dtype=np.intp)
         kept = np.arange(self.dense.shape[0])[wells] if isinstance(wells, slice) else wells
-        place[kept] = np.arange(kept.size)
-        inside = place[self.sample] >= 0
+        order = np.argsort(kept, kind="stable")
+        place = np.append(order, 0)[np.searchsorted(kept, self.sample, sorter=order)]
+        inside = np.isin(self.sample, kept)
         return replace(
             self,
             dense=self.dense[wells],
             codes=self.codes[wells],
             cells=self.cells[wells],
             moving=self.moving[wells],
-            sample=place[self.sample[inside]],
+            sample=place[inside],
             gain=self.gain[inside],
         )
 
@@ -110,23 +110,29 @@ class Loadings:
             0..G-1, or -1 for none.
         n_domains : int
         """
-        shape = (n_domains + 1, self.size + 1)
-        group = np.where(domain < 0, n_domains, domain)
-        first = group * shape[1]
+        sums = np.zeros((n_domains + 1, self.size + 1))
+        # A portion of a few domains is summed at once: writing out its (G, p) costs more than its wells.
+        at_once = max(_CHUNK, sums.size)
+        for part in _chunks(self.dense.shape[0], at_once):
+            self._add_to(sums, part, volume[part], np.where(domain[part] < 0, n_domains, domain[part]))
+        full = sums[:n_domains, : self.size] @ self.carry.T
+        here = np.flatnonzero(domain[self.sample] >= 0)
+        taken = volume[self.sample[here]].sum(axis=1)[:, None] * self.gain[here]
+        np.subtract.at(full, domain[self.sample[here]], taken)
+        return np.asarray(full)
+
+    def _add_to(self, sums: Floats, part: slice, volume: Floats, group: Ints) -> None:
+        """Add what some wells bring to their rows of ``sums`` (G, p + 1); the last column is of effect -1, none."""
+        first = group * sums.shape[1]
         total = volume.sum(axis=1)
-        sums = np.zeros(shape)
-        for k in range(self.codes.shape[1]):
-            sums += _scatter(first, self.codes[:, k], total, shape)
-        for m in range(self.cells.shape[1]):
-            sums += _scatter(first, self.cells[:, m], volume[:, m], shape)
-        for k, place in enumerate(self.dense_at):
-            sums[:, place] += np.bincount(group, weights=total * self.dense[:, k], minlength=n_domains + 1)
-        for k, place in enumerate(self.moving_at):
-            value = np.einsum("nm,nm->n", volume, self.moving[:, :, k])
-            sums[:, place] += np.bincount(group, weights=value, minlength=n_domains + 1)
-        full = sums[:, : self.size] @ self.carry.T
-        np.subtract.at(full, group[self.sample], total[self.sample, None] * self.gain)
-        return full[:n_domains]
+        for codes in self.codes[part].T:
+            sums += _scatter(first, codes, total, sums.shape)
+        for cells, of_month in zip(self.cells[part].T, volume.T, strict=True):
+            sums += _scatter(first, cells, of_month, sums.shape)
+        for place, values in zip(self.dense_at, self.dense[part].T, strict=True):
+            sums[:, place] += np.bincount(group, total * values, len(sums))
+        for place, values in zip(self.moving_at, np.moveaxis(self.moving[part], 2, 0), strict=True):
+            sums[:, place] += np.bincount(group, np.einsum("nm,nm->n", volume, values), len(sums))
 
     def quadratic(self, matrix: Floats, weight: Floats) -> Floats:
         """Give ``ā_i'Aā_i`` (N,), ``ā_i`` a well's mean loading at the month ``weight`` (N, M), rows adding to one.
@@ -139,7 +145,7 @@ class Loadings:
         """Give :meth:`quadratic` of several symmetric matrices (p, p)."""
         forms = [_Form.of(self, matrix) for matrix in matrices]
         found = [np.empty(self.dense.shape[0]) for _ in matrices]
-        for part in _chunks(self.dense.shape[0]):
+        for part in _chunks(self.dense.shape[0], _CHUNK):
             moving = np.einsum("nm,nmr->nr", weight[part], self.moving[part])
             own = np.hstack([self.dense[part], moving, weight[part]])
             for form, out in zip(forms, found, strict=True):
@@ -242,9 +248,9 @@ class _Form:
         return np.asarray(self.constant[kind] + np.einsum("nr,nr->n", slope, own))
 
 
-def _chunks(n: int) -> Iterator[slice]:
-    for start in range(0, n, _CHUNK):
-        yield slice(start, min(start + _CHUNK, n))
+def _chunks(n: int, size: int) -> Iterator[slice]:
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
 
 
 def _scatter(first: Ints, place: Ints, weight: Floats, shape: tuple[int, int]) -> Floats:

@@ -173,9 +173,9 @@ def _sums(volume: Volume, codes: Ints, n_keys: int) -> _Sums:
     return _Sums(
         _added(wells.volume_m3, codes, n_keys),
         np.maximum(own, 0.0) + _added(wells.common_energy_m3, codes, n_keys) ** 2,
-        _added(np.where(wells.sampled, 0.0, wells.converted_m3.sum(axis=1)), codes, n_keys),
+        _added(wells.at_level_m3, codes, n_keys),
         _added(wells.level_squared_m6, codes, n_keys),
-        _added(wells.converted_m3.sum(axis=1) * wells.shared_variance, codes, n_keys),
+        _added(wells.through_effects_m3 * wells.shared_variance, codes, n_keys),
     )
 
 

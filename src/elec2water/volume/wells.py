@@ -50,6 +50,16 @@ class WellVolumes:
         """How each volume came about, (N,), one of ``METHODS``."""
         return np.array(METHODS, dtype=object)[self.method_codes]
 
+    @cached_property
+    def through_effects_m3(self) -> Floats:
+        """The part of each volume that goes through the shared effects, (N,)."""
+        return np.asarray(self.converted_m3.sum(axis=1))
+
+    @cached_property
+    def at_level_m3(self) -> Floats:
+        """The same of wells whose level is not measured, zero for the others, (N,)."""
+        return np.where(self.sampled, 0.0, self.through_effects_m3)
+
 
 @dataclass(frozen=True)
 class SharedMeters:
