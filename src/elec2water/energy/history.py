@@ -122,7 +122,9 @@ def well_months(energy: MonthlyEnergy) -> pd.DataFrame:
     is_letter = energy.quality.ravel()[:, None] == letters
     if not is_letter.any(axis=1).all():
         odd = sorted(set(np.unique(energy.quality).tolist()) - set(METHODS))
-        raise UsageError(f"energy.quality: expected the letters {', '.join(METHODS)}, found {', '.join(map(repr, odd))}")
+        raise UsageError(
+            f"energy.quality: expected the letters {', '.join(METHODS)}, found {', '.join(map(repr, odd))}"
+        )
     letter = np.argmax(is_letter, axis=1)
     said = [_reason(code) for code in range(sum(REASONS) + 1)]
     reason = energy.reason.astype(np.int64).ravel()
