@@ -245,7 +245,7 @@ def _named_periods(month: npt.NDArray[np.datetime64], read_day: int) -> list[npt
 
 
 def _null_quality(table: TypedTable, context: Context) -> Checked:
-    """Leave out readings that say of themselves that they are none (缺抄, 无效, N): nothing is known of their months."""
+    """Leave out readings that say they are none (缺抄, 无效, N): nothing is known of their months."""
     null = table.equals_word("quality", "null")
     energy, register = table.numbers("energy_kwh"), table.numbers("register_kwh")
     table, found = _mark(table, context, "QUALITY_NULL", null, observed=np.where(np.isnan(energy), register, energy))
