@@ -17,8 +17,6 @@ DRIFT_SD = 0.35
 """Standard deviation [ln] by which a spell of a well differs from its other months without any fault."""
 ENOUGH_MONTHS = 3
 """Months from which on the months outside of a spell tell how restless a meter is."""
-LEVEL_ALONE = 0.5
-"""Further evidence asked for, in powers of ten, where only the level of the class speaks."""
 ENOUGH_PLAIN = 100
 """Meters without a multiplier from which on their levels tell how far levels lie apart."""
 _LEAST_DROP = 1.0
@@ -125,7 +123,7 @@ class _Best:
         determinant = (prior + v_in) * (prior + v_out) - prior**2
         precision = np.where(alone, 1.0 / (prior + v_in), (prior + v_out) / determinant)
         pull = precision * x_in - np.where(alone, 0.0, prior / determinant) * x_out
-        odds = log_k * np.abs(pull) - 0.5 * log_k**2 * precision - np.where(alone, LEVEL_ALONE * _TEN, 0.0)
+        odds = log_k * np.abs(pull) - 0.5 * log_k**2 * precision
         better = possible & (odds > self.odds)
         return _Best(
             np.where(better, start, self.start),
