@@ -23,6 +23,7 @@ from elec2water.pairs import TEST_REL_U
 from elec2water.retest import plan as planning
 from elec2water.retest import plan_files
 from elec2water.retest.greedy import Prices, Search, choose
+from elec2water.retest.later import Later
 
 QUARTER = "2026Q3"
 
@@ -161,6 +162,61 @@ def test_a_refit_with_the_pair_appended_knows_as_much(county):
     gain = candidates.covariance @ row
     updated = candidates.covariance - np.outer(gain, gain) / (candidates.signal_variances() + candidates.noise)[well]
     np.testing.assert_allclose(updated, refit, rtol=1e-8, atol=1e-8 * np.abs(refit).max())
+
+
+def test_what_a_test_tells_of_next_year_is_what_next_years_volume_would_say(county):
+    """Covariances of tests of now and totals of 2027Q3, against the volume of 2027Q3 itself on one set of effects."""
+    _, read, fitted, volume = county
+    totals = planning._totals(volume, {"township": Keys.of(read.wells["township"].to_numpy(dtype=object))})
+    now = planning._candidates(volume, totals, "test")
+    both = planning._with_later(now, volume, totals, [Later(fitted, volume, read.wells, 1)])
+    ours = both.total_covariances()[now.sums.shape[0] :]
+    longer = replace(fitted, posterior=fitted.posterior.covering(quarter_months("2027Q3")))
+    energy, _ = read.energy()
+    known = {"wells": read.wells, "water_levels": read.water_levels}
+    today = e2w.estimate_volume(longer, energy, quarter=QUARTER, **known)
+    then = e2w.estimate_volume(longer, energy.carried(np.datetime64("2027-09")), quarter="2027Q3", **known)
+    # The same electricity and water, a year on.
+    later = replace(then.loadings, moving=today.loadings.moving)
+    tests = planning._candidates(today, totals, "test")
+    sums = later.domain_sums(volume.wells.converted_m3, totals.member[0], totals.key.size)
+    expected = np.stack([tests.loadings.product(tests.covariance @ s)[:, 0] for s in sums])
+    expected[totals.member[0], np.arange(120)] += both.volume * _reach(volume, 365 / 365.25)
+    # Years of 365.25 days put the season of the year after six hours off.
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def _reach(volume, years):
+    """Covariance of each well's path in the quarter and years later, by the joint covariance of path and pairs."""
+    posterior, v = volume.posterior, volume.posterior.typical
+    rows, when, pumps = posterior.rows, _middle_year(), _pumps(volume)
+    found = volume.wells.path_variance - v.drift * (1.0 - np.exp(-years / v.memory))
+    for w, place in enumerate(posterior.sample):
+        here = rows.well == w
+        time = np.r_[rows.time[here], when, when + years]
+        pump = np.r_[rows.pump[here], pumps[w], pumps[w]]
+        lag = np.where(pump[:, None] == pump, np.abs(time[:, None] - time), np.inf)
+        joint = v.path(lag, np.full((1, 1), v.level * rows.level_scale[w]))
+        n = int(here.sum())
+        read = joint[:n, :n] + np.diag(v.error * rows.scale[here] + rows.extra[here])
+        found[place] = joint[n, n + 1] - joint[n, :n] @ np.linalg.solve(read, joint[:n, n + 1])
+    return found
+
+
+def test_the_years_ahead_that_count_are_sharper_for_it(county):
+    """Looking a year ahead takes no more from this year and no less from the next than looking at this year alone."""
+    _, read, fitted, volume = county
+    totals = planning._totals(volume, {"county": Keys.of(np.full(120, "x"))})
+    both = planning._with_later(
+        planning._candidates(volume, totals, "test"), volume, totals, [Later(fitted, volume, read.wells, 3)]
+    )
+    cuts = []
+    for ahead in (0, 3):
+        ids = e2w.next_tests(fitted, volume, read.wells, n=8, years_ahead=ahead).wells["well_id"]
+        search = Search(both, np.ones(3), np.ones(120, dtype=bool), 1)
+        cuts.append(sum(search.take(int(w)) for w in pd.Index(read.wells["well_id"]).get_indexer(pd.Index(ids))))
+    assert cuts[1][0] <= cuts[0][0] * (1 + 1e-9)
+    assert cuts[1][2] >= cuts[0][2] * (1 - 1e-9)
 
 
 def test_the_choice_is_the_best_set_where_all_can_be_tried(county):
@@ -318,6 +374,8 @@ def test_what_cannot_be_planned_is_refused(county):
     _, read, fitted, volume = county
     with pytest.raises(e2w.UsageError, match="expected at least 1, found 0"):
         e2w.next_tests(fitted, volume, read.wells, n=0)
+    with pytest.raises(e2w.UsageError, match="years_ahead: expected zero or more, found -1"):
+        e2w.next_tests(fitted, volume, read.wells, years_ahead=-1)
     with pytest.raises(e2w.UsageError, match="positive price"):
         e2w.next_tests(fitted, volume, read.wells, costs=e2w.Costs(well=0.0))
     with pytest.raises(e2w.UsageError, match=r"kinds of totals that are weighed \(county\), found \['village'\]"):
@@ -360,8 +418,9 @@ def test_a_quarter_to_come_is_planned_with_the_electricity_of_the_year_before(co
     assert plan.quarter == "2027Q3"
     assert len(plan.wells) == 3
     assert all(path.is_file() for path in files)
-    # A year on the total is known less well.
-    assert plan.totals["se_before_m3"].iloc[0] > now.totals["se_before_m3"].iloc[0]
+    # A year on the total is known less well for its size, which wear makes smaller.
+    then, today = (p.totals["se_before_m3"].iloc[0] / p.totals["volume_m3"].iloc[0] for p in (plan, now))
+    assert then > today
     energy, _ = read.energy()
     later = energy.carried(energy.months[-1] + 3)
     np.testing.assert_array_equal(later.kwh[:, -3:], energy.kwh[:, -12:-9])

@@ -195,6 +195,7 @@ class NextConfig(_Section):
     cost_per_test: float = Field(default=1.0, gt=0.0)
     cost_per_visit: float = Field(default=0.0, ge=0.0)
     weights: dict[str, float] = {}
+    years_ahead: int = Field(default=1, ge=0)
 
 
 class Config(_Section):

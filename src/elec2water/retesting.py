@@ -74,6 +74,7 @@ def plan_tests(county: County, wish: Wish, tell: Progress) -> tuple[RetestPlan, 
         domains=domain_labels(county),
         weights=options.weights or None,
         kind=wish.kind,
+        years_ahead=options.years_ahead,
     )
     last_year = expected.annual_kwh(quarter_months(quarter)[-1])
     return plan, {**plan_files(plan), FIELD_SHEET: _field_sheet(county, plan, last_year)}

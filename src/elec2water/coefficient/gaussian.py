@@ -336,6 +336,28 @@ def predict_paths(
     return WellPaths(offset, gain, np.maximum(variance, 0.0))
 
 
+def path_covariances(
+    rows: Rows, groups: tuple[Group, ...], variances: WellVariances, *, times: Floats, later: Floats, pumps: Ints
+) -> Floats:
+    """Covariance of every sample well's path at two times, θ and its own pairs given, (W,).
+
+    ``k(t, s) - k_t'S⁻¹k_s`` with ``k_t`` the covariance of the path at t and the pairs. Arguments as for
+    :func:`predict_paths`, ``later`` (W,) the second time; the pump stays.
+    """
+    found = np.zeros(rows.n_wells)
+    for group in groups:
+        level = variances.level * rows.level_scale[group.wells]
+        ends = []
+        for when in (times, later):
+            lag = np.abs(rows.time[group.rows] - when[group.wells][:, None])
+            lag[rows.pump[group.rows] != pumps[group.wells][:, None]] = np.inf
+            ends.append(variances.path(lag, level[:, None]))
+        weight = np.linalg.solve(well_covariance(group, rows, variances), ends[0][:, :, None])[:, :, 0]
+        between = np.abs(later[group.wells] - times[group.wells])
+        found[group.wells] = variances.path(between, level) - (weight * ends[1]).sum(axis=1)
+    return found
+
+
 def pair_residuals(
     rows: Rows, groups: tuple[Group, ...], variances: WellVariances, blocks: Blocks, solution: Solution
 ) -> tuple[Floats, Floats]:

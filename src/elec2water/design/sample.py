@@ -160,7 +160,7 @@ def design_sample(
     sample, drawn, place_notes = draw_sample(what, seed=seed, reserve_ratio=reserve_ratio, method=method, lang=lang)
     account = Account(frame, plan, what.probability, drawn)
     plan_notes = _few_wells(scheme, n, frame, lang) + account.findings(merges, minimum, target_cv, lang)
-    network_notes = _network_findings(account, network, lang)
+    notes = [size_note, coverage_findings(coverage, wells, energy, lang), plan_notes, place_notes]
     return Design(
         sample=sample,
         allocation=account.allocation(),
@@ -168,27 +168,30 @@ def design_sample(
         excluded=coverage.excluded,
         expected_cv=account.drawn_plan.chosen.total_cv,
         seed=seed,
-        findings=Findings.concat(
-            [size_note, coverage_findings(coverage, wells, energy, lang), plan_notes, place_notes, network_notes]
-        ),
+        findings=Findings.concat([*notes, _network_findings(account, network, lang)]),
         frame=account.wells(),
         precision=precision_table(domains, plan.allocator, what.probability, frame.energy, drawn),
         curve=precision_curve(
             account.drawn_plan.chosen, lambda sizes: scheme.expected_cvs(sizes, plan, frame, several=bool(targets))
         ),
         merges=merges,
-        policy={
-            "lonely": lonely,
-            "selection": method,
-            "rotate": None if network is None else network.rotate,
-            "strata": scheme.joining,
-            "allocation": "domains" if targets else allocation,
-            "anticipated": expected.source,
-            "refusal_rate": refusal_rate,
-            "dead_meter_rate": dead_meter_rate,
-            **account.spent(budget),
-        },
+        policy=_policy(scheme, expected, targets, lonely=lonely, selection=method)
+        | {"refusal_rate": refusal_rate, "dead_meter_rate": dead_meter_rate, **account.spent(budget)},
     )
+
+
+def _policy(
+    scheme: Scheme, expected: Anticipated, targets: Mapping[str, float] | None, *, lonely: str, selection: str
+) -> dict[str, object]:
+    """Gather what was chosen, to be kept with the design."""
+    return {
+        "lonely": lonely,
+        "selection": selection,
+        "rotate": None if scheme.network is None else scheme.network.rotate,
+        "strata": scheme.joining,
+        "allocation": "domains" if targets else scheme.rule,
+        "anticipated": expected.source,
+    }
 
 
 def _size(n: int | None, target_cv: float | None, budget: Budget | None, frame: StratifiedFrame) -> int | None:

@@ -40,6 +40,9 @@ class Candidates:
         Converted volume of each well [m³].
     member : (K, N)
         For each of K kinds of totals the place among the D totals to which a well belongs; -1 for none.
+    reach : (K, N)
+        Covariance of what a well has beside the shared effects now and at the time of each kind of totals; ``own``
+        for totals of now.
     """
 
     loadings: Loadings
@@ -49,6 +52,7 @@ class Candidates:
     sums: Floats
     volume: Floats
     member: Ints
+    reach: Floats
 
     @property
     def n_wells(self) -> int:
@@ -56,7 +60,10 @@ class Candidates:
         return int(self.own.size)
 
     def total_variances(self) -> Floats:
-        """Variance of the totals now [m⁶], (D,): shared effects and the wells' own paths."""
+        """Variance of the totals now [m⁶], (D,): shared effects and the wells' own paths.
+
+        Of totals of later years it is what is known of them now, without the movement of the months to come.
+        """
         variance = np.einsum("di,ij,dj->d", self.sums, self.covariance, self.sums, optimize=True)
         return np.asarray(variance + self._by_total(self.volume**2 * self.own))
 
@@ -65,9 +72,9 @@ class Candidates:
         shared = self.covariance @ self.sums.T
         cross = np.stack([self.loadings.product(column)[:, 0] for column in shared.T])
         wells = np.arange(self.n_wells)
-        for kind in self.member:
+        for kind, reach in zip(self.member, self.reach, strict=True):
             inside = kind >= 0
-            cross[kind[inside], wells[inside]] += (self.volume * self.own)[inside]
+            cross[kind[inside], wells[inside]] += (self.volume * reach)[inside]
         return cross
 
     def signal_variances(self) -> Floats:

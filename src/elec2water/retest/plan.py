@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from elec2water.keys import Keys, Labels
 from elec2water.pairs import TEST_REL_U
 from elec2water.retest.effects import Candidates
 from elec2water.retest.greedy import Choice, Prices, choose
+from elec2water.retest.later import Later
 from elec2water.volume import Volume
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ MOST_TOTALS = 512
 """Totals of one kind beyond which a kind is left out of the choice."""
 LEAST_ENERGY = 0.25
 """Least electricity of a well worth a test, as a share of the median of the wells that can be tested."""
+YEARS_AHEAD = 1
+"""Later years whose totals count as much as the quarter's own: a test is used until the well is tested again."""
 IN_USE = "in_use"
 _YEAR_SECONDS = 365.25 * 86400.0
 
@@ -122,6 +125,7 @@ def next_tests(
     weights: Mapping[str, float] | None = None,
     kind: str = "test",
     repeats: int = 1,
+    years_ahead: int = YEARS_AHEAD,
 ) -> RetestPlan:
     """Choose the wells, sampled or not, whose tests would cut the variance of the reported totals most for their cost.
 
@@ -152,6 +156,10 @@ def next_tests(
         A short pumping test, or a water meter read over a month.
     repeats : int
         Most tests of one well.
+    years_ahead : int
+        The totals of the same quarter count also in so many years to come, each as much as now, by what the test will
+        still tell of them then: a well's first test tells of its class for good, a test again of this year's movement.
+        Zero sharpens the quarter alone.
 
     Returns
     -------
@@ -164,21 +172,25 @@ def next_tests(
     """
     costs = costs or Costs()
     _refuse_unusable(volume, wells, n, costs, kind, repeats)
+    if years_ahead < 0:
+        raise UsageError(f"years_ahead: expected zero or more, found {years_ahead}")
     coefficient = coefficient.placed(volume.wells.well_id)
     labels = {name: Keys.of(values) for name, values in (domains or {"county": np.full(len(wells), "")}).items()}
     totals = _totals(volume, labels)
     candidates = _candidates(volume, totals, kind)
     before = candidates.total_variances()
     weight = _weights(totals, before[:-1], weights)
+    years = [Later(coefficient, volume, wells, h + 1) for h in range(years_ahead)]
     choice = choose(
-        candidates,
-        np.append(weight, 0.0),
+        _with_later(candidates, volume, totals, years),
+        np.concatenate([weight, [0.0], np.tile(weight, years_ahead)]),
         n=n,
         prices=_prices(wells, costs),
         allowed=_testable(volume, wells),
         budget=costs.budget,
         repeats=repeats,
     )
+    choice = replace(choice, cut=choice.cut[:, : before.size])
     table = _totals_table(volume, totals, labels, choice.cut[:, :-1].sum(axis=0))
     return RetestPlan(volume.quarter, _wells_table(coefficient, volume, wells, choice, weight), table, kind)
 
@@ -270,6 +282,22 @@ def _totals(volume: Volume, labels: Mapping[str, Keys]) -> _Totals:
     )
 
 
+def _with_later(candidates: Candidates, volume: Volume, totals: _Totals, years: Sequence[Later]) -> Candidates:
+    """Add the totals of later years, kind by kind as those of now."""
+    converted, counts = volume.wells.converted_m3, np.bincount(totals.kind)
+    sums, member, reach = [candidates.sums], [candidates.member], [candidates.reach]
+    start = candidates.sums.shape[0]
+    for later in years:
+        own = later.reach()
+        for place, n in zip(totals.member, counts.tolist(), strict=True):
+            first = place[place >= 0].min()
+            sums.append(later.sums(converted, np.where(place < 0, -1, place - first), n))
+            member.append(np.where(place < 0, -1, place + start)[None])
+            reach.append(own[None])
+        start += totals.key.size
+    return replace(candidates, sums=np.vstack(sums), member=np.vstack(member), reach=np.vstack(reach))
+
+
 def _candidates(volume: Volume, totals: _Totals, kind: str) -> Candidates:
     """Describe the tests and the totals; the last total is that of all wells."""
     posterior, converted = volume.posterior, volume.wells.converted_m3
@@ -300,6 +328,7 @@ def _candidates(volume: Volume, totals: _Totals, kind: str) -> Candidates:
         np.vstack(sums),
         converted.sum(axis=1),
         np.vstack([totals.member, everything + totals.key.size]),
+        np.broadcast_to(volume.wells.path_variance, (totals.member.shape[0] + 1, converted.shape[0])),
     )
 
 
