@@ -41,6 +41,14 @@ def long_table(meters, *, by_month):
     return pl.DataFrame(frame | {"电量": np.round(rng.gamma(2, 300, 12 * meters), 2)})
 
 
+def wide_table(meters):
+    """Give a row for every meter and a column for every month."""
+    rng = np.random.default_rng(0)
+    names = [f"{month.astype(object):%Y年%m月}" for month in MONTHS]
+    ids = np.char.zfill(np.arange(meters).astype(str), 8)
+    return pl.DataFrame({"表号": ids} | {name: np.round(rng.gamma(2, 300, meters), 2) for name in names})
+
+
 def write_project(folder, meters):
     """Write a project of Parquet tables: as many wells as meters."""
     inputs = folder / "inputs"
@@ -147,6 +155,24 @@ def csv_case(folder, meters, *, by_month):
     )
 
 
+def wide_case(folder, meters):
+    """Read a wide file beside polars: by itself, and with the rows that a long table has."""
+    path = Path(folder) / "wide.csv"
+    wide_table(meters).write_csv(path)
+    types = {"表号": pl.String}
+    return beside(
+        by_turns(
+            5,
+            elec2water=lambda: ours(path),
+            polars=lambda: pl.read_csv(path, schema_overrides=types),
+            polars_long=lambda: (
+                pl.read_csv(path, schema_overrides=types).unpivot(index="表号").sort("表号", "variable")
+            ),
+        ),
+        path,
+    )
+
+
 def main():
     """Measure, write, print."""
     options = argparse.ArgumentParser()
@@ -156,7 +182,8 @@ def main():
     given = options.parse_args()
     record = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
-        for meters in (given.meters // 10, given.meters) if "csv" in given.only else ():
+        for meters in (given.meters // 100, given.meters // 10, given.meters) if "csv" in given.only else ():
+            record[f"csv {meters:,} × 12, wide"] = wide_case(folder, meters)
             for order in ("meter", "month"):
                 name = f"csv {meters:,} × 12, by {order}"
                 record[name] = csv_case(folder, meters, by_month=order == "month")

@@ -67,6 +67,27 @@ def test_cut_text_names_its_row(tmp_path):
     assert rows_of(findings, "ENCODING", "error") == [3]
 
 
+@pytest.mark.parametrize(
+    ("column", "bad"),
+    [("取水口编号", b"\xff"), ("水泵功率", b"\xff"), ("乡镇", b"\xb6\xab"), ("取水口编号", b"\xb6\xab")],
+)
+def test_text_that_is_no_utf8_behind_a_plain_beginning_is_seen_in_any_column(tmp_path, column, bad):
+    names = ["取水口编号", "乡镇", "取水层位", "水泵功率", "水泵安装深度"]
+    rows = [[f"{i:08d}", "a", "shallow", "7.5", "45"] for i in range(20_000)]
+    text = "\n".join(
+        ",".join(cells) for cells in (["well_id", "township", "aquifer", "pump_power_kw", "pump_depth_m"], *rows)
+    )
+    last = b"\n" + b",".join(bad if name == column else b"9" for name in names)
+    tables, findings = read(tmp_path, wells__csv=text.encode() + last)
+    if bad == b"\xff":
+        assert rows_of(findings, "ENCODING", "error") == [20_002]
+        assert tables.wells.empty
+    else:
+        assert "ENCODING_NORMALISED" in set(findings.frame["rule"])
+        assert len(tables.wells) == 20_001
+        assert "东" in {*tables.wells["well_id"], *tables.wells["township"], *findings.frame["observed"]}
+
+
 @pytest.mark.parametrize("delimiter", ["\t", ";"])
 def test_other_delimiters(tmp_path, delimiter):
     tables, findings = read(tmp_path, wells__csv=WELLS.replace(",", delimiter))

@@ -252,3 +252,75 @@ def test_every_place_with_a_near_neighbour_is_looked_at(seed, n, distance):
     near = may_be_near(places, distance)
     assert near[(apart <= distance).any(axis=1)].all()
     assert not near[(apart > 2.9 * distance).all(axis=1)].any()
+
+
+@pytest.mark.parametrize("text", ["七点五", "约7.5", '"7,5"', "见铭牌", "7.5左右", "nan", "7。5"])
+@pytest.mark.parametrize("column", ["pump_power_kw", "pump_depth_m"])
+def test_a_text_that_is_no_number_is_said_to_be_none_in_any_column(tmp_path, text, column):
+    old = {"pump_power_kw": ",7.5,", "pump_depth_m": ",45\n"}[column]
+    tables, findings = read(tmp_path, wells__csv=WELLS.replace(old, f"{old[0]}{text}{old[-1]}"))
+    assert rows_of(findings, "NOT_A_NUMBER", "warning") == [2]
+    assert findings.of(rule="NOT_A_NUMBER").frame["observed"].tolist() == [text.strip('"')]
+    assert findings.of(rule="POWER_RANGE").count == 0
+    assert tables.wells[column].isna().tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("7.5kW", 7.5), ("７．５", 7.5), ("--", None), ("无", None), ("7500W", 7.5)]
+)
+def test_powers_with_units_are_read_and_words_for_nothing_are_blank(tmp_path, text, value):
+    tables, findings = read(tmp_path, wells__csv=WELLS.replace(",7.5,", f",{text},"))
+    assert findings.of(rule="NOT_A_NUMBER").count == findings.of(rule="POWER_RANGE").count == 0
+    assert findings.of(rule="BLANK_VALUE").count == (value is None)
+    assert tables.wells["pump_power_kw"].iloc[0] == (
+        pytest.approx(value) if value else pytest.approx(np.nan, nan_ok=True)
+    )
+
+
+def with_last(column, *cells):
+    """Give the readings one more column."""
+    lines = READINGS.strip().split("\n")
+    return "\n".join(f"{line},{cell}" for line, cell in zip(lines, (column, *cells), strict=True)) + "\n"
+
+
+@pytest.mark.parametrize("word", ["X", "Q", "待核", "V", "?"])
+def test_an_unknown_quality_is_found_and_never_taken_as_actual(tmp_path, word):
+    tables, findings = read(tmp_path, readings__csv=with_last("数据质量", "A", word))
+    found = findings.of(rule="UNKNOWN_WORD").frame
+    assert (found["row"].tolist(), found["observed"].tolist()) == ([3], [word])
+    assert "估抄" in found["message"].iloc[0]
+    assert tables.readings["quality"].tolist() == ["actual", "estimated"]
+
+
+@pytest.mark.parametrize(
+    ("word", "quality"),
+    [("S", "estimated"), ("F", "estimated"), ("E", "estimated"), ("远程", "actual"), ("冲正", "adjustment")],
+)
+def test_letters_and_words_of_quality_that_are_known(tmp_path, word, quality):
+    tables, findings = read(tmp_path, readings__csv=with_last("数据质量", "实抄", word))
+    assert findings.count == 0
+    assert tables.readings["quality"].tolist() == ["actual", quality]
+
+
+@pytest.mark.parametrize("word", ["N", "缺抄", "无效", "采集失败"])
+def test_a_reading_that_says_it_is_none_is_left_out(tmp_path, word):
+    tables, findings = read(tmp_path, readings__csv=with_last("数据质量", "实抄", word))
+    assert rows_of(findings, "QUALITY_NULL", "warning") == [3]
+    assert findings.frame["observed"].tolist() == ["900"]
+    assert tables.readings["meter_id"].tolist() == ["0012"]
+
+
+@pytest.mark.parametrize(("column", "word"), [("方向", "第七象限"), ("时段", "丙")])
+def test_directions_and_bands_that_are_not_understood_are_found(tmp_path, column, word):
+    known = {"方向": "正向有功", "时段": "总"}[column]
+    tables, findings = read(tmp_path, readings__csv=with_last(column, known, word))
+    found = findings.of(rule="UNKNOWN_WORD").frame
+    assert (found["row"].tolist(), found["observed"].tolist()) == ([3], [word])
+    assert tables.readings["energy_kwh"].sum() == 2100
+
+
+@pytest.mark.parametrize("word", ["反", "反向", "反有功", "R", "上网", "倒送"])
+def test_what_flows_back_is_no_pumping_however_it_is_said(tmp_path, word):
+    tables, findings = read(tmp_path, readings__csv=with_last("方向", "正", word))
+    assert rows_of(findings, "DIRECTION_LEFT_OUT", "info") == [3]
+    assert tables.readings["energy_kwh"].tolist() == [1200]

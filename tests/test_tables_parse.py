@@ -173,3 +173,20 @@ def test_bools():
     assert parsed.wrong["UNKNOWN_WORD"].tolist() == [False] * 7 + [True]
     np.testing.assert_array_equal(parse.parse_bools(pa.array([True, None, False])).values, [1, NAN, 0])
     assert parse.parse_bools(pa.array([1, 2])).wrong["UNKNOWN_WORD"].tolist() == [False, True]
+
+
+@pytest.mark.parametrize("order", ["by meter", "by month", "months that differ", "no order"])
+def test_large_columns_are_coded_as_small_ones_are(order):
+    """The oracle is Arrow's own coding, which hashes every cell."""
+    rng = np.random.default_rng(1)
+    meters = np.char.add("A", rng.permutation(50_000).astype(str))
+    cells = np.repeat(meters, 5) if order == "by meter" else np.tile(meters, 5)
+    if order == "months that differ":
+        cells[rng.integers(60_000, len(cells), 900)] = "new"
+        cells = cells[: len(cells) - 777]
+    if order == "no order":
+        cells = rng.permutation(cells)
+    text = pa.array(cells.tolist())
+    coded, plain = parse.by_order(text), text.dictionary_encode()
+    assert coded.indices.equals(plain.indices)
+    assert coded.dictionary.equals(plain.dictionary)

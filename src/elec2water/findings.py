@@ -217,7 +217,17 @@ def findings_of(
     ]
     data: dict[str, Iterable[object]] = {name: columns[name] for name in COLUMNS if name in columns}
     data |= {"rule": [rule.partition("@")[0]] * size, "severity": [entry.severity] * size, "message": messages}
-    return Findings(pd.DataFrame({name: pd.Series(data[name], dtype=object) for name in COLUMNS}))
+    frame = pd.DataFrame({name: _written(name, data[name]) for name in COLUMNS})
+    return Findings._of_typed(_sorted(frame) if size > 1 else frame)
+
+
+def _written(name: str, cells: Iterable[object]) -> pd.Series[Any]:
+    """Give a column as the table holds it; finding out types would be slow for the few rows that most findings have."""
+    if name == "row":
+        return pd.Series(pd.array([None if cell == "" else int(str(cell)) for cell in cells], dtype="Int64"))
+    if name == "energy_kwh":
+        return pd.Series([np.nan if cell == "" else float(str(cell)) for cell in cells], dtype=np.float64)
+    return pd.Series([str(cell) for cell in cells], dtype="str")
 
 
 def largest_of(

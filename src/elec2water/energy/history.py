@@ -111,10 +111,21 @@ def well_months(energy: MonthlyEnergy) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``well_id, month, energy_kwh, se_kwh, quality, method, reason``, wells in their order, months within them.
+
+    Raises
+    ------
+    UsageError
+        If a quality is none of the letters.
     """
     n, m = energy.kwh.shape
     letters = np.array(list(METHODS))
-    letter = np.argmax(energy.quality.ravel()[:, None] == letters, axis=1)
+    is_letter = energy.quality.ravel()[:, None] == letters
+    if not is_letter.any(axis=1).all():
+        odd = sorted(set(np.unique(energy.quality).tolist()) - set(METHODS))
+        raise UsageError(
+            f"energy.quality: expected the letters {', '.join(METHODS)}, found {', '.join(map(repr, odd))}"
+        )
+    letter = np.argmax(is_letter, axis=1)
     said = [_reason(code) for code in range(sum(REASONS) + 1)]
     reason = energy.reason.astype(np.int64).ravel()
     for mark, words in _SAID.items():

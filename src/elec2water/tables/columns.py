@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from elec2water.tables.raw import RawTable
 
 _UNIT_SHOWN = {"kwh": "kWh", "kw": "kW", "m3": "m³", "m3/h": "m³/h", "deg": "°", "mu": "亩", "fraction": "", "1": ""}
+_POWER_OTHERWISE = r"^[0-9.]+([eE][0-9]+|\s*[*×xX+/]\s*[0-9.]+|\s*([A-Za-z]+|马力|匹))$"
+"""7.5*2 and 7.5HP are powers, but not in the form that can be used."""
+_FOR_UNKNOWN = {"quality": "estimated"}
+"""What a record with an unknown word is treated as where leaving the word out would say too much of it."""
 _LOOKS_LIKE_CODE = r"^0[0-9]|^[+-]?[0-9]{16,}"
 
 
@@ -85,9 +89,9 @@ def _checked(column: schema.Column, heading: Heading, cells: pa.Array) -> _Check
         parsed = parse.parse_numbers(cells, column.unit)
     values = parsed.values * heading.factor if heading.factor != 1.0 else parsed.values
     wrong = dict(parsed.wrong)
-    if column.range_rule == "POWER_RANGE" and "NOT_A_NUMBER" in wrong:
-        # 7.5*2 and 7.5HP are powers, but not in the form that can be used
-        wrong["POWER_RANGE"] = wrong.pop("NOT_A_NUMBER")
+    if column.range_rule == "POWER_RANGE" and wrong["NOT_A_NUMBER"].any():
+        wrong["POWER_RANGE@FORM"] = wrong["NOT_A_NUMBER"] & parse.matches(cells, _POWER_OTHERWISE)
+        wrong["NOT_A_NUMBER"] = wrong["NOT_A_NUMBER"] & ~wrong["POWER_RANGE@FORM"]
     if column.type == "integer":
         wrong["NOT_AN_INTEGER"] = np.isfinite(values) & (values != np.floor(values))
     outside = _outside(column, values)
@@ -131,9 +135,12 @@ def _parsed_text(column: schema.Column, cells: pa.Array) -> parse.Parsed:
 
 
 def _with_default(column: schema.Column, parsed: parse.Parsed) -> pa.DictionaryArray:
+    unknown = parsed.wrong.get("UNKNOWN_WORD", np.zeros(len(parsed.values), dtype=bool))
+    if column.column in _FOR_UNKNOWN and unknown.any():
+        word = _FOR_UNKNOWN[column.column]
+        return pc.if_else(pa.array(unknown), word, parsed.values.cast(pa.string())).dictionary_encode()
     if not column.default:
         return parsed.values
-    unknown = parsed.wrong.get("UNKNOWN_WORD", np.zeros(len(parsed.values), dtype=bool))
     fill = pa.array(np.asarray(parsed.values.is_null()) & ~unknown)
     return pc.if_else(fill, column.default, parsed.values.cast(pa.string())).dictionary_encode()
 
@@ -179,6 +186,8 @@ def _reported(check: _Checked, table: TypedTable, context: Context) -> list[Find
     name = check.column.column
     found = []
     for rule, mask in check.wrong.items():
+        if rule == "UNKNOWN_WORD" and name in _FOR_UNKNOWN:
+            rule = "UNKNOWN_WORD@QUALITY"
         at = np.flatnonzero(mask)
         if len(at):
             where = table.place(at)
@@ -220,7 +229,7 @@ def _limit(column: schema.Column, rule: str) -> str:
     if rule == column.range_rule:
         low, high = (text if "-" in text[1:] else f"{float(text):,.10g}" for text in (column.lower, column.upper))
         return f"{low} – {high} {_UNIT_SHOWN.get(column.unit, column.unit)}".strip()
-    if rule == "UNKNOWN_WORD":
+    if rule.startswith("UNKNOWN_WORD"):
         kind = "bool" if column.type == "bool" else column.column
         return ", ".join(dict.fromkeys(schema.words(kind).values()))
     return column.heading_zh

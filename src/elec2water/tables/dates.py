@@ -112,7 +112,7 @@ def _typed_dates(column: pa.Array) -> npt.NDArray[np.datetime64]:
         zoned = pc.cast(column, pa.timestamp("s", tz="Asia/Shanghai"), safe=False)
         column = pc.local_timestamp(zoned)
     seconds = pc.cast(column, pa.timestamp("s"), safe=False)
-    return np.asarray(seconds.to_numpy(zero_copy_only=False)).astype("datetime64[s]")
+    return np.asarray(seconds.to_numpy(zero_copy_only=False)).astype("datetime64[s]", copy=False)
 
 
 def _first_of_month(values: npt.NDArray[np.datetime64], *, months: bool) -> npt.NDArray[np.datetime64]:

@@ -89,7 +89,8 @@ def _says(table: TypedTable, column: str, kind: str) -> npt.NDArray[np.object_] 
     if column not in table:
         return None
     texts = [(text or "").lower() for text in table.distinct(column).to_pylist()]
-    said = [next((value for word, value in _words(kind) if word in text), "") for text in texts]
+    alone = schema.words(f"{kind}_alone")
+    said = [next((value for word, value in _words(kind) if word in text), alone.get(text, "")) for text in texts]
     return np.array([*said, ""], dtype=object)[table.codes(column)] if any(said) else None
 
 
@@ -97,12 +98,26 @@ def _one_direction(table: TypedTable, context: Context) -> Settled:
     """Leave out what was fed back and what is not energy (反向, 无功)."""
     columns = [name for name in ("direction", "time_of_use", "quality") if name in table]
     spoken = [said for name in columns if (said := _says(table, name, "flow")) is not None]
+    found = Findings.concat(_not_understood(table, name, context) for name in ("direction", "time_of_use"))
     if not spoken:
-        return table.without("direction"), Findings.empty()
-    other = np.logical_or.reduce([said != "" for said in spoken])
+        return table.without("direction"), found
+    other = np.logical_or.reduce([(said != "") & (said != "forward") for said in spoken])
     kwh = float(np.nansum(np.where(other, table.numbers("energy_kwh"), 0.0)))
-    found = _counted(table, other, context, "DIRECTION_LEFT_OUT", kwh=kwh)
+    found += _counted(table, other, context, "DIRECTION_LEFT_OUT", kwh=kwh)
     return table.keep(~other).without("direction"), found
+
+
+def _not_understood(table: TypedTable, name: str, context: Context) -> Findings:
+    """Report cells of a direction or band that say neither: their rows count as if nothing were said."""
+    if name not in table:
+        return Findings.empty()
+    known = [said for kind in ("flow", "band") if (said := _says(table, name, kind)) is not None]
+    silent = np.logical_and.reduce([said == "" for said in known]) if known else np.ones(len(table), dtype=bool)
+    at = np.flatnonzero(silent & ~table.is_blank(name))
+    if not len(at):
+        return Findings.empty()
+    limit = ", ".join(schema.words("flow" if name == "direction" else "band"))
+    return context.finding("UNKNOWN_WORD", **table.place(at), observed=table.text(name, at), column=name, limit=limit)
 
 
 def _one_band(table: TypedTable, context: Context) -> Settled:

@@ -78,22 +78,50 @@ def encode(column: pa.Array) -> Coded:
         encoded = column
     else:
         text = column if pa.types.is_string(column.type) else _as_text(column)
-        encoded = by_runs(text)
+        encoded = by_order(text)
     indices = encoded.indices if encoded.indices.null_count == 0 else pc.fill_null(encoded.indices.cast(pa.int64()), -1)
     return Coded(np.asarray(indices), encoded.dictionary.cast(pa.string()))
 
 
-def by_runs(text: pa.Array) -> pa.DictionaryArray:
-    """Code a column; where equal cells follow each other, as the months of a meter do, only one of them is hashed."""
-    n = len(text)
-    if n < _LONG or text.null_count:
+def by_order(text: pa.Array) -> pa.DictionaryArray:
+    """Code a column, its distinct values as they come; where rows are in order only some of them are hashed.
+
+    The months of a meter follow each other: one of each run is hashed. Or the meters of a month do, and the next month
+    repeats them: those that differ from what stood in their place are.
+    """
+    if len(text) < _LONG or text.null_count:
         return text.dictionary_encode()
-    starts = np.append(np.ones(1, dtype=bool), np.asarray(pc.not_equal(text.slice(1), text.slice(0, n - 1))))
-    heads = np.flatnonzero(starts)
-    if 2 * len(heads) > n:
+    if 2 * np.count_nonzero(_differ(text.slice(0, _LONG), 1)) <= _LONG:
+        return _by_runs(text)
+    again = pc.index(text.slice(1), text[0]).as_py() + 1
+    return _by_blocks(text, again) if 0 < again <= len(text) // 2 else text.dictionary_encode()
+
+
+def _differ(text: pa.Array, by: int) -> Bools:
+    """Tell which cells are not what stood some rows before."""
+    return np.asarray(pc.not_equal(text.slice(by), text.slice(0, len(text) - by)))
+
+
+def _by_runs(text: pa.Array) -> pa.DictionaryArray:
+    heads = np.flatnonzero(np.append(np.ones(1, dtype=bool), _differ(text, 1)))
+    if 2 * len(heads) > len(text):
         return text.dictionary_encode()
     short = text.take(pa.array(heads)).dictionary_encode()
-    codes = np.repeat(np.asarray(short.indices), np.diff(np.append(heads, n)))
+    codes = np.repeat(np.asarray(short.indices), np.diff(np.append(heads, len(text))))
+    return pa.DictionaryArray.from_arrays(pa.array(codes), short.dictionary)
+
+
+def _by_blocks(text: pa.Array, length: int) -> pa.DictionaryArray:
+    fresh = np.flatnonzero(np.append(np.ones(length, dtype=bool), _differ(text, length)))
+    if 2 * len(fresh) > len(text):
+        return text.dictionary_encode()
+    short = text.take(pa.array(fresh)).dictionary_encode()
+    told, codes = np.asarray(short.indices), np.empty(len(text), dtype=np.int32)
+    parts = np.searchsorted(fresh, np.arange(0, len(text) + length, length))
+    for at, first, last in zip(range(0, len(text), length), parts[:-1], parts[1:], strict=True):
+        block = codes[at : at + length]
+        block[:] = codes[max(at - length, 0) :][: len(block)]
+        block[fresh[first:last] - at] = told[first:last]
     return pa.DictionaryArray.from_arrays(pa.array(codes), short.dictionary)
 
 
@@ -246,6 +274,12 @@ def parse_numbers(column: pa.Array, unit: str = "") -> Parsed:
         {"NOT_A_NUMBER": coded.spread(bad, missing=False)},
         int(coded.spread(rewritten, missing=False).sum()),
     )
+
+
+def matches(column: pa.Array, pattern: str) -> Bools:
+    """Tell which cells are of a form, once they are tidied."""
+    coded = encode(column)
+    return coded.spread(mask_of(pc.match_substring_regex(tidy(coded.values), pattern)), missing=False)
 
 
 def _odd_numbers(text: pa.Array, unit: str) -> npt.NDArray[np.float64]:

@@ -7,6 +7,7 @@ import csv
 import io
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import pyarrow.csv
 
 from elec2water.findings import Findings
 from elec2water.tables.layout import HEADER_ROWS, MAX_HEIGHT, Layout
-from elec2water.tables.parse import by_runs
+from elec2water.tables.parse import by_order
 from elec2water.tables.private import hide
 from elec2water.tables.raw import RawTable, Recognise, rows_above
 
@@ -32,7 +33,7 @@ _HEAD_BYTES = 400_000
 _ENDS, _CTRL_Z = b"\r\n\x1a", b"\x1a"
 _BOMS = (b"\xff\xfe", b"\xfe\xff")
 _BOMS_32 = (b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")
-_BLOCK = 1 << 21
+_BLOCK = 1 << 23
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _TRIED = (pa.float64(), pa.date32())
 _TYPES = {"number": pa.float64(), "date": pa.date32(), "datetime": pa.date32(), "id": pa.string()}
@@ -219,8 +220,8 @@ def _fast(content: bytes, header: _Header, kind_of: KindOf) -> tuple[pa.Array, .
             continue
         odd = [i for i, kind in enumerate(types) if kind == pa.float64() and not _all_finite(table.column(i))]
         if not odd:
-            columns = [combined(column) for column in table.columns]
-            return tuple(by_runs(c) if pa.types.is_string(c.type) else c for c in columns)
+            with ThreadPoolExecutor(pa.cpu_count()) as pool:
+                return tuple(pool.map(_whole, table.columns))
         for i in odd:
             types[i] = _TEXT
 
@@ -234,8 +235,23 @@ def _parsed(content: bytes, header: _Header, kinds: list[pa.DataType]) -> pa.Tab
         parse_options=pyarrow.csv.ParseOptions(
             delimiter=header.delimiter, newlines_in_values=b'"' in content, ignore_empty_lines=False
         ),
-        convert_options=pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False, null_values=[""]),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=types,
+            strings_can_be_null=False,
+            null_values=[""],
+            check_utf8=False,
+        ),
     )
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """Join a column, see that its text is UTF-8, at a glance where it is ASCII, and code it."""
+    array = combined(column)
+    text = array.dictionary if pa.types.is_dictionary(array.type) else array
+    letters = text.buffers()[2] if pa.types.is_string(text.type) else None
+    if letters is not None and not letters.to_pybytes().isascii():
+        text.validate(full=True)
+    return by_order(array) if pa.types.is_string(array.type) else array
 
 
 def _all_finite(column: pa.ChunkedArray) -> bool:

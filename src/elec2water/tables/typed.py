@@ -21,6 +21,8 @@ TEXT = pd.StringDtype(storage="pyarrow", na_value=np.nan)
 TEXT_TYPES = ("id", "text", "category", "choice")
 DATE_TYPES = ("date", "datetime", "month")
 
+_DAY_S = 86_400
+
 MANY_READINGS = 1_000_000
 """From here on the meters of readings are categories of text and not text cell by cell."""
 
@@ -172,16 +174,15 @@ def _stays_coded(table: TypedTable, name: str) -> bool:
 
 def _days(dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
     """Give dates the number of their day where all are whole days, else of their kind; −1 where missing."""
+    seconds = dates.astype("datetime64[s]", copy=False).view(np.int64)
     missing = np.isnat(dates)
-    whole = dates.astype("datetime64[D]")
-    if missing.all() or ((whole != dates) & ~missing).any():
+    days: npt.NDArray[np.int64] = seconds // _DAY_S
+    known = ~missing if missing.any() else np.True_
+    if not np.any(known) or ((days * _DAY_S != seconds) & known).any():
         return pd.factorize(dates)[0].astype(np.int64)
-    days = whole.view(np.int64)
-    if not missing.any():
-        return np.asarray(days - days.min())
-    codes: npt.NDArray[np.int64] = days - days[~missing].min()
-    codes[missing] = -1
-    return codes
+    days -= days.min(where=known, initial=np.iinfo(np.int64).max)
+    days[missing] = -1
+    return days
 
 
 def concat(parts: Sequence[TypedTable]) -> TypedTable:

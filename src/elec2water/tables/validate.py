@@ -222,15 +222,34 @@ def _monthly_form(table: TypedTable, context: Context) -> Checked:
     """
     if "month" not in table:
         return table, Findings.empty()
-    month, start, end = table.dates("month"), table.dates("start"), table.dates("end")
-    use = ~np.isnat(month) & (np.isnat(start) | np.isnat(end)) & np.isnat(table.dates("read_on"))
-    named, late = month.astype("datetime64[M]"), np.timedelta64(context.read_day, "D")
-    opens, closes = (named - 1, named) if context.read_day else (named, named + 1)
-    first, last = ((edge.astype("datetime64[D]") + late).astype("datetime64[s]") for edge in (opens, closes))
-    table = table.with_columns(start=np.where(use, first, start), end=np.where(use, last, end))
-    if not use.any() or context.read_day:
+    month, dated = table.dates("month"), [name for name in ("start", "end", "read_on") if name in table]
+    use = ~np.isnat(month) & ~(_whole(table, "start", "end") | _whole(table, "read_on"))
+    if not use.any():
+        return table, Findings.empty()
+    code, named = pd.factorize(month)
+    edges = _named_periods(np.asarray(named), context.read_day)
+    first, last = (np.append(edge, np.datetime64("NaT", "s"))[code] for edge in edges)
+    if dated:
+        first, last = np.where(use, first, table.dates("start")), np.where(use, last, table.dates("end"))
+    table = table.with_columns(start=first, end=last)
+    if context.read_day:
         return table, Findings.empty()
     return table, context.finding("PERIOD_ASSUMED", observed=int(use.sum()), row=table.rows[np.argmax(use)])
+
+
+def _named_periods(month: npt.NDArray[np.datetime64], read_day: int) -> list[npt.NDArray[np.datetime64]]:
+    """Give first and last day (the last not included) of months, which end on the reading day where there is one."""
+    named, late = month.astype("datetime64[M]"), np.timedelta64(read_day, "D")
+    opens, closes = (named - 1, named) if read_day else (named, named + 1)
+    return [(edge.astype("datetime64[D]") + late).astype("datetime64[s]") for edge in (opens, closes)]
+
+
+def _null_quality(table: TypedTable, context: Context) -> Checked:
+    """Leave out readings that say they are none (缺抄, 无效, N): nothing is known of their months."""
+    null = table.equals_word("quality", "null")
+    energy, register = table.numbers("energy_kwh"), table.numbers("register_kwh")
+    table, found = _mark(table, context, "QUALITY_NULL", null, observed=np.where(np.isnan(energy), register, energy))
+    return table.keep(~null), found
 
 
 def _read_until(table: TypedTable, context: Context) -> Checked:
@@ -360,7 +379,7 @@ def _correction_checks(table: TypedTable, context: Context) -> Checked:
 _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
     "wells": (_unique_ids("DUPLICATE_INTAKE"), _half_position, far_positions, same_wells, permit_numbers, _depth_order),
     "meters": (_link_order, _multipliers),
-    "readings": (_lone_dates, _read_until, exclusive_ends, _monthly_form, settle, _reading_forms),
+    "readings": (_lone_dates, _null_quality, _read_until, exclusive_ends, _monthly_form, settle, _reading_forms),
     "pairs": (exclusive_ends, _pair_checks, _pair_overlaps),
     "water_levels": (),
     "permits": (_unique_ids("DUPLICATE_PERMIT"), permit_numbers, _link_order, _plan_above_permit),

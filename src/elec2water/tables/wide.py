@@ -234,19 +234,18 @@ def _long(
 ) -> _Long:
     n, wide = len(raw.rows), {cell.index for cell in cells}
     kept = [i for i in range(len(raw.headings)) if i not in wide and not _is_total(raw.headings[i], own, table)]
-    across = (np.arange(n)[:, None] + np.arange(len(periods)) * n).ravel()
-    values = [_stacked([_column(raw, place.get((period, measure)), n) for period in periods]) for measure in measures]
-    values = [column.take(pa.array(across)) for column in values]
-    filled = ~np.logical_and.reduce([_is_blank(column) for column in values])
-    source, which = np.repeat(np.arange(n), len(periods))[filled], np.tile(np.arange(len(periods)), n)[filled]
-    chosen, taken = pa.array(filled), pa.array(source)
+    values = [
+        _interleaved([_column(raw, place.get((period, measure)), n) for period in periods]) for measure in measures
+    ]
+    filled = np.flatnonzero(~np.logical_and.reduce([_is_blank(column) for column in values]))
+    source, which = np.divmod(filled, len(periods))
+    taken, all_filled = pa.array(source), len(filled) == n * len(periods)
     names, times = _time_columns(periods, which, measures, own, table)
-    columns = [
-        *(_coded(raw.columns[i]).take(taken) for i in kept), *times, *(column.filter(chosen) for column in values)
-    ]  # fmt: skip
+    chosen = values if all_filled else [column.take(pa.array(filled)) for column in values]
+    columns = [*(_coded(raw.columns[i]).take(taken) for i in kept), *times, *chosen]
     labels = (*(raw.headings[i] for i in kept), *names, *measures)
     return _Long(
-        replace(raw, headings=labels, columns=tuple(columns), rows=raw.rows[source]), int(len(filled) - filled.sum())
+        replace(raw, headings=labels, columns=tuple(columns), rows=raw.rows[source]), n * len(periods) - len(filled)
     )
 
 
@@ -255,6 +254,16 @@ def _column(raw: RawTable, index: int | None, n: int) -> pa.Array:
         return pa.nulls(n, pa.string())
     column = raw.columns[index]
     return column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+
+
+def _interleaved(columns: Sequence[pa.Array]) -> pa.Array:
+    """Give the first cell of every column, then the second of every column."""
+    if all(pa.types.is_floating(column.type) for column in columns):
+        table = np.stack([column.to_numpy(zero_copy_only=False) for column in columns], axis=1)
+        return pa.array(table.ravel(), from_pandas=True)
+    n = len(columns[0])
+    across = (np.arange(n)[:, None] + np.arange(len(columns)) * n).ravel()
+    return _stacked(columns).take(pa.array(across))
 
 
 def _stacked(columns: Sequence[pa.Array]) -> pa.Array:
