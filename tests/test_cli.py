@@ -1,5 +1,6 @@
 """The commands: exit status 0, 1 or 2, results on standard output, progress on standard error, one JSON document."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -34,6 +35,8 @@ def folder(tmp_path_factory):
         ["approve", "{folder}", "--quarter", "2026Q3", "--release", "r7", "--by", "x"],
         ["demo", "{folder}"],
         ["demo", "{none}", "--wells", "3"],
+        ["demo", "{folder}/elec2water.toml/new"],
+        ["approve", "{folder}", "--quarter", "2026Q3", "--release", "r1", "--by", " "],
         ["frobnicate"],
     ],
     ids=" ".join,
@@ -99,3 +102,20 @@ def test_the_commands_run_without_a_console_script(tmp_path):
     )
     assert (made.returncode, made.stdout) == (2, "")
     assert "none" in made.stderr
+
+
+def test_what_the_machine_forbids_is_said_with_its_place(folder, monkeypatch):
+    def forbidden(path, *_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path / "inputs/wells.csv"))
+
+    monkeypatch.setattr("elec2water.project.check", forbidden)
+    status, out, err = command("check", folder)
+    assert (status, out) == (2, "")
+    assert f"elec2water: {folder / 'inputs/wells.csv'}: Permission denied" in err
+
+
+def test_a_reader_who_has_read_enough_is_no_fault():
+    rules = [sys.executable, "-m", "elec2water", "rules", "--json"]
+    with subprocess.Popen(rules, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as made:
+        made.stdout.close()
+        assert made.stderr.read() == b""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from elec2water import ledger as ledger_module
-from elec2water.errors import ReleaseError
+from elec2water.errors import ReleaseError, UsageError
 from elec2water.ledger import (
     LEDGER_NAME,
     LedgerError,
@@ -77,7 +77,7 @@ def test_what_must_not_be_approved_is_refused(tmp_path):
         approve_release(ledger, "2026Q3", "r1", by="王工", at=NOON)
     with pytest.raises(LedgerError, match=r"no 2026Q3 r7; entered are: 2026Q3 r1"):
         approve_release(ledger, "2026Q3", "r7", by="王工", at=NOON)
-    with pytest.raises(ValueError, match="by: expected the name"):
+    with pytest.raises(UsageError, match="by: expected the name"):
         approve_release(ledger, "2026Q3", "r1", by="  ", at=NOON)
     with pytest.raises(ValueError, match="time with its zone"):
         approve_release(ledger, "2026Q3", "r1", by="王工", at=NOON.replace(tzinfo=None))

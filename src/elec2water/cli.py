@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -60,6 +61,13 @@ def main() -> None:
         sys.exit(DATA_REFUSED)
     except Elec2WaterError as error:
         _say(f"elec2water: {error}")
+        sys.exit(WRONG_USAGE)
+    except BrokenPipeError:
+        # Who reads our lines has read enough (`| head`); what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _say(f"elec2water: {where}{error.strerror or error}. See that it exists and that you may read and write there.")
         sys.exit(WRONG_USAGE)
 
 

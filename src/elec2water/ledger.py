@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import sqlalchemy as sa
 
-from elec2water.errors import ReleaseError
+from elec2water.errors import ReleaseError, UsageError
 from elec2water.release import MANIFEST, ReleaseInfo, list_release_folders, read_release, sha256_of
 
 LEDGER_NAME = "ledger.sqlite"
@@ -145,11 +145,13 @@ def approve_release(ledger: Ledger, quarter: str, release: str, *, by: str, at: 
         If there is no such release, it is approved already, or it has open findings of severity ``error``.
     ReleaseError
         If a file of the release was changed or is missing.
+    UsageError
+        If `by` is blank.
     ValueError
-        If `by` is blank or `at` has no time zone.
+        If `at` has no time zone.
     """
     if not by.strip():
-        raise ValueError("by: expected the name of who approves, found blank text")
+        raise UsageError("by: expected the name of who approves, found blank text")
     if at.tzinfo is None:
         raise ValueError(f"at: expected a time with its zone, found {at.isoformat()}")
     with ledger._transaction() as connection:

@@ -331,7 +331,9 @@ def validate(folder: str | Path, *, folds: int = 10, progress: Progress | None =
         )
     target = county.folder / "validation"
     for name in ("accuracy", "calibration", "forecasts"):
-        write_whole(target / f"{name}.csv", csv_bytes(getattr(result, name)))
+        frame = getattr(result, name)
+        floats = frame.select_dtypes("float").columns
+        write_whole(target / f"{name}.csv", csv_bytes(frame, float_format=dict.fromkeys(floats, ".6f")))
     return result, target
 
 
@@ -388,6 +390,8 @@ def approve(folder: str | Path, *, quarter: str, release: str, by: str, at: dt.d
     ------
     LedgerError, ReleaseError
         Unknown, damaged or already approved, or it has findings of severity error.
+    UsageError
+        Nobody is named, or there is no such folder.
     """
     root = existing_folder(folder)
     with project_lock(root):

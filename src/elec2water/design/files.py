@@ -33,6 +33,8 @@ _TEXT = ("well_id", "stratum", "role", "reason", "domain", "key", "mark", "merge
 _MANY_ROWS = 100_000
 _MANY_BYTES = 4_000_000
 _WHOLE = ("order", "n_wells", "n_sample", "n_certain", "n_neyman", "n_proportional", "n")
+_DECIMALS = {"energy_kwh": 3, "inclusion_probability": 12, "weight": 9}
+_OTHER_DECIMALS = 8
 _TABLES = {
     "allocation": ALLOCATION_COLUMNS[:4],
     "coverage": COVERAGE_COLUMNS,
@@ -70,7 +72,8 @@ def write_design(
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    facts = {"seed": design.seed, "expected_cv": design.expected_cv, "policy": dict(design.policy)}
+    expected_cv = round(design.expected_cv, _OTHER_DECIMALS)
+    facts = {"seed": design.seed, "expected_cv": expected_cv, "policy": dict(design.policy)}
     with tempfile.TemporaryDirectory(prefix=".design-", dir=target) as temporary:
         staged = [
             _write_text(
@@ -208,7 +211,11 @@ def read_policy(folder: str | os.PathLike[str]) -> Mapping[str, object]:
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
-    """Write a table; one of a million rows ten times as fast, with other ends of lines and quotes."""
+    """Write a table; one of a million rows ten times as fast, with other ends of lines and quotes.
+
+    Numbers are rounded: the last digits of a sum are those of the machine, and say nothing.
+    """
+    frame = frame.round({name: _DECIMALS.get(str(name), _OTHER_DECIMALS) for name in frame.columns})
     if len(frame) <= _MANY_ROWS:
         return frame.to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig")
     sink = pa.BufferOutputStream()
