@@ -116,7 +116,7 @@ def readers_part(data: Mapping) -> str:
         dates = f"{r[f'{more}_s']:.2f} (× {r[f'ratio_{more}']:.2f})" if more else "–"
         times = f"{r[f'{peer}_s']:.2f} (× {r[f'ratio_{peer}']:.2f}; × {r[f'ratio_{peer}_processor']:.2f})"
         rows.append([case, f"{r['elec2water_s']:.2f}", f"{peer} {times}", dates, f"{r['peak_gb']:.2f}"])
-    head = ["file", "read, typed and checked, s", "only read, s (clock; processor)", "dates parsed too (wide: made long)",
+    head = ["file", "read, typed and checked, s", "only read, s (clock; processor)", "dates too (wide: made long)",
             "peak, GB"]  # fmt: skip
     how = "Two cores, other work beside; ours and theirs by turns, best of five. CSV, xlsx: peak at most."
     text = f"## Readers\n\n{how}\n\n" + table(head, rows)
