@@ -10,7 +10,6 @@ benchmarks/results/fault_study.json and .md.
 
 import argparse
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,8 +20,8 @@ from elec2water.energy.screen import screen
 from elec2water.energy.screen.series import Desk
 from elec2water.rules import RuleSettings
 from elec2water.strata import classify
+from recorded import RESULTS, keep
 
-RESULTS = Path(__file__).parent / "results"
 KEY = ["rule", "meter_id", "well_id", "period"]
 """What makes two findings one: a fault is found by what was not said of the county as it was made."""
 PLANTED = 40
@@ -380,9 +379,7 @@ def main():
     for name in options.generators:
         new = study(name, options.wells, seeds, asked)
         results[name] = new | {"recall": results.get(name, new)["recall"] | new["recall"]}
-    print(tables(results))
-    (RESULTS / "fault_study.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "fault_study.md").write_text(tables(results), encoding="utf-8")
+    keep("fault_study", results, tables(results))
 
 
 if __name__ == "__main__":
