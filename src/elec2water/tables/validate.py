@@ -219,12 +219,14 @@ def _late(days: npt.NDArray[np.datetime64]) -> Mask:
 def _monthly_form(table: TypedTable, context: Context) -> Checked:
     """Take a billing month without dates as the month that the project's reading day ends; else as the calendar month.
 
-    Only the latter is an assumption, and said to be one.
+    Only the latter is an assumption, and said to be one. A day of reading beside it says no start.
     """
     if "month" not in table:
         return table, Findings.empty()
     month, dated = table.dates("month"), [name for name in ("start", "end", "read_on") if name in table]
-    use = ~np.isnat(month) & ~(_whole(table, "start", "end") | _whole(table, "read_on"))
+    billed = _whole(table, "energy_kwh") | _whole(table, "metered_kwh")
+    by_register = _whole(table, "read_on") & (_whole(table, "register_kwh") | ~billed)
+    use = ~np.isnat(month) & ~_whole(table, "start", "end") & ~by_register
     if not use.any():
         return table, Findings.empty()
     code, named = pd.factorize(month)
@@ -251,6 +253,22 @@ def _null_quality(table: TypedTable, context: Context) -> Checked:
     energy, register = table.numbers("energy_kwh"), table.numbers("register_kwh")
     table, found = _mark(table, context, "QUALITY_NULL", null, observed=np.where(np.isnan(energy), register, energy))
     return table.keep(~null), found
+
+
+def _days_of_energy(table: TypedTable, context: Context) -> Checked:
+    """Take the energy of a day as that of the interval from its midnight to the next: 日期 and 日用电量."""
+    del context
+    if "day_kwh" not in table:
+        return table, Findings.empty()
+    use = (
+        ~np.isnan(table.numbers("day_kwh")) & np.isnan(table.numbers("energy_kwh")) & ~np.isnat(table.dates("read_on"))
+    )
+    day = table.dates("read_on").astype("datetime64[D]")
+    edges = {name: (day + step).astype("datetime64[s]") for step, name in enumerate(("start", "end"))}
+    settled = {name: np.where(use, edge, table.dates(name)) for name, edge in edges.items()}
+    energy = np.where(use, table.numbers("day_kwh"), table.numbers("energy_kwh"))
+    read = np.where(use & np.isnan(table.numbers("register_kwh")), np.datetime64("NaT", "s"), table.dates("read_on"))
+    return table.with_columns(**settled, energy_kwh=energy, read_on=read).without("day_kwh"), Findings.empty()
 
 
 def _read_until(table: TypedTable, context: Context) -> Checked:
@@ -384,6 +402,7 @@ _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
         _lone_dates,
         _null_quality,
         uses_by_day,
+        _days_of_energy,
         _read_until,
         exclusive_ends,
         _monthly_form,
