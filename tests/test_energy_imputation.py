@@ -55,6 +55,23 @@ def test_ninety_percent_intervals_of_hidden_months_cover_what_they_say(kind, par
         assert stats.chi2.cdf(np.sum(np.square(errors)), df=5) < 0.999
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(("holes", "years"), [(0.02, 1), (0.3, 1), (0.3, 3)])
+def test_fitted_totals_are_the_observed_ones(holes, years, order):
+    """The score equations of a quasi-Poisson model (McCullagh and Nelder 1989, section 9.2), wells one by one."""
+    rng = np.random.default_rng(7)
+    kwh = rng.gamma(2.0, 50.0, (300, 12 * years)) * rng.lognormal(0.0, 0.4, 12 * years)
+    kwh[rng.random(kwh.shape) < holes] = np.nan
+    kwh[:20, 3:6] = np.nan
+    kwh[5] = np.nan
+    movement = fit_movement(np.asarray(kwh, order=order), np.zeros(300))
+    fitted = np.where(np.isnan(kwh), 0.0, movement.level[:, None] * movement.profile)
+    np.testing.assert_allclose(np.nansum(fitted, axis=1), np.nansum(kwh, axis=1), rtol=1e-6)
+    np.testing.assert_allclose(np.nansum(fitted, axis=0), np.nansum(kwh, axis=0), rtol=1e-6)
+    np.testing.assert_allclose(movement.covered, (~np.isnan(kwh)) @ movement.profile[0])
+    assert np.isnan(movement.level[5])
+
+
 def test_without_noise_the_missing_month_is_level_times_movement():
     level, season = np.array([1.0, 3.0, 10.0, 30.0, 100.0]), np.array([1.0, 4.0, 2.0, 0.0])
     kwh = np.outer(level, season)

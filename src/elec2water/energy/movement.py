@@ -171,7 +171,7 @@ class _Patterns:
 def _alike(hole: Bools, group: Ints) -> tuple[Ints, Ints]:
     """Give wells (N,) numbers by class and holes (N, M), and the first well of each number."""
     bits = np.packbits(hole, axis=1)
-    bits = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 4))).view(np.uint32)
+    bits = np.ascontiguousarray(np.pad(bits, ((0, 0), (0, -bits.shape[1] % 4)))).view(np.uint32)
     number = group
     for part in bits.T:
         number = np.asarray(pd.factorize((number << 32) | part)[0], dtype=np.int64)

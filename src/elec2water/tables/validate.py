@@ -18,6 +18,7 @@ from elec2water.tables.ends import exclusive_ends
 from elec2water.tables.keys import combine, in_order, repeated
 from elec2water.tables.parse import longest
 from elec2water.tables.places import far_positions, permit_numbers, same_wells
+from elec2water.tables.sessions import sum_of_uses, uses_by_day
 from elec2water.tables.typed import TypedTable
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _key_names(table: TypedTable) -> list[str]:
     keys = {
         "wells": ["well_id"],
         "meters": ["meter_id", "well_id"],
-        "readings": ["meter_id", "read_on", "start", "end", "month"],
+        "readings": ["meter_id", "read_on", "start", "end", "month", "used_on"],
         "pairs": ["well_id", "start", "end"],
         "water_levels": ["well_id", "township", "aquifer", "date", "month"],
         "permits": ["permit_no"],
@@ -192,7 +193,7 @@ def _rounded_ids(table: TypedTable, context: Context) -> Findings:
 def _lone_dates(table: TypedTable, context: Context) -> Checked:
     """Leave out dates years behind all others: 2062 for 2026."""
     parts = []
-    for name in ("read_on", "start", "end", "month"):
+    for name in ("read_on", "start", "end", "month", "used_on"):
         days = table.dates(name)
         late = _late(days) if name in table else np.zeros(0, dtype=bool)
         if late.any():
@@ -379,7 +380,17 @@ def _correction_checks(table: TypedTable, context: Context) -> Checked:
 _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
     "wells": (_unique_ids("DUPLICATE_INTAKE"), _half_position, far_positions, same_wells, permit_numbers, _depth_order),
     "meters": (_link_order, _multipliers),
-    "readings": (_lone_dates, _null_quality, _read_until, exclusive_ends, _monthly_form, settle, _reading_forms),
+    "readings": (
+        _lone_dates,
+        _null_quality,
+        uses_by_day,
+        _read_until,
+        exclusive_ends,
+        _monthly_form,
+        settle,
+        sum_of_uses,
+        _reading_forms,
+    ),
     "pairs": (exclusive_ends, _pair_checks, _pair_overlaps),
     "water_levels": (),
     "permits": (_unique_ids("DUPLICATE_PERMIT"), permit_numbers, _link_order, _plan_above_permit),
