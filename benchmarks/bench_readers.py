@@ -196,6 +196,9 @@ def main():
             project = Path(folder) / str(meters)
             write_project(project, meters)
             record[f"parquet {meters:,} × 12, to energy and findings"] = in_own_process("show_energy", project)
+    record = dict(
+        sorted(record.items(), key=lambda case: (case[0].split()[0], int(case[0].split()[1].replace(",", ""))))
+    )
     RESULTS.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(json.dumps(record, indent=1, ensure_ascii=False))
 

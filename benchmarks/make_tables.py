@@ -350,7 +350,12 @@ def main() -> None:
     (ROOT / "docs" / "retests.md").write_text(retests(), encoding="utf-8")
     energy = ROOT / "docs" / "energy.md"
     text = energy.read_text(encoding="utf-8")
-    for mark, name in (("faults", "fault_study"), ("hidden", "hidden_months"), ("shared", "shared_meters")):
+    for mark, name in (
+        ("faults", "fault_study"),
+        ("limit", "level_limit"),
+        ("hidden", "hidden_months"),
+        ("shared", "shared_meters"),
+    ):
         made = RESULTS / f"{name}.md"
         text = between(text, mark, made.read_text(encoding="utf-8")) if made.exists() else text
     energy.write_text(text, encoding="utf-8")
