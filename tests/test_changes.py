@@ -9,9 +9,11 @@ from scipy import special
 from core_kit import small_case
 from elec2water.coefficient import fit_coefficient, gaussian
 from elec2water.coefficient.changes import find_changes
+from elec2water.coefficient.equipment import FAULTS, METER_CHECKED, Equipment
 from elec2water.coefficient.gaussian import Rows, WellVariances
 from elec2water.coefficient.innovations import Limits, scan
 from elec2water.coefficient.state import from_dataset, to_dataset
+from elec2water.watch import meter_findings
 
 VARIANCES = WellVariances(0.05, 0.002, 0.0025, 2.0)
 LIMITS = Limits.of(1.0)
@@ -205,3 +207,92 @@ class TestCounty:
             find_changes(changed.posterior, LIMITS).well.size == 0
             or well not in changed.sample_id[find_changes(changed.posterior, LIMITS).well]
         )
+
+
+class TestFirstFit:
+    """What changed within the months of a first fit: the well starts anew there, as it would in an update."""
+
+    def test_a_well_that_changed_is_predicted_from_after_the_change(self, case):
+        well = busiest(case)
+        usual, changed = case.fit(), replace(case, pairs=with_factor(case.pairs, well, "2025-10-01", 1.45)).fit()
+        assert usual.equipment.detected.sum() == 0
+        assert changed.equipment.well_id[changed.equipment.detected].tolist() == [well]
+        assert changed.changes["candidate"].tolist() == ["new_pump"]
+        place = int(np.flatnonzero(case.wells["well_id"] == well)[0])
+        then = replace(case, energy=case.energy.carried(np.datetime64("2027-09")))
+        wells = [then.volume(fitted, "2027Q3").wells for fitted in (usual, changed)]
+        kappa = [w.converted_m3[place].sum() / w.kwh[place] for w in wells]
+        # The readings since the change say 1.45; those before would have drawn it towards 1.2.
+        assert kappa[1] / kappa[0] == pytest.approx(1.45, rel=0.07)
+        assert changed.posterior.variance["drift"] < 1.3 * usual.posterior.variance["drift"]
+
+    def test_an_update_keeps_what_the_fit_found(self, case):
+        well = busiest(case)
+        changed = replace(case, pairs=with_factor(case.pairs, well, "2025-10-01", 1.45)).fit()
+        known = {"wells": case.wells, "water_levels": case.water_levels, "energy": case.energy}
+        again = from_dataset(to_dataset(changed)).update(**known)
+        np.testing.assert_allclose(again.posterior.means, changed.posterior.means, rtol=0, atol=1e-8)
+        assert again.changes.empty
+
+    def test_few_wells_that_did_not_change_are_reset(self):
+        """Three counties, 150 sample wells for a year: at most the false alarms that a year of them may have."""
+        reset = sum(
+            int(small_case(80, 50, seed, pair_months=12, last_pair=-1).fit().equipment.detected.sum())
+            for seed in (11, 12, 13)
+        )
+        assert reset <= 5
+
+
+@pytest.fixture(scope="module")
+def faulty(case):
+    well = busiest(case)
+    pairs = with_factor(case.pairs, well, "2026-02-01", 0.42)
+    return well, pairs, followed(case, pairs)[1]
+
+
+class TestWaterMeter:
+    """A water meter with a fault is not what a well reports, until the registry says that it was checked."""
+
+    def test_its_readings_are_converted_instead(self, case, faulty):
+        well, pairs, fitted = faulty
+        place = int(np.flatnonzero(case.wells["well_id"] == well)[0])
+        assert fitted.changes.loc[fitted.changes["well_id"] == well, "candidate"].tolist() == ["water_meter"]
+        volume = case.volume(fitted)
+        assert volume.wells.method[place] == "converted"
+        truth = case.truth_m3[place, -3:].sum()
+        assert volume.wells.lower_m3[place] < truth < volume.wells.upper_m3[place]
+        read = pairs[pairs["well_id"].eq(well) & pairs["start"].ge("2026-07-01")]["volume_m3"].sum()
+        findings = meter_findings(fitted, "2026Q3", lang="en").frame
+        assert findings["well_id"].tolist() == [well]
+        assert f"{read:.0f} m³ it showed in 2026Q3 are not used" in findings["message"].item()
+        assert meter_findings(fitted, "2025Q4").frame.empty
+        others = np.flatnonzero(volume.wells.sampled & (np.arange(len(case.wells)) != place))
+        assert (volume.wells.method[others] == "measured").mean() > 0.5
+
+    def test_a_meter_that_was_checked_is_believed_again(self, case, faulty):
+        well, pairs, _ = faulty
+        repaired = with_factor(pairs, well, "2026-07-01", 1.0 / 0.42)
+        when = np.full(len(case.wells), np.datetime64("NaT", "s"))
+        when[case.wells["well_id"] == well] = np.datetime64("2026-07-01", "s")
+        wells = case.wells.assign(water_meter_checked_on=when)
+        known = {"wells": wells, "water_levels": case.water_levels, "energy": case.energy}
+        start = replace(case, pairs=repaired[repaired["start"] < "2025-10-01"]).fit()
+        updated = start.update(repaired, **known, whole=True)
+        volume = replace(case, wells=wells).volume(updated)
+        place = int(np.flatnonzero(case.wells["well_id"] == well)[0])
+        assert volume.wells.method[place] == "measured"
+        assert meter_findings(updated, "2026Q3").frame.empty
+        assert meter_findings(updated, "2026Q2").frame["well_id"].tolist() == [well]
+        same = from_dataset(to_dataset(updated))
+        np.testing.assert_array_equal(same.equipment.cause, updated.equipment.cause)
+        np.testing.assert_array_equal(same.believed_meters, updated.believed_meters)
+
+    def test_a_check_is_no_change_of_the_well(self):
+        well, when = np.zeros(4, dtype=np.intp), np.array(["2020", "2021-07", "2022-07", "2023-07"], "datetime64[s]")
+        fault = Equipment(np.array(["a"], object), np.array(["2021-01"], "datetime64[s]"), np.array([True]),
+            np.array(["water_meter"], object))  # fmt: skip
+        check = Equipment.of(np.array(["a"], object), np.array(["2022-01"], "datetime64[s]"), cause=METER_CHECKED)
+        pumps = fault.adding(check).history(np.array(["a"], object))
+        np.testing.assert_array_equal(pumps.number(well, when), [0, 1, 1, 1])
+        np.testing.assert_array_equal(pumps.under(FAULTS, well, when), [False, True, False, False])
+        assert pumps.since(well, when)[-1] == np.datetime64("2021-01")

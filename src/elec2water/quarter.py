@@ -28,7 +28,7 @@ from elec2water.revisions import record_findings, revised_quarters, revision_fin
 from elec2water.sampled import sampled_wells
 from elec2water.survey import DesignEstimate, design_totals, gap_findings
 from elec2water.volume import Volume, estimate_volume
-from elec2water.watch import change_findings
+from elec2water.watch import change_findings, meter_findings
 
 Progress = Callable[[str], None]
 Floats = NDArray[np.float64]
@@ -172,6 +172,7 @@ class _Told:
             + pairs_off_grid(county.pairs, county.wells, lang=lang)
             + model_findings(coefficient, self.volume, county.wells, lang=lang)
             + change_findings(coefficient, lang=lang)
+            + meter_findings(coefficient, self.volume.quarter, lang=lang)
             + expiry_findings(coefficient, self.volume, county.wells, county.water_levels, rule=rule, lang=lang)
         )
 
@@ -225,7 +226,7 @@ def _measured(coefficient: Coefficient, volume: Volume) -> tuple[Floats, Floats]
     pairs, and else of all.
     """
     pairs, rows = coefficient.measured, coefficient.posterior.rows
-    usable = ~coefficient.posterior.impossible_pairs
+    usable = coefficient.believed_meters
     first, last = quarter_months(volume.quarter)[[0, -1]]
     begin, end = first.astype("datetime64[s]"), (last + 1).astype("datetime64[s]")
     middle = np.where(np.isnat(pairs.middle), end, pairs.middle)

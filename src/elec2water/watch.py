@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from elec2water.calendar_ import month_of, quarter_months
 from elec2water.coefficient import Coefficient
 from elec2water.coefficient.equipment import MULTIPLIER, NEW_PUMP, OTHER_LOAD, WATER_METER, WEAR
 from elec2water.coefficient.innovations import Limits
+from elec2water.coefficient.rows import pair_moments
 from elec2water.findings import Findings, findings_of
 
 _NAMES: Mapping[str, Mapping[str, str]] = {
@@ -27,6 +29,27 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         WEAR: "a badly worn pump or a water meter going off",
     },
 }
+
+
+def meter_findings(coefficient: Coefficient, quarter: str, *, lang: str = "zh") -> Findings:
+    """Name the wells whose water meters read in the quarter and are not believed since a fault was found."""
+    pairs, well = coefficient.measured, coefficient.posterior.rows.well
+    when = pair_moments(pairs, coefficient.posterior.layout)
+    pumps = coefficient.equipment.history(coefficient.sample_id)
+    faulty = pumps.under((WATER_METER,), well, when) & np.isin(month_of(when), quarter_months(quarter)) & ~pairs.test
+    volume = np.bincount(well[faulty], pairs.volume_m3[faulty], coefficient.sample_id.size)
+    named = np.unique(well[faulty])
+    last = (quarter_months(quarter)[-1] + 1).astype("datetime64[s]") - np.timedelta64(1, "s")
+    since = month_of(pumps.since(named, np.full(named.size, last)))
+    return findings_of(
+        "METER_NOT_BELIEVED",
+        table="pairs",
+        well_id=coefficient.sample_id[named],
+        period=quarter,
+        since=since.astype(str),
+        observed=[f"{value:.0f}" for value in volume[named]],
+        lang=lang,
+    )
 
 
 def change_findings(coefficient: Coefficient, *, lang: str = "zh") -> Findings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +23,7 @@ _CLOSE = 0.10
 _LARGE_FALL, _LARGE_RISE, _MULTIPLIED = -0.35, 0.60, 0.6
 _SHARE_BY_ENERGY = 0.5
 _NO_WEIGHT = 1e6
+_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -141,3 +143,53 @@ def watched(equipment: Equipment, anchor: np.datetime64) -> Equipment:
     """Give the changes that stand whatever the readings since ``anchor`` say."""
     kept = ~(equipment.detected & (equipment.date >= anchor))
     return equipment.take(kept)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A posterior with the changes of wells that it takes for granted."""
+
+    posterior: Posterior
+    equipment: Equipment
+    changes: Changes
+
+
+def see_changes(
+    posterior_with: Callable[[Equipment], Posterior],
+    equipment: Equipment,
+    sample_id: NDArray[np.object_],
+    moments: NDArray[np.datetime64],
+    limits: Limits,
+    since: np.datetime64,
+) -> Seen:
+    """Look for changes and reset the wells that have them, until there is none more: one change can hide another.
+
+    What is found depends on the pairs alone, not on the order in which they came.
+
+    Parameters
+    ----------
+    posterior_with : callable
+        Gives the posterior of all pairs with some equipment.
+    equipment : Equipment
+        What is known before.
+    sample_id, moments : (W,), (R,)
+        Of sample wells and pairs.
+    limits : Limits
+    since : datetime64
+        From when on a change resets its well; earlier ones are told only.
+    """
+    known, posterior = Changes.none(), posterior_with(equipment)
+    found = find_changes(posterior, limits)
+    for _ in range(_ROUNDS):
+        late = found.sudden & (moments[found.row] >= since)
+        if not late.any():
+            break
+        known = known.joined(found.take(late))
+        more = equipment.adding(detected_pumps(found.take(late), sample_id, moments))
+        if more is equipment:
+            break
+        equipment = more
+        posterior = posterior_with(equipment)
+        found = find_changes(posterior, limits)
+    late = found.sudden & (moments[found.row] >= since)
+    return Seen(posterior, equipment, known.joined(found.take(~late)))

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.coefficient import features
-from elec2water.coefficient.equipment import NEVER
+from elec2water.coefficient.equipment import METER_CHECKED, NEVER, Equipment
 from elec2water.coefficient.features import FeatureSpec, Static
 from elec2water.coefficient.options import FitOptions
 from elec2water.coefficient.water import level_movement
@@ -41,6 +41,13 @@ class WellContext:
     level: Floats
     anomaly: Floats
     pump_installed: NDArray[np.datetime64]
+    meter_checked: NDArray[np.datetime64]
+
+    def registered(self, places: NDArray[np.intp]) -> Equipment:
+        """Give what the registry tells of the pumps and water meters of some wells, by their places."""
+        well_id = self.well_id[places]
+        pumps = Equipment.of(well_id, self.pump_installed[places])
+        return pumps.adding(Equipment.of(well_id, self.meter_checked[places], cause=METER_CHECKED))
 
 
 @dataclass(frozen=True)
@@ -153,10 +160,6 @@ def _context(
 ) -> WellContext:
     static = spec.static(columns)
     annual = np.asarray(columns["annual_kwh"], dtype=np.float64)
-    installed = np.full(len(wells), NEVER)
-    if "pump_installed_on" in wells.columns:
-        given = wells["pump_installed_on"].to_numpy(dtype="datetime64[s]")
-        installed = np.where(np.isnat(given), NEVER, given)
     return WellContext(
         wells["well_id"].to_numpy(dtype=object),
         moving.strata,
@@ -166,5 +169,14 @@ def _context(
         annual,
         moving.level,
         features.energy_anomaly(moving.kwh, annual, static.aquifer),
-        installed,
+        _dates(wells, "pump_installed_on"),
+        _dates(wells, "water_meter_checked_on"),
     )
+
+
+def _dates(wells: pd.DataFrame, column: str) -> NDArray[np.datetime64]:
+    """Give the dates of a column of the registry, (N,); ``NEVER`` where there are none."""
+    if column not in wells.columns:
+        return np.full(len(wells), NEVER)
+    given = wells[column].to_numpy(dtype="datetime64[s]")
+    return np.where(np.isnat(given), NEVER, given)

@@ -16,6 +16,8 @@ Dates = NDArray[np.datetime64]
 NEVER = np.datetime64("9999-01-01", "s")
 """Stands for a date of installation that is not known."""
 NEW_PUMP, WATER_METER, MULTIPLIER, OTHER_LOAD, WEAR = "new_pump", "water_meter", "multiplier", "other_load", "wear"
+METER_CHECKED = "meter_checked"
+"""The registry's word that the water meter is right from a date on: no change of the well, but the end of a fault."""
 FAULTS = (WATER_METER, MULTIPLIER, OTHER_LOAD)
 """What tells nothing of the class any more."""
 FAULT_VARIANCE = 25.0
@@ -35,7 +37,7 @@ class Equipment:
     detected : (K,)
         True where readings showed it and no registry said so.
     cause : (K,)
-        Text: ``new_pump``, or the fault that the readings point to.
+        Text: ``new_pump``, the fault that the readings point to, or ``meter_checked``.
     """
 
     well_id: NDArray[np.object_]
@@ -49,15 +51,15 @@ class Equipment:
         return cls(np.empty(0, object), np.empty(0, "datetime64[s]"), np.empty(0, bool), np.empty(0, object))
 
     @classmethod
-    def of(cls, well_id: NDArray[np.object_], date: Dates, *, detected: bool = False) -> Equipment:
-        """Make it of wells and dates side by side, new pumps all; dates that are not known are left out."""
+    def of(cls, well_id: NDArray[np.object_], date: Dates, *, cause: str = NEW_PUMP) -> Equipment:
+        """Make it of wells and dates side by side, of one cause; dates that are not known are left out."""
         known = ~np.isnat(date) & (date < NEVER)
         n = int(known.sum())
         made = cls(
             well_id[known],
             date[known].astype("datetime64[s]"),
-            np.full(n, detected),
-            np.full(n, NEW_PUMP, dtype=object),
+            np.zeros(n, dtype=bool),
+            np.full(n, cause, dtype=object),
         )
         return Equipment.none().adding(made)
 
@@ -104,21 +106,32 @@ class PumpHistory:
     date: Dates
     cause: NDArray[np.object_]
 
+    @property
+    def _changes(self) -> PumpHistory:
+        """The changes that make another well of it."""
+        kept = self.cause.astype(str) != METER_CHECKED
+        return PumpHistory(self.well[kept], self.date[kept], self.cause[kept])
+
     def number(self, well: Ints, when: Dates) -> Ints:
         """Count the changes that each well (R,) has had by a moment (R,)."""
-        order = np.lexsort((self.date, self.well))
-        key, asked = _keys(self.well[order], self.date[order]), _keys(well, when)
+        changes = self._changes
+        order = np.lexsort((changes.date, changes.well))
+        key, asked = _keys(changes.well[order], changes.date[order]), _keys(well, when)
         return np.asarray(np.searchsorted(key, asked, side="right") - np.searchsorted(key, _keys(well)), dtype=np.intp)
 
     def since(self, well: Ints, when: Dates) -> Dates:
         """Give the date of the last change up to a moment, NaT where there was none, (R,)."""
-        some, last = self._last(well, when)
+        changes = self._changes
+        some, last = changes._last(well, when)
         found = np.full(well.size, np.datetime64("NaT", "s"))
-        found[some] = self.date[last]
+        found[some] = changes.date[last]
         return found
 
     def under(self, faults: Sequence[str], well: Ints, when: Dates) -> NDArray[np.bool_]:
-        """Tell whether the last change up to a moment was one of some faults, (R,): it lasts until the next change."""
+        """Tell whether the last change up to a moment was one of some faults, (R,).
+
+        A fault lasts until the next change, or until its meter was checked.
+        """
         some, last = self._last(well, when)
         found = np.zeros(well.size, dtype=bool)
         found[some] = np.isin(self.cause[last].astype(str), faults)

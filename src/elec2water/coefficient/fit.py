@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.calendar_ import month_of
-from elec2water.coefficient.changes import find_changes
-from elec2water.coefficient.context import Known, Windows, learn_wells, on_grid
+from elec2water.coefficient.changes import Seen, see_changes
+from elec2water.coefficient.context import Known, WellContext, Windows, learn_wells, on_grid
 from elec2water.coefficient.curvature import bent_rows, learned_curvature
 from elec2water.coefficient.equipment import Equipment
 from elec2water.coefficient.features import FeatureSpec
@@ -22,6 +22,7 @@ from elec2water.coefficient.options import FitOptions
 from elec2water.coefficient.posterior import Posterior, fit_posterior, posterior_at
 from elec2water.coefficient.result import Coefficient
 from elec2water.coefficient.rows import head_movement, measured_rows, pair_moments
+from elec2water.coefficient.shared import Layout
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import UsageError
 from elec2water.pairs import Measurements, measurements
@@ -77,15 +78,55 @@ def fit_coefficient(
     spec, context = learn_wells(Known(wells, water_levels, energy), months, windows, options)
     layout = spec.layout(months)
     sample_id = well_id[np.unique(measured.well)]
-    equipment = Equipment.of(sample_id, context.pump_installed[np.unique(measured.well)])
+    equipment = context.registered(np.unique(measured.well))
     equipment = equipment if pumps is None else equipment.adding(pumps.of_wells(sample_id))
     sample, rows = measured_rows(measured, context, spec, layout, equipment)
     posterior = fit_posterior(rows, layout, sample, student_df=options.student_df, progress=progress)
     movement = head_movement(measured, context, layout)
     spec, posterior = _with_curvature(spec, posterior, rows, movement, options.student_df, progress)
-    changes = find_changes(posterior, Limits.of(options.alarms_per_100_well_years))
-    record = UpdateRecord(changes=changes.table(sample_id, pair_moments(measured, layout)))
-    return Coefficient(posterior, spec, options, windows, sample_id, measured, equipment, record=record)
+    pairs_as_seen = _Pairs(measured, context, spec, layout)
+    seen = _with_changes(posterior, pairs_as_seen, equipment, sample_id, options, progress)
+    record = UpdateRecord(changes=seen.changes.table(sample_id, pair_moments(measured, layout)))
+    return Coefficient(seen.posterior, spec, options, windows, sample_id, measured, seen.equipment, record=record)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs and what is known of their wells: all that rows are made of, but the equipment."""
+
+    measured: Measurements
+    context: WellContext
+    spec: FeatureSpec
+    layout: Layout
+
+    def rows(self, equipment: Equipment) -> Rows:
+        return measured_rows(self.measured, self.context, self.spec, self.layout, equipment)[1]
+
+
+def _with_changes(
+    posterior: Posterior,
+    pairs: _Pairs,
+    equipment: Equipment,
+    sample_id: NDArray[np.object_],
+    options: FitOptions,
+    progress: Callable[[str], None] | None,
+) -> Seen:
+    """Reset the wells whose own readings broke with their past within the fit, and learn the variances without it."""
+    layout, sample, df = posterior.layout, posterior.sample, options.student_df
+    psi, weight = np.log(posterior.sd), posterior.weight
+
+    def posterior_with(some: Equipment) -> Posterior:
+        if some is equipment:
+            return posterior
+        return posterior_at(pairs.rows(some), layout, sample, psi=psi, weight=weight, student_df=df, progress=progress)
+
+    moments = pair_moments(pairs.measured, layout)
+    limits = Limits.of(options.alarms_per_100_well_years)
+    seen = see_changes(posterior_with, equipment, sample_id, moments, limits, moments.min())
+    if seen.equipment is equipment:
+        return seen
+    anew = fit_posterior(pairs.rows(seen.equipment), layout, sample, student_df=df, progress=progress)
+    return replace(seen, posterior=anew)
 
 
 def _with_curvature(

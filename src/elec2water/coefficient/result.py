@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from elec2water.coefficient.classes import class_table
 from elec2water.coefficient.context import Known, Months, WellContext, Windows, describe_wells
-from elec2water.coefficient.equipment import Equipment
+from elec2water.coefficient.equipment import WATER_METER, Equipment
 from elec2water.coefficient.features import FeatureSpec
 from elec2water.coefficient.news import UpdateRecord
 from elec2water.coefficient.options import FitOptions
@@ -107,7 +107,7 @@ class Coefficient:
     def equipped(self, context: WellContext) -> Coefficient:
         """See the pumps that the registry has put in since: what a well's pairs told of the pump before, they keep."""
         place = self.posterior.sample
-        equipment = self.equipment.adding(Equipment.of(self.sample_id, context.pump_installed[place]))
+        equipment = self.equipment.adding(context.registered(place))
         if equipment is self.equipment:
             return self
         rows = self.posterior.rows
@@ -115,9 +115,16 @@ class Coefficient:
         rows = replace(rows, pump=equipment.history(self.sample_id).number(rows.well, when))
         return replace(self, posterior=replace(self.posterior, rows=rows), equipment=equipment)
 
+    @property
+    def believed_meters(self) -> NDArray[np.bool_]:
+        """Pairs whose water meter is believed, (R,): neither an impossible reading nor one since a fault was found."""
+        when = pair_moments(self.measured, self.posterior.layout)
+        faulty = self.equipment.history(self.sample_id).under((WATER_METER,), self.posterior.rows.well, when)
+        return np.asarray(~self.posterior.impossible_pairs & ~faulty)
+
     def known_pumps(self, context: WellContext) -> Equipment:
         """Give the changes of pumps of all wells of a registry, with those that only this coefficient knows."""
-        return self.equipment.adding(Equipment.of(context.well_id, context.pump_installed))
+        return self.equipment.adding(context.registered(np.arange(context.well_id.size)))
 
     def pumps_in(self, context: WellContext, when: np.datetime64) -> tuple[NDArray[np.datetime64], Ints]:
         """Give since when each well (N,) has its pump (NaT: not known), and the number of each sample well's (W,)."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from elec2water.calendar_ import month_of
 from elec2water.coefficient import features
-from elec2water.coefficient.changes import Changes, detected_pumps, find_changes, watched
+from elec2water.coefficient.changes import Seen, see_changes, watched
 from elec2water.coefficient.context import WellContext, on_grid
 from elec2water.coefficient.equipment import FAULT_VARIANCE, FAULTS, Equipment
 from elec2water.coefficient.gaussian import Rows
@@ -33,7 +33,6 @@ Floats = NDArray[np.float64]
 Months = NDArray[np.datetime64]
 
 _YEAR = 12
-_ROUNDS_OF_CHANGES = 4
 
 
 _NEVER = np.datetime64("9999-01", "M")
@@ -156,7 +155,7 @@ def absorb(
     sample_id = well_id[place]
     equipment = coefficient.equipment
     if given.context is not None:
-        equipment = equipment.of_wells(sample_id).adding(Equipment.of(sample_id, given.context.pump_installed[place]))
+        equipment = equipment.of_wells(sample_id).adding(given.context.registered(place))
     anchor = (coefficient.windows.level[-1] + 1).astype("datetime64[s]")
     seen = _watch(coefficient, given, layout, watched(equipment, anchor), anchor, progress)
     fresh = given.merged.origin[seen.changes.found] < 0
@@ -172,15 +171,6 @@ def absorb(
     )
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """A posterior with the changes of wells that it takes for granted."""
-
-    posterior: Posterior
-    equipment: Equipment
-    changes: Changes
-
-
 def _watch(
     coefficient: Coefficient,
     given: Given,
@@ -188,26 +178,17 @@ def _watch(
     equipment: Equipment,
     anchor: np.datetime64,
     progress: Callable[[str], None] | None,
-) -> _Seen:
-    """Absorb the pairs, and absorb them again with the wells reset that broke with their past since the fit.
+) -> Seen:
+    """Absorb the pairs, and absorb them again with the wells reset that broke with their past since the fit."""
+    sample = np.unique(given.merged.pairs.well)
 
-    What is found depends on the pairs alone, not on the order in which they came.
-    """
+    def posterior_with(some: Equipment) -> Posterior:
+        _, rows = updated_rows(coefficient, given, layout, some)
+        return _at_nodes(coefficient, rows, layout, sample, progress)
+
     limits = Limits.of(coefficient.options.alarms_per_100_well_years)
     moments = pair_moments(given.merged.pairs, layout)
-    sample, rows = updated_rows(coefficient, given, layout, equipment)
-    known = Changes.none()
-    for _ in range(_ROUNDS_OF_CHANGES):
-        posterior = _at_nodes(coefficient, rows, layout, sample, progress)
-        found = find_changes(posterior, limits)
-        sample_id = _ids(coefficient, given, sample)
-        late = found.sudden & (moments[found.row] >= anchor)
-        if not late.any():
-            break
-        known = known.joined(found.take(late))
-        equipment = equipment.adding(detected_pumps(found.take(late), sample_id, moments))
-        sample, rows = updated_rows(coefficient, given, layout, equipment)
-    return _Seen(posterior, equipment, known.joined(found.take(~late)))
+    return see_changes(posterior_with, equipment, _ids(coefficient, given, sample), moments, limits, anchor)
 
 
 def _ids(coefficient: Coefficient, given: Given, sample: NDArray[np.intp]) -> NDArray[np.object_]:

@@ -126,7 +126,7 @@ class _Parts:
         v = posterior.variance
         measured = measured_months(
             coefficient.measured,
-            ~posterior.impossible_pairs,
+            coefficient.believed_meters,
             context.months,
             kwh.shape[0],
             meter_rel_u=coefficient.options.meter_rel_u,

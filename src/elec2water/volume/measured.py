@@ -43,7 +43,7 @@ def measured_months(
     ----------
     measured : Measurements
     working : (R,)
-        False for pairs that the robust fit found impossible; their months are converted like any other.
+        False for pairs whose water meter is not believed; their months are converted like any other.
     months : (M,) datetime64[M]
     n_wells : int
         N of the registry.
