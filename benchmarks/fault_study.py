@@ -1,6 +1,6 @@
 """What the rules on electricity find: faults of BAD_INPUTS.md C-G planted in clean counties, one kind at a time.
 
-    python benchmarks/fault_study.py [--wells 1500] [--counties 3]
+    python benchmarks/fault_study.py [--wells 1500] [--counties 3] [--generators demo ...] [--faults multiplier ...]
 
 For every generator of counties.py: recall of each fault (a planted meter or its well is named by a rule that answers
 the fault), and alarms of each rule per 1,000 well-quarters of the county as it was made. Meters are planted in months
@@ -10,7 +10,6 @@ benchmarks/results/fault_study.json and .md.
 
 import argparse
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,8 +20,8 @@ from elec2water.energy.screen import screen
 from elec2water.energy.screen.series import Desk
 from elec2water.rules import RuleSettings
 from elec2water.strata import classify
+from recorded import RESULTS, keep
 
-RESULTS = Path(__file__).parent / "results"
 KEY = ["rule", "meter_id", "well_id", "period"]
 """What makes two findings one: a fault is found by what was not said of the county as it was made."""
 PLANTED = 40
@@ -314,9 +313,10 @@ FAULTS = {
 }
 
 
-def study(name, wells, seeds):
-    """Measure recall by fault and alarms by rule of one generator."""
-    recall, alarms, quarters = {fault: [0, 0] for fault in FAULTS}, {}, 0
+def study(name, wells, seeds, faults=None):
+    """Measure recall by fault (all, or those given) and alarms by rule of one generator."""
+    faults = FAULTS if faults is None else faults
+    recall, alarms, quarters = {fault: [0, 0] for fault in faults}, {}, 0
     for seed in seeds:
         county = County(GENERATORS[name](wells, seed))
         clean = county.findings(county.bills(county.kwh))
@@ -325,6 +325,8 @@ def study(name, wells, seeds):
         for rule, count in clean["rule"].value_counts().items():
             alarms[rule] = alarms.get(rule, 0) + int(count)
         for number, (fault, (plant, answers)) in enumerate(FAULTS.items()):
+            if fault not in faults:
+                continue
             rows, planted = plant(county, np.random.default_rng([seed, number]))
             found = county.findings(**planted)
             found = found[found["rule"].isin(answers)]
@@ -366,18 +368,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wells", type=int, default=1500)
     parser.add_argument("--counties", type=int, default=3)
-    parser.add_argument("--only", default="", help="only faults whose name holds this; nothing is written")
+    parser.add_argument("--generators", nargs="*", default=list(GENERATORS), help="the others keep their record")
+    parser.add_argument(
+        "--faults", nargs="*", default=[""], help="those whose name holds a word; the others keep theirs"
+    )
     options = parser.parse_args()
-    for fault in [name for name in FAULTS if options.only not in name]:
-        del FAULTS[fault]
+    asked = {name: fault for name, fault in FAULTS.items() if any(word in name for word in options.faults)}
     seeds = range(1, options.counties + 1)
-    results = {name: study(name, options.wells, seeds) for name in GENERATORS}
-    print(tables(results))
-    if options.only:
-        return
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "fault_study.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "fault_study.md").write_text(tables(results), encoding="utf-8")
+    results = json.loads((RESULTS / "fault_study.json").read_text(encoding="utf-8"))
+    for name in options.generators:
+        new = study(name, options.wells, seeds, asked)
+        results[name] = new | {"recall": results.get(name, new)["recall"] | new["recall"]}
+    keep("fault_study", results, tables(results))
 
 
 if __name__ == "__main__":

@@ -7,18 +7,15 @@ whole last quarter (how far is the county's energy off, and what does that add t
 Writes benchmarks/results/hidden_months.json and .md.
 """
 
-import argparse
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from counties import GENERATORS
 from elec2water.energy import impute, monthly_energy, predict_missing
 from elec2water.strata import classify
+from recorded import keep, markdown, options
 
-RESULTS = Path(__file__).parent / "results"
 MONTHS, HIDDEN, BASE_ERROR = 18, 0.05, 0.03
 
 
@@ -97,26 +94,21 @@ def table(results):
     """Write the results as Markdown."""
     head = ["county", "hidden months", "90 % intervals hold", "bias", "error / said",
             "quarter, 5 % of meters missing", "said", "3 % grows by"]  # fmt: skip
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for name, r in results.items():
-        cells = [name, f"{r['hidden']:,}", f"{100 * r['coverage']:.1f} %", f"{100 * r['bias']:+.1f} %",
-                 f"{r['rmse / said']:.2f}", f"{100 * r['quarter error']:.2f} %", f"{100 * r['quarter said']:.2f} %",
-                 f"{100 * r['growth']:.2f} points"]  # fmt: skip
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return markdown(
+        head,
+        [
+            [name, f"{r['hidden']:,}", f"{100 * r['coverage']:.1f} %", f"{100 * r['bias']:+.1f} %",
+             f"{r['rmse / said']:.2f}", f"{100 * r['quarter error']:.2f} %", f"{100 * r['quarter said']:.2f} %",
+             f"{100 * r['growth']:.2f} points"]
+            for name, r in results.items()
+        ],
+    )  # fmt: skip
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--wells", type=int, default=1500)
-    parser.add_argument("--counties", type=int, default=4)
-    options = parser.parse_args()
-    seeds = range(1, options.counties + 1)
-    results = {name: study(name, options.wells, seeds) for name in GENERATORS}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "hidden_months.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "hidden_months.md").write_text(table(results), encoding="utf-8")
-    print(table(results))
+    asked = options(__doc__, counties=4)
+    results = {name: study(name, asked.wells, range(1, asked.counties + 1)) for name in GENERATORS}
+    keep("hidden_months", results, table(results))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,6 @@ are split by power × area; held against the truth are the energy and, with 60 s
 Writes benchmarks/results/shared_meters.json and .md.
 """
 
-import argparse
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -22,8 +18,8 @@ from elec2water.demo import measure_pairs, true_wells
 from elec2water.energy import impute, monthly_energy
 from elec2water.strata import classify
 from elec2water.volume import estimate_volume
+from recorded import keep, markdown, options
 
-RESULTS = Path(__file__).parent / "results"
 JOINED, NOMINAL_Z = 0.4, 1.6448536
 
 
@@ -99,26 +95,20 @@ def study(name, wells, seed):
 def table(results):
     """Write the results as Markdown."""
     head = ["county", "wells on shared meters", "90 % of energy hold", "90 % of volume hold", "wells alone: volume"]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for name, r in results.items():
-        parts = [("energy", "wells"), ("volume", "converted"), ("volume alone", "alone")]
-        cells = [name, f"{r['wells']:,}", *(f"{100 * r[a] / r[b]:.1f} %" for a, b in parts)]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    parts = [("energy", "wells"), ("volume", "converted"), ("volume alone", "alone")]
+    return markdown(
+        head,
+        [[name, f"{r['wells']:,}", *(f"{100 * r[a] / r[b]:.1f} %" for a, b in parts)] for name, r in results.items()],
+    )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--wells", type=int, default=1500)
-    parser.add_argument("--counties", type=int, default=3)
-    options = parser.parse_args()
+    asked = options(__doc__, counties=3)
     results = {}
     for name in GENERATORS:
-        parts = [study(name, options.wells, seed) for seed in range(1, options.counties + 1)]
+        parts = [study(name, asked.wells, seed) for seed in range(1, asked.counties + 1)]
         results[name] = {key: sum(part[key] for part in parts) for key in parts[0]}
-    (RESULTS / "shared_meters.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "shared_meters.md").write_text(table(results), encoding="utf-8")
-    print(table(results))
+    keep("shared_meters", results, table(results))
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ _ = coefficient.plot(lang=LANG)
 
 # %%
 volume = e2w.estimate_volume(coefficient, energy, quarter=QUARTER, wells=county.wells, water_levels=county.water_levels)
-volume.table("township", county.wells["township"])
+volume.table("township")
 
 # %%
 _ = volume.plot("township", county.wells["township"], lang=LANG)

@@ -191,6 +191,39 @@ def test_months_nobody_has_read_are_named_and_widen_the_interval(frames, plain, 
     assert named["period"].tolist() == ["2026-09"]
 
 
+def test_a_month_nobody_has_read_amid_others_follows_the_year_before(frames, plain, tmp_path):
+    """Pairs begin within the year, as in most counties: the readings of the year before are asked for all the same."""
+    readings = frames["readings"].query("start != '2026-08-01'")
+    pairs = frames["pairs"].query("start >= '2025-11-01' and start != '2026-08-01'")
+    summary, release, _, wells = finished(write(tmp_path, {**frames, "readings": readings, "pairs": pairs}))
+    full = plain[1]["county"]
+    assert summary["county"]["volume_m3"] == pytest.approx(full["volume_m3"], rel=0.25)
+    assert set(wells["method"]) == {"imputed"}
+    named = read_table(release / "findings.csv").query("rule == 'MONTH_WITHOUT_READINGS'")
+    assert named[["period", "observed"]].to_numpy().tolist() == [["2026-08", str(len(frames["wells"]))]]
+
+
+def test_a_first_quarter_of_which_one_month_was_read_says_so(frames, plain, tmp_path):
+    """Of the months before the first reading only the sample wells' own pairs tell; the months are named."""
+    readings = frames["readings"].query("start >= '2026-09-01'")
+    summary, release, _, wells = finished(write(tmp_path, {**frames, "readings": readings}))
+    paired = frames["pairs"].query("'2026-07-01' <= start < '2026-09-01'")
+    assert summary["county"]["energy_kwh"] == pytest.approx(readings["energy_kwh"].sum() + paired["energy_kwh"].sum())
+    named = read_table(release / "findings.csv").query("rule == 'MONTH_WITHOUT_READINGS'")
+    assert named["period"].tolist() == ["2026-07", "2026-08"]
+    assert 0 < summary["county"]["volume_m3"] < plain[1]["county"]["volume_m3"]
+    assert wells["flags"].str.contains("unread_month").sum() == len(wells) - frames["pairs"]["well_id"].nunique()
+
+
+def test_sample_wells_that_the_grid_does_not_drive_are_no_sample(frames, tmp_path):
+    measured = frames["wells"]["well_id"].isin(frames["pairs"]["well_id"])
+    wells = frames["wells"].assign(power_source=np.where(measured, "柴油", "电网"))
+    status, _, err = command("run", write(tmp_path, {**frames, "wells": wells}), "--quarter", "2026Q3")
+    assert status == 1
+    assert "NO_USABLE_PAIR" in err
+    assert "动力类型" in err
+
+
 def test_the_design_based_answer_compares_the_season_with_the_same_season(frames, tmp_path):
     """κ of the other months tripled: the ratio of a quarter without pairs is that of its months a year before."""
     pairs = frames["pairs"].query("end <= '2026-07-01'").copy()

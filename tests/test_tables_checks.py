@@ -324,3 +324,60 @@ def test_what_flows_back_is_no_pumping_however_it_is_said(tmp_path, word):
     tables, findings = read(tmp_path, readings__csv=with_last("方向", "正", word))
     assert rows_of(findings, "DIRECTION_LEFT_OUT", "info") == [3]
     assert tables.readings["energy_kwh"].tolist() == [1200]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "户号,电费年月,抄表日期,电量\n0012,202607,2026-07-28,1200\n0013,202607,2026-07-28,900\n",
+        "户号,电费年月,电量,日期\n0012,202607,1200,2026-08-03\n0013,202607,900,2026-08-03\n",
+        "户号,电费年月,抄表日期,上期示数,本期示数,倍率,电量\n0012,202607,2026-07-28,100,1300,1,1200\n"
+        "0013,202607,2026-07-28,0,45,20,900\n",
+        "户号,电费年月,抄表日期,抄见电量,退补电量\n0012,202607,2026-07-28,1200,0\n0013,202607,2026-07-28,900,0\n",
+    ],
+)
+def test_a_billing_month_counts_though_a_day_of_reading_stands_beside_it(tmp_path, text):
+    tables, findings = read(tmp_path, readings__csv=text)
+    assert findings.errors.count == 0
+    assert rows_of(findings, "PERIOD_ASSUMED", "warning") == [2]
+    assert tables.readings["energy_kwh"].tolist() == [1200, 900]
+    assert tables.readings["start"].tolist() == [pd.Timestamp("2026-07-01")] * 2
+
+
+def test_the_energy_of_days_is_that_of_the_days_named(tmp_path):
+    text = "表号,日期,日用电量\n0012,2026-07-01,12\n0012,2026-07-02,13\n0013,2026-07-01,9\n"
+    tables, findings = read(tmp_path, readings__csv=text)
+    assert findings.count == 0
+    assert tables.readings["end"].dt.day.tolist() == [2, 3, 2]
+    assert tables.readings["energy_kwh"].tolist() == [12, 13, 9]
+
+
+def test_cells_under_no_heading_are_not_lost_in_silence(tmp_path):
+    lines = READINGS.strip().split("\n")
+    text = "\n".join([f"{lines[0]},,", f"{lines[1]},,", f"{lines[2]},,错位"]) + "\n"
+    tables, findings = read(tmp_path, readings__csv=text)
+    found = findings.of(rule="UNNAMED_COLUMN").frame
+    assert (found["row"].tolist(), found["observed"].tolist(), found["limit"].tolist()) == ([3], ["1"], ["6"])
+    assert "错位" in found["message"].iloc[0]
+    assert tables.readings["energy_kwh"].tolist() == [1200, 900]
+
+
+def test_the_register_of_wells_of_a_water_bureau_is_read(tmp_path):
+    text = (
+        "某县农业灌溉机井台账\n序号,取水工程编码,所在乡镇,所在村,东经,北纬,井深(m),下泵深度(m),配套动力(kW),控制灌溉面积(亩),地下水类型,运行状况\n"
+        "1,0012,东乡,东村,114.51,36.51,80,45,7.5,80,浅层,正常\n2,0013,东乡,东村,114.52,36.52,180,80,11,90,深层,停用\n"
+    )
+    tables, findings = read(tmp_path, wells__csv=text)
+    assert findings.errors.count == 0
+    assert tables.wells["pump_power_kw"].tolist() == [7.5, 11]
+    assert tables.wells["status"].tolist() == ["in_use", "sealed"]
+    assert tables.wells["irrigated_area_mu"].tolist() == [80, 90]
+
+
+def test_a_metering_point_beside_the_meter_is_no_second_meter(tmp_path):
+    text = "计量点编号,资产编号,电费年月,电量\n1,0012,202607,1200\n1,0013,202607,900\n"
+    tables, findings = read(tmp_path, readings__csv=text)
+    assert findings.errors.count == 0
+    assert tables.readings["meter_id"].tolist() == ["0012", "0013"]
+    tables, _ = read(tmp_path, readings__csv=text.replace("资产编号", "型号"))
+    assert tables.readings["meter_id"].tolist() == ["1", "1"]

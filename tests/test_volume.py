@@ -12,10 +12,12 @@ from elec2water.calendar_ import quarter_months
 from elec2water.coefficient.context import on_grid
 from elec2water.coefficient.predict import blank_variance
 from elec2water.energy.split import Split
+from elec2water.errors import UsageError
 from elec2water.stats import mixture_quantile
 from elec2water.volume import totals as totals_module
 from elec2water.volume.estimate import _Parts
 from elec2water.volume.measured import measured_months
+from elec2water.volume.wells import METHODS
 
 DRAWS = 100_000  # fewer tell the spread of a heavy-tailed mixture to 2 % only
 
@@ -352,3 +354,31 @@ def test_covariance_of_months_enters_the_well_and_its_totals(case, coefficient):
     change = 2 * (kappa[0] * kappa[1] * near[0] + kappa[1] * kappa[2] * near[1] + kappa[0] * kappa[2] * far[0])
     found = bound.wells.own_variance_m6[well] - plain.wells.own_variance_m6[well]
     assert found == pytest.approx(change, rel=1e-6)
+
+
+def test_domains_of_the_registry_are_known_by_name_and_others_refused(case, volume):
+    by_hand = volume.table("township", case.wells["township"])
+    pd.testing.assert_frame_equal(volume.table("township"), by_hand)
+    np.testing.assert_array_equal(volume.total("aquifer").se_m3, volume.total(case.wells["aquifer"]).se_m3)
+    assert volume.total("county").volume_m3[0] == pytest.approx(np.nansum(volume.wells.volume_m3))
+    with pytest.raises(UsageError, match=r"county, township, aquifer.*'twnship'"):
+        volume.total("twnship")
+    with pytest.raises(UsageError, match="each of the 200 wells, found 199"):
+        volume.total(case.wells["township"].iloc[1:])
+
+
+def test_a_notebook_is_shown_the_total_and_not_arrays(case, volume):
+    total = volume.county
+    counts = ", ".join(
+        f"{(volume.wells.method == name).sum()} {name}" for name in METHODS if (volume.wells.method == name).any()
+    )
+    low, high = total.lower_m3[0], total.upper_m3[0]
+    assert repr(volume) == (
+        f"Volume({QUARTER}, 200 wells: {counts}; {total.volume_m3[0]:,.0f} m³, 90% interval {low:,.0f} – {high:,.0f})"
+    )
+    assert f"{int((~np.isfinite(case.energy.kwh[:, -1])).sum())}</td>" in case.energy._repr_html_().rsplit("<tr>", 1)[1]
+    towns = volume.total("township")
+    shown = repr(towns).splitlines()
+    assert shown[0] == f"Totals({towns.keys.size} domains)"
+    assert [line.split()[0] for line in shown[2:]] == towns.keys.tolist()
+    assert [float(line.split()[3]) for line in shown[2:]] == pytest.approx(towns.volume_m3, abs=0.05)

@@ -9,7 +9,7 @@ The way of the data, as in a notebook::
     coefficient = e2w.fit_coefficient(county.pairs, county.wells, county.water_levels, energy=energy)
     volume = e2w.estimate_volume(coefficient, energy, quarter="2026Q3", wells=county.wells,
                                  water_levels=county.water_levels)
-    volume.table("township", county.wells["township"])
+    volume.table("township")
 """
 
 from importlib import metadata

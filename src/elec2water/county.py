@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.coefficient import FitOptions
+from elec2water.coefficient.context import on_grid
 from elec2water.config import CONFIG_NAME, Config, load_config
 from elec2water.energy import EnergyReading, MonthlyEnergy, impute, read_energy
 from elec2water.energy.corrections import without_accepted
@@ -25,6 +26,7 @@ from elec2water.strata import UNKNOWN, Strata, classify
 from elec2water.tables import Tables, read_tables
 
 _YEAR = 12
+_QUARTER = 3
 
 
 @dataclass(frozen=True)
@@ -103,15 +105,17 @@ class County:
         Parameters
         ----------
         last : datetime64[M], optional
-            Last month; the last month with a reading by default.
+            Last month of a quarter, all of which is given; the last month with a reading by default.
         kappa : numpy.ndarray, shape (N,), optional
             As for :meth:`energy`.
         """
         first, read_until = _reading_span(self.tables.readings)
         end = read_until if last is None else last
+        asked = np.array([end]) if last is None else np.arange(end - (_QUARTER - 1), end + 1)
         # A month that nobody has read follows the year before.
-        needed = _first_needed(self.tables.pairs, end) - (_YEAR if end > read_until else 0)
-        begin = min(max(first, needed), end)
+        unread = end > read_until or _any_unbilled(self.tables.readings, asked)
+        needed = _first_needed(self.tables.pairs, end) - (_YEAR if unread else 0)
+        begin = min(max(first, needed), asked[0])
         return read_energy(
             self.wells,
             self.tables.meters,
@@ -190,7 +194,7 @@ def accepted(county: County, *, needs_pairs: bool = True, known_pairs: bool = Fa
         county = County(county.folder, county.config, county.tables, found)
     elif not needs_pairs:
         found = Findings(found.frame.loc[~((found.frame["table"] == "pairs") & (found.frame["severity"] == "error"))])
-    elif not found.errors.count and measurements(county.pairs, _ids(county)).well.size == 0:
+    elif not found.errors.count and not on_grid(county.wells)[measurements(county.pairs, _ids(county)).well].any():
         found += findings_of("NO_USABLE_PAIR", table="pairs", observed=len(county.pairs), lang=lang)
     if not found.of(table="wells").errors.count:
         check_column_names(county)
@@ -297,6 +301,14 @@ def _reading_span(readings: pd.DataFrame) -> tuple[np.datetime64, np.datetime64]
     if not first or not last:
         raise UsageError("readings: expected at least one dated reading, found none; check the dates of the table")
     return min(first).astype("datetime64[M]"), max(last).astype("datetime64[M]")
+
+
+def _any_unbilled(readings: pd.DataFrame, months: NDArray[np.datetime64]) -> bool:
+    """Tell whether no bill of any meter lies over one of some months; registers lie over all months between them."""
+    if "read_on" in readings.columns and readings["read_on"].notna().any():
+        return False
+    starts, ends = (readings[name].to_numpy(dtype="datetime64[s]") for name in ("start", "end"))
+    return not all(bool(((starts < month + 1) & (ends > month)).any()) for month in months)
 
 
 def _first_needed(pairs: pd.DataFrame, end: np.datetime64) -> np.datetime64:

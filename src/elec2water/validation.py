@@ -54,6 +54,11 @@ class Validation:
     calibration: pd.DataFrame
     forecasts: pd.DataFrame
 
+    def __repr__(self) -> str:
+        wells = self.accuracy.groupby("held_out", sort=False)["n_wells"].max()
+        held = ", ".join(f"{n} {what}" for what, n in wells.items())
+        return f"Validation({held})\n{self.accuracy.to_string(index=False)}\n{self.calibration.to_string(index=False)}"
+
     def _repr_html_(self) -> str:
         return self.accuracy.to_html(index=False) + self.calibration.to_html(index=False)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from elec2water.calendar_ import Months, month_of
 from elec2water.energy.arrays import Floats, Texts
@@ -87,6 +88,17 @@ class MonthlyEnergy:
         return (
             f"MonthlyEnergy({wells} wells, {span}, {known} of {wells * months} well-months, {self.total_kwh:.6g} kWh)"
         )
+
+    def _repr_html_(self) -> str:
+        known = np.isfinite(self.kwh)
+        return pd.DataFrame(
+            {
+                "month": self.months.astype(str),
+                "energy_kwh": np.nansum(self.kwh, axis=0).round(3),
+                "n_wells_known": known.sum(axis=0),
+                "n_wells_unknown": (~known).sum(axis=0),
+            }
+        ).to_html(index=False)
 
     @property
     def total_kwh(self) -> float:

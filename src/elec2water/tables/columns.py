@@ -62,9 +62,23 @@ def type_columns(raw: RawTable, headings: tuple[Heading | None, ...], context: C
         else:
             done[heading.column] = _further(cells)
     checks = _swapped(checks)
+    nameless = _nameless(raw, headings, context)
     done |= _defaults(known, set(done), len(raw.rows))
     table = TypedTable(context.table, done, raw.rows, np.zeros(len(raw.rows), np.int16), (context.file,))
-    return table, Findings.concat(item for check in checks for item in _reported(check, table, context))
+    return table, nameless + Findings.concat(item for check in checks for item in _reported(check, table, context))
+
+
+def _nameless(raw: RawTable, headings: tuple[Heading | None, ...], context: Context) -> Findings:
+    """Report cells that stand under no heading: nobody can tell what they are, and they are not read."""
+    found = []
+    for number, (heading, cells) in enumerate(zip(headings, raw.columns, strict=True), 1):
+        if heading is None and cells.null_count < len(cells):
+            filled = np.flatnonzero(~np.asarray(parse.parse_text(cells, "text").values.is_null()))
+            if len(filled):
+                text = _raw(cells, filled[:1])[0]
+                row = int(raw.rows[filled[0]])
+                found.append(context.finding("UNNAMED_COLUMN", observed=len(filled), row=row, limit=number, text=text))
+    return Findings.concat(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ Settled = tuple[TypedTable, Findings]
 
 BANDS = ("energy_sharp_kwh", "energy_peak_kwh", "energy_flat_kwh", "energy_valley_kwh")
 _SUMMED = ("energy_kwh", "register_kwh", "register_start_kwh", "register_end_kwh", "metered_kwh")
-_PERIOD = ("read_on", "start", "end", "month")
+_PERIOD = ("read_on", "start", "end", "month", "used_on")
 _ROUNDING_KWH, _ROUNDING_REL = 1.0, 0.002
 """Parts are printed in whole kWh each: sums may differ by that much from the printed total."""
 

@@ -220,11 +220,11 @@ def _title_units(above: tuple[str, ...], unit: str) -> dict[str, float]:
 
 
 def _stand_in(resolved: list[Heading | None], table: str) -> None:
-    """Let the account, else the well, stand for a meter that readings do not name."""
+    """Let the metering point, else the account, else the well stand for a meter that readings do not name."""
     names = [heading.column if heading else "" for heading in resolved]
     if table != "readings" or "meter_id" in names:
         return
-    for name in ("account_no", "well_id"):
+    for name in ("point_no", "account_no", "well_id"):
         if name in names:
             resolved[names.index(name)] = Heading("meter_id")
             return

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _BARE_MONTH = re.compile(r"^\s*(\d{1,2})\s*(月份?)?\s*$")
 _DAY = r"(?:19|20)\d\d(?:[-./年]\d{1,2}[-./月]\d{1,2}日?|\d{4})"
 _SPAN = re.compile(rf"[(\[]?({_DAY})(?:-{{1,2}}|–|—+|~|～|至|到|/)({_DAY})[)\]]?")
-_DATED = {"read_on", "start", "end", "month"}
+_DATED = {"read_on", "start", "end", "month", "used_on"}
 
 
 def with_period(raw: RawTable, own: headings.Aliases, context: Context) -> tuple[RawTable, Findings]:

@@ -18,6 +18,7 @@ from elec2water.tables.ends import exclusive_ends
 from elec2water.tables.keys import combine, in_order, repeated
 from elec2water.tables.parse import longest
 from elec2water.tables.places import far_positions, permit_numbers, same_wells
+from elec2water.tables.sessions import sum_of_uses, uses_by_day
 from elec2water.tables.typed import TypedTable
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _key_names(table: TypedTable) -> list[str]:
     keys = {
         "wells": ["well_id"],
         "meters": ["meter_id", "well_id"],
-        "readings": ["meter_id", "read_on", "start", "end", "month"],
+        "readings": ["meter_id", "read_on", "start", "end", "month", "used_on"],
         "pairs": ["well_id", "start", "end"],
         "water_levels": ["well_id", "township", "aquifer", "date", "month"],
         "permits": ["permit_no"],
@@ -192,7 +193,7 @@ def _rounded_ids(table: TypedTable, context: Context) -> Findings:
 def _lone_dates(table: TypedTable, context: Context) -> Checked:
     """Leave out dates years behind all others: 2062 for 2026."""
     parts = []
-    for name in ("read_on", "start", "end", "month"):
+    for name in ("read_on", "start", "end", "month", "used_on"):
         days = table.dates(name)
         late = _late(days) if name in table else np.zeros(0, dtype=bool)
         if late.any():
@@ -218,12 +219,14 @@ def _late(days: npt.NDArray[np.datetime64]) -> Mask:
 def _monthly_form(table: TypedTable, context: Context) -> Checked:
     """Take a billing month without dates as the month that the project's reading day ends; else as the calendar month.
 
-    Only the latter is an assumption, and said to be one.
+    Only the latter is an assumption, and said to be one. A day of reading beside it says no start.
     """
     if "month" not in table:
         return table, Findings.empty()
     month, dated = table.dates("month"), [name for name in ("start", "end", "read_on") if name in table]
-    use = ~np.isnat(month) & ~(_whole(table, "start", "end") | _whole(table, "read_on"))
+    billed = _whole(table, "energy_kwh") | _whole(table, "metered_kwh")
+    by_register = _whole(table, "read_on") & (_whole(table, "register_kwh") | ~billed)
+    use = ~np.isnat(month) & ~_whole(table, "start", "end") & ~by_register
     if not use.any():
         return table, Findings.empty()
     code, named = pd.factorize(month)
@@ -250,6 +253,22 @@ def _null_quality(table: TypedTable, context: Context) -> Checked:
     energy, register = table.numbers("energy_kwh"), table.numbers("register_kwh")
     table, found = _mark(table, context, "QUALITY_NULL", null, observed=np.where(np.isnan(energy), register, energy))
     return table.keep(~null), found
+
+
+def _days_of_energy(table: TypedTable, context: Context) -> Checked:
+    """Take the energy of a day as that of the interval from its midnight to the next: 日期 and 日用电量."""
+    del context
+    if "day_kwh" not in table:
+        return table, Findings.empty()
+    use = (
+        ~np.isnan(table.numbers("day_kwh")) & np.isnan(table.numbers("energy_kwh")) & ~np.isnat(table.dates("read_on"))
+    )
+    day = table.dates("read_on").astype("datetime64[D]")
+    edges = {name: (day + step).astype("datetime64[s]") for step, name in enumerate(("start", "end"))}
+    settled = {name: np.where(use, edge, table.dates(name)) for name, edge in edges.items()}
+    energy = np.where(use, table.numbers("day_kwh"), table.numbers("energy_kwh"))
+    read = np.where(use & np.isnan(table.numbers("register_kwh")), np.datetime64("NaT", "s"), table.dates("read_on"))
+    return table.with_columns(**settled, energy_kwh=energy, read_on=read).without("day_kwh"), Findings.empty()
 
 
 def _read_until(table: TypedTable, context: Context) -> Checked:
@@ -379,7 +398,18 @@ def _correction_checks(table: TypedTable, context: Context) -> Checked:
 _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
     "wells": (_unique_ids("DUPLICATE_INTAKE"), _half_position, far_positions, same_wells, permit_numbers, _depth_order),
     "meters": (_link_order, _multipliers),
-    "readings": (_lone_dates, _null_quality, _read_until, exclusive_ends, _monthly_form, settle, _reading_forms),
+    "readings": (
+        _lone_dates,
+        _null_quality,
+        uses_by_day,
+        _days_of_energy,
+        _read_until,
+        exclusive_ends,
+        _monthly_form,
+        settle,
+        sum_of_uses,
+        _reading_forms,
+    ),
     "pairs": (exclusive_ends, _pair_checks, _pair_overlaps),
     "water_levels": (),
     "permits": (_unique_ids("DUPLICATE_PERMIT"), permit_numbers, _link_order, _plan_above_permit),

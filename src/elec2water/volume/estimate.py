@@ -26,6 +26,7 @@ from elec2water.volume.shared_error import Loadings
 from elec2water.volume.wells import METHODS, SharedMeters, WellVolumes
 
 _QUALITIES = "AEJSN"
+_DOMAINS = ("township", "aquifer", "permit_no")
 """Quality of electricity, the best first."""
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -72,7 +73,8 @@ def estimate_volume(
         raise UsageError(f"energy: expected the months of {quarter}, found {energy!r}; give every month of the quarter")
     coefficient = coefficient.placed(wells["well_id"].to_numpy(dtype=object))
     context = coefficient.context(wells, water_levels, energy, months)
-    return volume_in(coefficient, context, energy, quarter=quarter, on_grid=on_grid(wells), confidence=confidence)
+    volume = volume_in(coefficient, context, energy, quarter=quarter, on_grid=on_grid(wells), confidence=confidence)
+    return replace(volume, domains={name: wells[name] for name in _DOMAINS if name in wells.columns})
 
 
 def volume_in(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from elec2water.coefficient.posterior import Posterior
+from elec2water.errors import UsageError
 from elec2water.keys import Keys, Labels
 from elec2water.volume.shared_error import Loadings
 from elec2water.volume.totals import Bend, Totals, domain_totals, joint_covariance
@@ -39,7 +41,10 @@ class StratumCoefficients:
 
 @dataclass(frozen=True)
 class Volume:
-    """Volumes of a quarter."""
+    """Volumes of a quarter.
+
+    ``domains`` are labels of the wells that :meth:`total` knows by name.
+    """
 
     quarter: str
     confidence: float
@@ -51,6 +56,7 @@ class Volume:
     monthly_m3: Floats  # (N, M) volume of each month
     idle_coefficient: Floats  # (N,) coefficient of the quarter where a well used no electricity
     shared_meters: SharedMeters | None = None
+    domains: Mapping[str, pd.Series] = field(default_factory=dict)
 
     @property
     def z(self) -> float:
@@ -102,28 +108,46 @@ class Volume:
         mean = np.divide(total, total_weight, out=np.full(n_strata, np.nan), where=total_weight > 0)
         return mean, g, own
 
-    def total(self, labels: Labels | None = None) -> Totals:
+    def total(self, labels: Labels | str | None = None) -> Totals:
         """Totals with their joint error, one computation for all domains.
 
         Parameters
         ----------
-        labels : (N,), optional
-            The domain of each well; blank (NaN or None) for none. The whole county if left out.
+        labels : (N,) or str, optional
+            The domain of each well, blank (NaN or None) for none; or the name of one of ``domains``, such as
+            ``township``. The whole county if left out.
+
+        Raises
+        ------
+        UsageError
+            Not a label a well, or a name that is not among ``domains``.
         """
-        keys = Keys.of(np.zeros(self.wells.well_id.size) if labels is None else labels)
+        n_wells = self.wells.well_id.size
+        given = np.zeros(n_wells) if labels is None else self._named(labels) if isinstance(labels, str) else labels
+        keys = Keys.of(given)
+        if keys.size != n_wells:
+            raise UsageError(f"labels: expected one for each of the {n_wells} wells, found {keys.size}")
         return domain_totals(self, keys.codes, keys.names)
 
-    def table(self, domain: str, labels: Labels) -> pd.DataFrame:
+    def _named(self, domain: str) -> Labels:
+        if domain == "county":
+            return np.full(self.wells.well_id.size, "", dtype=object)
+        if domain not in self.domains:
+            known = ", ".join(["county", *self.domains])
+            raise UsageError(f"domain: expected one of {known}, or a label for each well, found {domain!r}")
+        return self.domains[domain]
+
+    def table(self, domain: str, labels: Labels | None = None) -> pd.DataFrame:
         """Totals of one kind of domain as the contract's table, then counts of wells by method and imputed energy.
 
         Parameters
         ----------
         domain : str
             What the keys are, such as ``township``.
-        labels : (N,)
-            Key of each well; blank for none.
+        labels : (N,), optional
+            Key of each well; blank for none. The labels of that name in ``domains`` if left out.
         """
-        totals = self.total(labels)
+        totals = self.total(domain if labels is None else labels)
         frame = pd.DataFrame(
             {
                 "domain": domain,
@@ -142,14 +166,24 @@ class Volume:
             frame[f"n_{method}"] = totals.n_by_method[:, k]
         return frame.assign(imputed_energy_kwh=totals.imputed_kwh)
 
-    def plot(self, domain: str, labels: Labels, **options: object) -> Axes:
+    def plot(self, domain: str, labels: Labels | None = None, **options: object) -> Axes:
         """Draw ``table(domain, labels)``; options as for :func:`elec2water.plot.totals`."""
         axes: Axes = import_module("elec2water.plot").totals(self.table(domain, labels), domain=domain, **options)
         return axes
 
+    def __repr__(self) -> str:
+        county = self.county
+        if not county.keys.size:
+            return f"Volume({self.quarter}, 0 wells)"
+        methods = ", ".join(f"{n} {name}" for name, n in zip(METHODS, county.n_by_method[0], strict=True) if n)
+        low, high = county.lower_m3[0], county.upper_m3[0]
+        return (
+            f"Volume({self.quarter}, {self.wells.well_id.size} wells: {methods}; {county.volume_m3[0]:,.0f} m³, "
+            f"{self.confidence:.0%} interval {low:,.0f} – {high:,.0f})"
+        )
+
     def _repr_html_(self) -> str:
-        everything = np.full(self.wells.well_id.size, "", dtype=object)
-        return self.table("county", everything).to_html(index=False)
+        return self.table("county").to_html(index=False)
 
     def covariance(self, totals: Totals) -> Floats:
         """Joint covariance of the totals of one kind, (G, G) m⁶: lognormal moments, ``T_i T_j (exp(c_ij) - 1)``.

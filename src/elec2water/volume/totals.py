@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.coefficient.posterior import Posterior
@@ -22,6 +23,7 @@ Ints = NDArray[np.intp]
 _DOMAINS_AT_ONCE = 4096
 _DOMAINS_BY_NODE = 512
 _WELLS_OF_BEND = 20_000
+_ROWS_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,18 @@ class Totals:
     own_m6: Floats
     level_m3: Floats  # (G,) of wells whose level is not measured
     bent_m3: Floats  # (G,) volume times the shared variance of ln κ
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """What is reported of each domain, a row a key."""
+        names = ("n_wells", "kwh", "volume_m3", "se_m3", "lower_m3", "upper_m3")
+        return pd.DataFrame({"key": self.keys} | {name: getattr(self, name) for name in names})
+
+    def __repr__(self) -> str:
+        return f"Totals({self.keys.size} domains)\n{self.frame.round(1).to_string(index=False, max_rows=_ROWS_SHOWN)}"
+
+    def _repr_html_(self) -> str:
+        return self.frame.round(1).to_html(index=False, max_rows=_ROWS_SHOWN)
 
 
 @dataclass(frozen=True)

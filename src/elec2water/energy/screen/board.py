@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from elec2water.energy.arrays import Ints
+from elec2water.energy.screen.areas import allowing_for_area
 from elec2water.energy.screen.copies import repeated_values
 from elec2water.energy.screen.multipliers import lost_multipliers
 from elec2water.energy.screen.series import Desk, MeterMonths
@@ -55,6 +56,7 @@ def screen(series: MeterMonths, groups: Ints, desk: Desk) -> Findings:
     group = np.where(series.well >= 0, groups[series.well], int(groups.max(initial=0)) + 1)
     _, group = np.unique(group, return_inverse=True)
     usual = fit_usual(series.kwh, np.asarray(group, dtype=np.int64), size, desk.reporter.meter_id)
+    usual = allowing_for_area(usual, series.area_mu / size)
     asked: dict[str, Callable[[], Findings]] = {
         name: partial(rule, series, usual, desk) for name, rule in _USUAL_RULES.items()
     }

@@ -17,8 +17,8 @@ DRIFT_SD = 0.35
 """Standard deviation [ln] by which a spell of a well differs from its other months without any fault."""
 ENOUGH_MONTHS = 3
 """Months from which on the months outside of a spell tell how restless a meter is."""
-LEVEL_ALONE = 0.5
-"""Further evidence asked for, in powers of ten, where only the level of the class speaks."""
+ENOUGH_PLAIN = 100
+"""Meters without a multiplier from which on their levels tell how far levels lie apart."""
 _LEAST_DROP = 1.0
 _TAIL, _TAIL_SD = 0.05, 1.6449
 _ANY_LEVEL = 100.0
@@ -37,7 +37,7 @@ def lost_multipliers(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
     multiplier above 5 have none to lose.
     """
     k = series.multiplier
-    far = _drops(usual.residual) | (np.abs(usual.level - usual.class_level[usual.group]) > _LEAST_DROP)
+    far = _drops(usual.residual) | (np.abs(usual.gap) > _LEAST_DROP)
     scanned = np.flatnonzero((k >= LEAST_MULTIPLIER) & (usual.count >= 2) & far)
     best = _Best.none(len(scanned))
     sums, levels = _Sums.of(usual, scanned), _Levels.of(series, usual, scanned)
@@ -123,7 +123,7 @@ class _Best:
         determinant = (prior + v_in) * (prior + v_out) - prior**2
         precision = np.where(alone, 1.0 / (prior + v_in), (prior + v_out) / determinant)
         pull = precision * x_in - np.where(alone, 0.0, prior / determinant) * x_out
-        odds = log_k * np.abs(pull) - 0.5 * log_k**2 * precision - np.where(alone, LEVEL_ALONE * _TEN, 0.0)
+        odds = log_k * np.abs(pull) - 0.5 * log_k**2 * precision
         better = possible & (odds > self.odds)
         return _Best(
             np.where(better, start, self.start),
@@ -154,14 +154,18 @@ class _Levels:
 
     @classmethod
     def of(cls, series: MeterMonths, usual: Usual, rows: Ints) -> _Levels:
-        """Measure the tails of all levels together: classes are too small to show theirs."""
-        gap = usual.level - usual.class_level[usual.group]
-        gap = np.where(series.capacity_kw > 0, gap, np.nan)
-        spread = usual.class_spread[usual.group]
+        """Measure the tails of all levels together: classes are too small to show theirs.
+
+        Meters without a multiplier tell them where they are enough: faults must not hide behind themselves.
+        """
+        gap = np.where(series.capacity_kw > 0, usual.gap, np.nan)
+        spread = usual.spread
         sized = np.isfinite(gap)
         if not sized.any():
             return cls(np.zeros(len(rows)), np.full(len(rows), _ANY_LEVEL))
-        low, high = np.quantile((gap / spread)[sized], [_TAIL, 1.0 - _TAIL]) / _TAIL_SD
+        plain = sized & ~(series.multiplier >= LEAST_MULTIPLIER)
+        tellers = plain if np.count_nonzero(plain) >= ENOUGH_PLAIN else sized
+        low, high = np.quantile((gap / spread)[tellers], [_TAIL, 1.0 - _TAIL]) / _TAIL_SD
         wide = spread * np.where(gap < 0, max(-low, 1.0), max(high, 1.0))
         return cls(np.where(sized, gap, 0.0)[rows], np.where(sized, wide, _ANY_LEVEL)[rows])
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from elec2water.calendar_ import Months
-from elec2water.energy.arrays import Bools, Floats, Ints, Texts, texts
+from elec2water.energy.arrays import Bools, Floats, Ints, Texts, numbers, texts
 from elec2water.energy.axis import Axis
 from elec2water.energy.cells import ENOUGH_DAYS, Cells
 from elec2water.energy.intervals import Intervals
@@ -34,8 +34,8 @@ class MeterMonths:
         Energy [kWh]; NaN where fewer than 80 % of the days were read.
     estimated : numpy.ndarray, shape (R, M)
         True where any part was spread over months, scaled up or estimated.
-    capacity_kw, multiplier : numpy.ndarray, shape (R,)
-        Rated power of the wells on the meter and its multiplier, NaN where unknown.
+    capacity_kw, area_mu, multiplier : numpy.ndarray, shape (R,)
+        Rated power and irrigated area of the wells on the meter and its multiplier, NaN where unknown.
     well : numpy.ndarray, shape (R,)
         Position of a well on the meter, -1 where there is none.
     idle : numpy.ndarray, shape (R,)
@@ -50,6 +50,7 @@ class MeterMonths:
     kwh: Floats
     estimated: Bools
     capacity_kw: Floats
+    area_mu: Floats
     multiplier: Floats
     well: Ints
     idle: Bools
@@ -125,12 +126,21 @@ def series_of_meters(
         kwh=kwh,
         estimated=estimated,
         capacity_kw=links.capacity_kw,
+        area_mu=_area_of(links.meter, links.well, numbers(wells, "irrigated_area_mu"), n_meters),
         multiplier=multiplier,
         well=well,
         idle=np.append(out_of_use, False)[well],
         intervals=intervals,
         asked=asked,
     )
+
+
+def _area_of(meter: Ints, well: Ints, area: Floats, n_meters: int) -> Floats:
+    """Sum the areas of the wells on each meter, NaN where one is unknown."""
+    pair = np.unique(meter * (len(area) + 1) + well)
+    meter, well = np.divmod(pair, len(area) + 1)
+    total = np.bincount(meter, weights=area[well], minlength=n_meters)
+    return np.where(total > 0, total, np.nan)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,8 +21,7 @@ def meters_in_other_units(series: MeterMonths, usual: Usual, desk: Desk) -> Find
     The odds of a factor k against none are those of two normal laws of the level about its class; reported where they
     exceed the threshold, in powers of ten.
     """
-    gap = usual.level - usual.class_level[usual.group]
-    spread = usual.class_spread[usual.group]
+    gap, spread = usual.gap, usual.spread
     needed = desk.settings.limit("UNIT_SUSPECT") * _TEN
     best, factor = np.full(len(gap), -np.inf), np.ones(len(gap))
     for k in FACTORS:

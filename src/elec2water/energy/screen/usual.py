@@ -37,8 +37,11 @@ class Usual:
         Part of the class's meters that stood still.
     level : numpy.ndarray, shape (R,)
         Level [ln kWh per kW]; NaN where a meter never turned.
-    class_level, class_spread : numpy.ndarray, shape (G,)
-        Median and spread of the levels of a class.
+    class_level : numpy.ndarray, shape (G,)
+        Median of the levels of a class.
+    gap, spread : numpy.ndarray, shape (R,)
+        How far the level of a meter lies from that of its class once its irrigated area is allowed for, and the spread
+        of such gaps in the class.
     count : numpy.ndarray, shape (R,)
         Months in which the meter turned.
     group : numpy.ndarray, shape (R,)
@@ -52,7 +55,8 @@ class Usual:
     zero_share: Floats
     level: Floats
     class_level: Floats
-    class_spread: Floats
+    gap: Floats
+    spread: Floats
     count: Ints
     group: Ints
 
@@ -88,8 +92,9 @@ def fit_usual(kwh: Floats, group: Ints, size: Floats, names: Texts) -> Usual:
     level = _levels(logs, np.minimum(upper, lower)[group] * _CLIP, np.exp(effect)[group])
     logs -= level[:, None]
     sized = level - np.log(size)
-    centre, spread = _classes(sized[chosen], group[chosen], n_groups)
-    return Usual(logs, upper, lower, effect, zero, sized, centre, spread, count, group)
+    centre, spread = classes(sized[chosen], group[chosen], n_groups)
+    gap = sized - centre[group]
+    return Usual(logs, upper, lower, effect, zero, sized, centre, gap, spread[group], count, group)
 
 
 def _log(kwh: Floats) -> Floats:
@@ -183,7 +188,7 @@ def _levels(logs: Floats, clip: Floats, weight: Floats) -> Floats:
     return np.where(total > 0, level, np.nan)
 
 
-def _classes(level: Floats, group: Ints, n_groups: int) -> tuple[Floats, Floats]:
+def classes(level: Floats, group: Ints, n_groups: int) -> tuple[Floats, Floats]:
     """Median and spread of the levels of each class, drawn towards the county's."""
     county = median(level[:, None], axis=0)
     county_sd = _MEDIAN_TO_SD * median(np.abs(level[:, None] - county), axis=0)
