@@ -293,8 +293,7 @@ def design_worth(data: Mapping) -> str:
 def retests() -> str:
     """Give the page on tests with what the study measured."""
     words = {
-        "meter": "One month of metering each:",
-        "meter_drawn": "The same, the wear of each county drawn from what is believed of it:",
+        "meter_drawn": "One month of metering each, the wear of each county drawn from what is believed of it:",
         "test": "One short pumping test each:",
     }
     found = [
@@ -303,6 +302,8 @@ def retests() -> str:
         if (path := RESULTS / f"next_study_{kind}.md").exists()
     ]
     text = (ROOT / "docs" / "retests.in.md").read_text(encoding="utf-8")
+    bound = RESULTS / "next_bound.md"
+    text = text.replace("{{next_bound}}", bound.read_text(encoding="utf-8") if bound.exists() else "not run")
     return text.replace("{{next_study}}", "\n".join(found) or "not run")
 
 

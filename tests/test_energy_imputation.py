@@ -83,16 +83,6 @@ def test_without_noise_the_missing_month_is_level_times_movement():
     assert filled.kwh[2, 1] == pytest.approx(40.0, rel=0.05)
 
 
-def test_fitted_totals_equal_observed_totals():
-    """The score equations of the quasi-Poisson model, checked at the solution for one class (no pull to the county)."""
-    kwh, _, _ = county("events", 3, n=60)
-    kwh[np.random.default_rng(1).random(kwh.shape) < 0.2] = np.nan
-    movement = fit_movement(kwh, np.zeros(60))
-    fitted = np.where(np.isnan(kwh), 0.0, movement.level[:, None] * movement.of_wells)
-    np.testing.assert_allclose(fitted.sum(axis=1), np.nansum(kwh, axis=1), rtol=1e-9)
-    np.testing.assert_allclose(fitted.sum(axis=0), np.nansum(kwh, axis=0), rtol=1e-5)
-
-
 def test_only_missing_months_of_known_wells_change():
     kwh, group, power = county("gamma", 7, n=80)
     kwh[0] = np.nan

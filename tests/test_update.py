@@ -237,3 +237,60 @@ def test_merging_pairs_knows_new_corrected_repeated_and_withdrawn():
     whole = merge_pairs(first, given, whole=True)
     assert sorted(whole.pairs.volume_m3) == [11, 16, 20, 30, 34]  # May is older than the table: it stands
     assert whole.withdrawn.tolist() == [3]
+
+
+def electricity_until(case, month):
+    return case.energy.window(case.energy.months[0], np.datetime64(month, "M"))
+
+
+def test_wells_first_measured_later_agree_month_by_month_with_all_at_once(case):
+    """The year by which a well is known is that of its first pair, whenever the pair comes in."""
+    first = case.pairs["well_id"].isin(case.pairs["well_id"].unique()[:7])
+    start = replace(case, pairs=case.pairs[first & (case.pairs["start"] < "2025-10-01")])
+    start = replace(start, energy=electricity_until(case, "2025-09")).fit()
+    late = case.pairs[case.pairs["start"] >= "2025-10-01"]
+    by_month = start
+    for moment, month in late.groupby("start"):
+        now = known(case) | {"energy": electricity_until(case, moment)}
+        by_month = by_month.update(month, **now)
+    assert_same(by_month, start.update(late, **known(case)))
+    backwards = start
+    for _, month in reversed(list(late.groupby("start"))):
+        backwards = backwards.update(month, **known(case))
+    assert_same(backwards, by_month)
+
+
+@pytest.fixture(scope="module")
+def a_year_ago(case):
+    """A coefficient of a year ago, and wells of today with their energy features, by the electricity given."""
+    fitted = replace(case, pairs=early_pairs(case), energy=electricity_until(case, "2025-09")).fit()
+    names = [feature.name for feature in fitted.spec.numeric]
+
+    def features_of(kwh):
+        energy = replace(case.energy, kwh=kwh)
+        dense = fitted.context(case.wells, case.water_levels, energy, energy.months[-1:]).static.dense
+        return dense[:, 1 + names.index("log_energy")]
+
+    return fitted, features_of
+
+
+def test_wells_without_pairs_are_known_by_the_electricity_of_their_latest_year(case, a_year_ago):
+    fitted, features_of = a_year_ago
+    usual = features_of(case.energy.kwh)
+    rest = np.setdiff1d(np.arange(len(case.wells)), fitted.posterior.sample)
+    light = rest[np.argsort(np.nan_to_num(case.energy.kwh[rest, -12:]).sum(axis=1))[10]]
+    doubled = case.energy.kwh.copy()
+    doubled[light, -12:] *= 2.0
+    moved = features_of(doubled) - usual
+    assert moved[light] == pytest.approx(np.log(2.0), abs=0.03)
+    assert np.abs(np.delete(moved, light)).max() < 0.03
+    sampled = case.energy.kwh.copy()
+    sampled[fitted.posterior.sample, -12:] *= 2.0
+    np.testing.assert_array_equal(features_of(sampled)[fitted.posterior.sample], usual[fitted.posterior.sample])
+
+
+def test_what_the_whole_county_uses_more_is_the_weather(case, a_year_ago):
+    _, features_of = a_year_ago
+    dry = case.energy.kwh.copy()
+    dry[:, -12:] *= 1.4
+    np.testing.assert_allclose(features_of(dry), features_of(case.energy.kwh), atol=1e-9)

@@ -8,9 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from elec2water.calendar_ import month_of
+
 Floats = NDArray[np.float64]
 
 _HOURS_PER_DAY = 24.0
+_LONG_AGO = np.datetime64("1000-01", "M")
+_NEVER = np.iinfo(np.int64).max
 TEST_REL_U = 0.05
 """Relative standard uncertainty of a short test beside a month of metering."""
 
@@ -57,6 +61,17 @@ class Measurements:
     def days(self) -> Floats:
         """Length of each interval in days, (R,)."""
         return (self.end - self.start).astype("timedelta64[s]").astype(np.float64) / 86400.0
+
+    def first_months(self, n_wells: int) -> NDArray[np.datetime64]:
+        """Give the month of the first pair of each well of a registry (N,); NaT where it has none.
+
+        A test without a date counts as of long ago.
+        """
+        month = month_of(self.middle)
+        month[np.isnat(month)] = _LONG_AGO
+        first = np.full(n_wells, _NEVER)
+        np.minimum.at(first, self.well, month.astype(np.int64))
+        return np.where(first == _NEVER, np.datetime64("NaT", "M"), first.astype("datetime64[M]"))
 
     def take(self, index: NDArray[np.generic]) -> Measurements:
         """Keep the pairs of an index or mask."""

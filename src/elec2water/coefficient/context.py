@@ -78,27 +78,57 @@ class Known:
 
 
 def describe_wells(
-    known: Known, months: Months, windows: Windows, spec: FeatureSpec, options: FitOptions
+    known: Known, months: Months, windows: Windows, spec: FeatureSpec, options: FitOptions, first: Months
 ) -> WellContext:
-    """See the wells of a registry over ``months`` with the features learned in a fit."""
-    windows = within_reach(windows, known.energy)
+    """See the wells of a registry over ``months`` with the features of a fit; ``first`` as for `annual_energy`."""
+    annual = annual_energy(known.energy, windows.energy_end, months[-1], first, spec)
     # The limits of the fit, not those that another registry would suggest: a class keeps its name and its effect.
     options = replace(options, strata_breaks=dict(spec.strata_breaks) or options.strata_breaks)
-    columns, moving = _columns(known, months, windows, options, (spec.reference_year, spec.head_beyond_m))
+    columns, moving = _columns(known, months, windows.level, options, (spec.reference_year, spec.head_beyond_m), annual)
     return _context(known.wells, columns, moving, months, spec)
 
 
-def within_reach(windows: Windows, energy: MonthlyEnergy | None) -> Windows:
-    """Take the first whole year of electricity where readings no longer go back to the year of the fit."""
-    if energy is None or energy.months.size == 0 or energy.months[0] <= windows.energy_end - 11:
-        return windows
-    return replace(windows, energy_end=min(energy.months[0] + 11, energy.months[-1]))
+def annual_energy(
+    energy: MonthlyEnergy | None, fitted: np.datetime64, last: np.datetime64, first: Months, spec: FeatureSpec
+) -> Floats:
+    """Energy of a year by which each well is known, at the level of the county in the year of the fit, (N,) [kWh].
+
+    Wells without pairs are known by the latest year: one whose electricity has grown since the fit is oftener one whose
+    pump has got worse, and to choose tests by today's electricity would otherwise be to choose wells that the model
+    takes to be better than they are (METHOD.md, trap 3). A well with pairs keeps the year of its first, in which its
+    own level was told. What the whole county uses more in one year than in another is taken off: it is the weather.
+
+    Parameters
+    ----------
+    energy : MonthlyEnergy or None
+    fitted : datetime64[M]
+        Last month of the year of electricity of the fit.
+    last : datetime64[M]
+        Last month that is looked at.
+    first : (N,) datetime64[M]
+        Month of the first pair of each well; NaT where it has none.
+    spec : FeatureSpec
+    """
+    if energy is None or energy.months.size == 0:
+        return np.full(first.size, np.nan)
+    latest = max(fitted, min(energy.months[-1], last))
+    ends = np.where(np.isnat(first), latest, np.clip(first, fitted, latest))
+    # Readings that no longer go back to the year of the fit: their first whole year.
+    ends = np.maximum(ends, min(energy.months[0] + 11, energy.months[-1]))
+    annual = np.full(first.size, np.nan)
+    for end in np.unique(ends):
+        of_year = energy.annual_kwh(end)
+        level = 1.0 if end == fitted else spec.energy_level(of_year)
+        annual = np.where(ends == end, of_year / level, annual)
+    return annual
 
 
 def learn_wells(known: Known, months: Months, windows: Windows, options: FitOptions) -> tuple[FeatureSpec, WellContext]:
     """Learn from a registry how its wells become features, and see them with these over ``months``."""
     reference_year = float(features.decimal_year(np.array([windows.level[-1] + 1], dtype="datetime64[s]"))[0])
-    columns, moving = _columns(known, months, windows, options, (reference_year, features.HEAD_BEYOND_M))
+    energy = known.energy
+    annual = np.full(len(known.wells), np.nan) if energy is None else energy.annual_kwh(windows.energy_end)
+    columns, moving = _columns(known, months, windows.level, options, (reference_year, features.HEAD_BEYOND_M), annual)
     weight = np.asarray(columns["annual_kwh"], dtype=np.float64)
     spec = features.learn_features(
         columns,
@@ -126,20 +156,24 @@ class _Moving:
 
 
 def _columns(
-    known: Known, months: Months, windows: Windows, options: FitOptions, scales: tuple[float, float]
+    known: Known,
+    months: Months,
+    level_window: Months,
+    options: FitOptions,
+    scales: tuple[float, float],
+    annual: Floats,
 ) -> tuple[features.Columns, _Moving]:
     """Gather columns of wells and what moves; ``scales``: the year from which wear counts, the head beyond [m]."""
     wells, energy = known.wells, known.energy
     reference_year, head_beyond_m = scales
     n = len(wells)
     strata = classify(wells, options.strata_by, breaks=dict(options.strata_breaks), classes=options.strata_classes)
-    annual, kwh = np.full(n, np.nan), np.full((n, months.size), np.nan)
+    kwh = np.full((n, months.size), np.nan)
     if energy is not None:
-        annual = energy.annual_kwh(windows.energy_end)
         span = energy.window(months[0], months[-1]).kwh
         place = (months - months[0]).astype(np.intp)
         kwh = span if span.shape[1] == months.size else span[:, place]
-    level, reference = level_movement(wells, known.water_levels, months, windows.level, head_beyond_m)
+    level, reference = level_movement(wells, known.water_levels, months, level_window, head_beyond_m)
     columns = features.well_columns(
         wells,
         strata.keys,

@@ -142,6 +142,16 @@ class FeatureSpec:
         within = _BENDS_WITHIN / max(self.head_curvature, 1.0)
         return np.asarray(movement * (1.0 + self.head_curvature * np.clip(movement, -within, within)))
 
+    def energy_level(self, annual_kwh: Floats) -> float:
+        """Give the electricity of the county's wells in a year (N,) against that of the year of the fit, 1 if unknown.
+
+        Both are the energy-weighted mean of the logarithm, which idle and new small wells hardly move.
+        """
+        feature = next((f for f in self.numeric if f.name == "log_energy"), None)
+        if feature is None or not (annual_kwh > 0).any():
+            return 1.0
+        return float(np.exp(_centre(_transform(annual_kwh, log=True), annual_kwh) - feature.centre))
+
     def worn_since(self, changed: NDArray[np.datetime64]) -> Floats:
         """Give the decimal year from which wear counts, of pumps by when they were put in (NaT: not known)."""
         return np.fmax(decimal_year(changed), self.reference_year)
@@ -405,9 +415,6 @@ def _learn_numeric(
     known = np.isfinite(x)
     if not known.any() or np.ptp(x[known]) < _SHOULD_VARY:
         return None
-    w = np.where(np.isfinite(weight) & (weight > 0), weight, 0.0)[known]
-    w = w if w.sum() > 0 else np.ones(int(known.sum()))
-    centre = float(np.average(x[known], weights=w))
     is_covariate = name == column
     scale = float(np.std(x[known])) if is_covariate and name != "vfd" else 1.0
     codes = aquifer.codes[known]
@@ -418,7 +425,16 @@ def _learn_numeric(
     residual = x[known] - means[codes]
     share = 1.0 - known.mean()
     indicator = bool(_FEW_BLANKS < share < 1.0 - _FEW_BLANKS)
-    return Numeric(name, column, log, centre, scale, tuple(fills), default, float(residual.std()) / scale, indicator)
+    return Numeric(
+        name, column, log, _centre(x, weight), scale, tuple(fills), default, float(residual.std()) / scale, indicator
+    )
+
+
+def _centre(x: Floats, weight: Floats) -> float:
+    """Mean of what is known, weighted where any of that has a weight."""
+    known = np.isfinite(x)
+    w = np.where(np.isfinite(weight) & (weight > 0), weight, 0.0)[known]
+    return float(np.average(x[known], weights=w if w.sum() > 0 else None))
 
 
 def _centred(feature: Numeric, values: Floats, aquifer: Keys) -> tuple[Floats, NDArray[np.bool_]]:

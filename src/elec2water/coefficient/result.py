@@ -81,28 +81,46 @@ class Coefficient:
         known = self.posterior.sample
         if known.max(initial=-1) < well_id.size and np.array_equal(well_id[known], self.sample_id):
             return self
-        place = np.asarray(pd.Index(well_id, dtype=object).get_indexer(pd.Index(self.sample_id)), dtype=np.intp)
+        place = self._places_in(well_id)
         kept = np.flatnonzero(place >= 0)
         if not kept.size:
             first = ", ".join(self.sample_id[:5])
             raise UsageError(f"wells: expected the sample wells of the coefficient ({first} …), found none of them")
-        well = place[np.searchsorted(np.unique(self.measured.well), self.measured.well)]
-        measured = replace(self.measured, well=well).take(well >= 0)
         sample_id = self.sample_id[kept]
         return replace(
             self,
             posterior=self.posterior.take_wells(kept, place[kept]),
             sample_id=sample_id,
-            measured=measured,
+            measured=self._measured_in(well_id),
             equipment=self.equipment.of_wells(sample_id),
             outlook=replace(self.outlook, level=self.outlook.level[kept] if self.outlook.level.size else np.zeros(0)),
         )
 
     def context(
-        self, wells: pd.DataFrame, water_levels: pd.DataFrame | None, energy: MonthlyEnergy | None, months: Months
+        self,
+        wells: pd.DataFrame,
+        water_levels: pd.DataFrame | None,
+        energy: MonthlyEnergy | None,
+        months: Months,
+        pairs: Measurements | None = None,
     ) -> WellContext:
-        """See the wells of a registry over ``months`` (M,) as the fit saw its own."""
-        return describe_wells(Known(wells, water_levels, energy), months, self.windows, self.spec, self.options)
+        """See the wells of a registry over ``months`` (M,) as the fit saw its own.
+
+        ``pairs`` are those of the registry's wells, where there are others than this coefficient's.
+        """
+        pairs = self._measured_in(wells["well_id"].to_numpy(dtype=object)) if pairs is None else pairs
+        known, first = Known(wells, water_levels, energy), pairs.first_months(len(wells))
+        return describe_wells(known, months, self.windows, self.spec, self.options, first)
+
+    def _places_in(self, well_id: NDArray[np.object_]) -> Ints:
+        """Give the places of the sample wells in a registry, (W,); -1 where it does not list them."""
+        return np.asarray(pd.Index(well_id, dtype=object).get_indexer(pd.Index(self.sample_id)), dtype=np.intp)
+
+    def _measured_in(self, well_id: NDArray[np.object_]) -> Measurements:
+        """Give the pairs of the wells that are in a registry, by their places there."""
+        place = self._places_in(well_id)
+        well = place[np.searchsorted(np.unique(self.measured.well), self.measured.well)]
+        return replace(self.measured, well=well).take(well >= 0)
 
     def equipped(self, context: WellContext) -> Coefficient:
         """See the pumps that the registry has put in since: what a well's pairs told of the pump before, they keep."""

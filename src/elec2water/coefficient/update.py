@@ -93,7 +93,7 @@ def update_coefficient(
     months = _months(coefficient, merged.pairs, until)
     context = None
     if wells is not None:
-        context = coefficient.context(wells, water_levels, energy, months)
+        context = coefficient.context(wells, water_levels, energy, months, merged.pairs)
     told = Given(merged, context, _first_level(water_levels), _NEVER if energy is None else energy.months[0])
     updated = absorb(coefficient, told, well_id, months, progress)
     return replace(updated, record=_record(coefficient, told, updated, with_news=with_news))
@@ -115,7 +115,7 @@ def seen_today(
     table = measurements(pairs, well_id)
     merged = merge_pairs(coefficient.measured, table.take(np.flatnonzero(grid[table.well])), whole=True)
     months = coefficient.posterior.layout.months
-    context = coefficient.context(wells, water_levels, energy, months)
+    context = coefficient.context(wells, water_levels, energy, months, merged.pairs)
     given = Given(merged, context, _first_level(water_levels), _NEVER if energy is None else energy.months[0])
     return _without_new(coefficient, given)
 

@@ -2,6 +2,8 @@
 
 Plain functions over scalars, compiled when first used on a large panel; their answers are those of the numpy code to
 rounding. ``reassoc`` and its like let the loops be vectorised; numba's full ``fastmath`` would drop the test for NaN.
+The filter's divisions are numpy's: Python's test each divisor for zero, which none is here, and keep the loop from
+being vectorised; the sweep gains nothing by them.
 Each kernel is one function, long as it is: numba is imported when a kernel is first wanted, and what it compiles can
 call no plain function beside it.
 """
@@ -43,12 +45,12 @@ def filter_kernel(engine: Engine, n_readings: int) -> Kernel | None:
     UsageError
         numba is asked for and not installed.
     """
-    return _kernel(_filter_block) if _wanted(engine, n_readings) else None
+    return _kernel(_filter_block, "numpy") if _wanted(engine, n_readings) else None
 
 
 def sweep_kernel(engine: Engine, n_readings: int) -> Kernel | None:
     """Give the compiled sweep of :mod:`elec2water.recursion.sweep`, or None where numpy is to do it."""
-    return _kernel(_sweep_block) if _wanted(engine, n_readings) else None
+    return _kernel(_sweep_block, "python") if _wanted(engine, n_readings) else None
 
 
 def _wanted(engine: Engine, n_readings: int) -> bool:
@@ -69,11 +71,11 @@ def _numba() -> ModuleType | None:
 
 
 @cache
-def _kernel(function: Kernel) -> Kernel:
+def _kernel(function: Kernel, divisions: str) -> Kernel:
     numba = _numba()
     if numba is None:
         return function
-    compiled: Kernel = numba.njit(nogil=True, fastmath=set(_SAFE))(function)
+    compiled: Kernel = numba.njit(nogil=True, fastmath=set(_SAFE), error_model=divisions)(function)
     return compiled
 
 
