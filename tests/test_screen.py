@@ -11,6 +11,7 @@ from scipy.stats import multivariate_normal
 
 from elec2water.energy import read_energy
 from elec2water.energy.screen import Desk, multipliers, screen
+from elec2water.energy.screen.areas import ENOUGH_AREAS, explained_by_area
 from elec2water.energy.screen.usual import fit_usual, median
 from elec2water.findings import MOST_LISTED, largest_of
 from elec2water.rules import RuleSettings
@@ -229,6 +230,29 @@ def test_what_is_usual_does_not_feel_one_month_in_ten():
     clean, faulty = (fit_usual(values, group, size, ids) for values in (kwh, spoilt))
     assert np.abs(clean.level - faulty.level).mean() < 0.15
     np.testing.assert_allclose(np.diff(clean.effect[0, 3:9]), np.diff(np.log(SEASON[3:9])), atol=0.15)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.6, 1.0])
+def test_irrigated_area_explains_levels_by_the_slope_they_were_made_with(slope):
+    rng = np.random.default_rng(5)
+    group, ratio = np.repeat([0, 1], 300), rng.normal(2.0, 0.5, 600)
+    level = np.array([3.0, 4.0])[group] + slope * ratio + rng.normal(0.0, 0.2, 600)
+    level[:30] -= np.log(20.0)
+    ratio[[40, 50]] = 2.0 + np.log(15.0), np.nan
+    explained, known = explained_by_area(level, ratio, group)
+    assert not known[40]
+    assert not known[50]
+    assert explained[40] == explained[50] == 0.0
+    centre = np.array([np.nanmedian(ratio[group == g]) for g in (0, 1)])
+    assert np.polyfit((ratio - centre[group])[known], explained[known], 1)[0] == pytest.approx(slope, abs=0.05)
+
+
+def test_few_areas_explain_nothing():
+    level = np.random.default_rng(6).normal(size=200)
+    ratio = np.where(np.arange(200) < ENOUGH_AREAS - 1, level, np.nan)
+    explained, known = explained_by_area(level, ratio, np.zeros(200, dtype=np.int64))
+    assert not known.any()
+    assert not explained.any()
 
 
 def test_median_passes_over_what_is_unknown():
