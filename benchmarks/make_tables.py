@@ -294,6 +294,7 @@ def retests() -> str:
     """Give the page on tests with what the study measured."""
     words = {
         "meter_drawn": "One month of metering each, the wear of each county drawn from what is believed of it:",
+        "meter_drawn_12": "The same, the sixty wells of the first year read every month of it:",
         "test": "One short pumping test each:",
     }
     found = [
