@@ -115,7 +115,7 @@ def release_news(
 def _points(
     county: County, energy: MonthlyEnergy, stages: Stages, volume: Volume, last_quarter: str
 ) -> tuple[_Point, ...]:
-    """Wells before, with corrected pairs, with new pairs, with new variances; then at this quarter's levels; now."""
+    """Wells before, with corrected and new pairs, with new variances; then at this quarter's levels, worn; now."""
     then = _context(stages.before, county, energy, last_quarter)
     grid = on_grid(county.wells)
 
@@ -133,7 +133,9 @@ def _points(
     deeper = replace(then_final, level=np.nan_to_num(then_final.level) + fallen[:, None])
     before, corrected, updated = (at(c, then, last_quarter) for c in (stages.before, stages.corrected, stages.updated))
     final, water = (at(stages.final, context, last_quarter) for context in (then_final, deeper))
-    return before, corrected, updated, final, water, _Point.of(volume)
+    # What a later year of electricity tells of a well is news of its energy, not of wear.
+    worn = at(stages.final, replace(now, static=then_final.static), volume.quarter)
+    return before, corrected, updated, final, water, worn, _Point.of(volume)
 
 
 def _context(coefficient: Coefficient, county: County, energy: MonthlyEnergy, quarter: str) -> WellContext:
@@ -142,7 +144,7 @@ def _context(coefficient: Coefficient, county: County, energy: MonthlyEnergy, qu
 
 def _levels_of(points: tuple[_Point, ...], keys: Keys, last: Floats) -> Floats:
     """Coefficients of every key at each step, (7, G): first and last as published, between them sums over wells."""
-    before, corrected, updated, final, water, now = points
+    *_, now = points
 
     def mean(point: _Point, weight: Floats) -> Floats:
         inside = keys.codes >= 0
@@ -153,7 +155,7 @@ def _levels_of(points: tuple[_Point, ...], keys: Keys, last: Floats) -> Floats:
         plain = np.bincount(code, weights=point.kappa[inside], minlength=n) / count
         return np.asarray(np.where(energy > 0, total / np.where(energy > 0, energy, 1.0), plain))
 
-    steps = [mean(point, before.kwh) for point in (before, corrected, updated, final, water, now)]
+    steps = [mean(point, points[0].kwh) for point in points[:-1]]
     here = np.where(np.isfinite(last), last, steps[0])
     # What was published then and is not found again now belongs to changed readings and registry: the last step.
     moved = [here + (step - steps[0]) for step in steps]
