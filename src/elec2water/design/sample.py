@@ -133,8 +133,7 @@ def design_sample(
     _check_arguments(wells, energy, strata, reserve_ratio)
     coverage = coverage_of(wells, energy, None if linked is None else np.asarray(linked, dtype=bool))
     require_wells(coverage)
-    expected = anticipated or published(wells, energy)
-    expected = expected if anticipated_log_sd is None else expected.with_spread(anticipated_log_sd)
+    expected = _expected(wells, energy, anticipated, anticipated_log_sd)
     cells = strata or design_strata(wells, np.nan_to_num(energy), expected)
     frame = StratifiedFrame.of(wells, energy, cells, expected, coverage)
     n = _size(n, target_cv, budget, frame)
@@ -152,15 +151,16 @@ def design_sample(
     if n is None and target_cv is not None and not targets:
         n, sought = scheme.fewest(target_cv), None
     frame, merges, minimum = scheme.stratified(n)
-    population = frame.population(scheme.response)
-    domains = _domains(frame, promised)
-    least = scheme.least(frame, minimum)
-    plan = planned(population, domains, least, n=n, target_cv=sought, rule=allocation, several=bool(targets))
+    domains, least = _domains(frame, promised), scheme.least(frame, minimum)
+    population, several = frame.population(scheme.response), bool(targets)
+    plan = planned(population, domains, least, n=n, target_cv=sought, rule=allocation, several=several)
     what = scheme.draw_of(frame, plan)
     sample, drawn, place_notes = draw_sample(what, seed=seed, reserve_ratio=reserve_ratio, method=method, lang=lang)
     account = Account(frame, plan, what.probability, drawn)
     plan_notes = _few_wells(scheme, n, frame, lang) + account.findings(merges, minimum, target_cv, lang)
     notes = [size_note, coverage_findings(coverage, wells, energy, lang), plan_notes, place_notes]
+    policy = _policy(scheme, expected, several=several, lonely=lonely, selection=method)
+    rates = {"refusal_rate": refusal_rate, "dead_meter_rate": dead_meter_rate}
     return Design(
         sample=sample,
         allocation=account.allocation(),
@@ -171,25 +171,35 @@ def design_sample(
         findings=Findings.concat([*notes, _network_findings(account, network, lang)]),
         frame=account.wells(),
         precision=precision_table(domains, plan.allocator, what.probability, frame.energy, drawn),
-        curve=precision_curve(
-            account.drawn_plan.chosen, lambda sizes: scheme.expected_cvs(sizes, plan, frame, several=bool(targets))
-        ),
+        curve=_curve(scheme, account, several=several),
         merges=merges,
-        policy=_policy(scheme, expected, targets, lonely=lonely, selection=method)
-        | {"refusal_rate": refusal_rate, "dead_meter_rate": dead_meter_rate, **account.spent(budget)},
+        policy=policy | rates | account.spent(budget),
     )
 
 
-def _policy(
-    scheme: Scheme, expected: Anticipated, targets: Mapping[str, float] | None, *, lonely: str, selection: str
-) -> dict[str, object]:
+def _expected(
+    wells: pd.DataFrame, energy: Floats, anticipated: Anticipated | None, log_sd: float | None
+) -> Anticipated:
+    expected = anticipated or published(wells, energy)
+    return expected if log_sd is None else expected.with_spread(log_sd)
+
+
+def _curve(scheme: Scheme, account: Account, *, several: bool) -> pd.DataFrame:
+    """Give the CV to expect of other numbers of wells."""
+    plan, frame = account.plan, account.frame
+    return precision_curve(
+        account.drawn_plan.chosen, lambda sizes: scheme.expected_cvs(sizes, plan, frame, several=several)
+    )
+
+
+def _policy(scheme: Scheme, expected: Anticipated, *, several: bool, lonely: str, selection: str) -> dict[str, object]:
     """Gather what was chosen, to be kept with the design."""
     return {
         "lonely": lonely,
         "selection": selection,
         "rotate": None if scheme.network is None else scheme.network.rotate,
         "strata": scheme.joining,
-        "allocation": "domains" if targets else scheme.rule,
+        "allocation": "domains" if several else scheme.rule,
         "anticipated": expected.source,
     }
 
