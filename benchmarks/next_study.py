@@ -11,7 +11,7 @@ after ten more tests are made, in August, in one of four ways:
 * ``oldest``: again those tested longest ago.
 
 With ``--months 12`` the sixty wells are read every month of the first year instead. With ``--wear drawn`` the wear of
-each county is drawn from what is believed of it (``updating.other_wear``): tests of later years are worth what they
+each county is drawn from what is believed of it (``updating.otherwise``): tests of later years are worth what they
 tell of it, which is nothing where it is what was believed. The coefficient is updated each year with its variances
 held. Written: the stated variance of the total of the last summer quarter, against that of ``next``, the errors of
 the four summers' totals against the truth, and how often the 90 % intervals held. Results in
@@ -31,15 +31,17 @@ import pandas as pd
 import elec2water as e2w
 from accuracy import electricity
 from counties import GENERATORS
+from elec2water.coefficient import FitOptions
 from elec2water.demo import County, simulate_county
 from elec2water.demo.measuring import measure_pairs, measure_tests
 from elec2water.energy import MonthlyEnergy
-from updating import other_wear, registry_at
+from updating import otherwise, registry_at
 
 RESULTS = Path(__file__).parent / "results" / "next_study"
 YEARS = (2023, 2024, 2025, 2026)
 LAST = "2026Q3"
 TESTS_A_YEAR = 10
+COMMON_U = FitOptions().shared_meter_rel_u
 WAYS = ("next", "random", "random again", "oldest")
 
 
@@ -112,7 +114,7 @@ def county_of(generator: str, n_wells: int, seed: int, wear: str) -> County:
         county = simulate_county(n_wells, seed, months=60, end_quarter=LAST)
     else:
         county = GENERATORS[generator](n_wells, seed, months=60)
-    return other_wear(county, seed) if wear == "drawn" else county
+    return otherwise(county, seed, slope_sd=0.0) if wear == "drawn" else county
 
 
 def county_case(
@@ -167,6 +169,7 @@ def summarise(cases: pd.DataFrame) -> pd.DataFrame:
     for way in WAYS:
         part = cases.loc[cases["way"] == way]
         ratio = 1.0 - (wide["next"] / wide[way]) ** 2
+        own = 1.0 - (wide["next"] ** 2 - COMMON_U**2) / (wide[way] ** 2 - COMMON_U**2)
         rows.append(
             {
                 "tests chosen": way,
@@ -174,6 +177,7 @@ def summarise(cases: pd.DataFrame) -> pd.DataFrame:
                 "stated CV, %": 100 * part["cv"].mean(),
                 "variance lower with next by, %": 100 * ratio.mean(),
                 "± se": 100 * ratio.std() / np.sqrt(len(ratio)),
+                "without the meters' common error, %": 100 * own.mean(),
                 "RMSE of four summers, %": 100 * float(np.sqrt(part["mean_square"].mean())),
                 "bias, %": 100 * part["mean_error"].mean(),
                 "90 % intervals held, %": 100 * part["mean_covered"].mean(),
