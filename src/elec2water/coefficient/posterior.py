@@ -277,7 +277,7 @@ def _solutions(rows: Rows, groups: tuple[Group, ...], layout: Layout, psi: Float
         near = [key for key in blocks if np.abs(np.array(key) - node[:3]).max() < _SAME_VARIANCES]
         key = near[0] if near and rows.n_wells > _ENOUGH_WELLS else tuple(node[:3].tolist())
         if key not in blocks:
-            blocks[key] = gaussian.eliminate_wells(rows, groups, well_variances(node))
+            blocks[key] = gaussian.eliminate_wells(rows, groups, well_variances(node), keep_inverses=False)
         solutions.append(
             gaussian.solve_shared(blocks[key], layout.prior(dict(zip(SD_NAMES, np.exp(node), strict=True))))
         )
@@ -360,14 +360,11 @@ def reweight(
         rows,
         scale=rows.scale / weight,
         extra=rows.extra / weight,
-        level_scale=_level_scale(robust, groups, variances, solution),
+        level_scale=_level_scale(gaussian.path_means(robust, groups, variances, blocks, solution.mean), variances),
     )
 
 
-def _level_scale(rows: Rows, groups: tuple[Group, ...], variances: WellVariances, solution: Solution) -> Floats:
-    starts = np.searchsorted(rows.well, np.arange(rows.n_wells), side="right") - 1
-    paths = gaussian.predict_paths(rows, groups, variances, times=rows.time[starts], pumps=rows.pump[starts])
-    mean = paths.offset - paths.gain @ solution.mean
+def _level_scale(mean: Floats, variances: WellVariances) -> Floats:
     spread = np.sqrt(variances.level + variances.drift)
     if mean.size >= _WELLS_A_MEDIAN:
         # Bad wells raise the estimated spread and hide behind it; the median of the others does not move.
