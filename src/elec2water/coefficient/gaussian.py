@@ -144,13 +144,16 @@ class Group:
 
 
 def group_wells(rows: Rows) -> tuple[Group, ...]:
-    """Batch the wells by their number of pairs, in portions."""
+    """Batch the wells by their number of pairs, those of several pumps apart, in portions."""
     order = np.lexsort((rows.time, rows.pump, rows.well))
     counts = np.bincount(rows.well, minlength=rows.n_wells)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    renewed = np.zeros(rows.n_wells, dtype=bool)
+    renewed[rows.well[rows.pump != rows.pump[order[starts[rows.well]]]]] = True
+    kind = 2 * counts + renewed
     groups = []
-    for n in np.unique(counts[counts > 0]):
-        alike = np.flatnonzero(counts == n)
+    for which in np.unique(kind[counts > 0]):
+        n, alike = int(which) // 2, np.flatnonzero(kind == which)
         for wells in np.array_split(alike, -(-alike.size * n * n // _PORTION)):
             index = order[starts[wells][:, None] + np.arange(n)]
             groups.append(Group(wells, index, rows.time[index], rows.pump[index]))
@@ -220,16 +223,14 @@ def eliminate_wells(
 def _assemble(rows: Rows, ones_row: Floats, told_row: Floats, cell_cell: Floats) -> tuple[Floats, Floats]:
     """Put J and h together from ``S⁻¹1`` (R,), ``S⁻¹[y, moving]`` (R, 1 + p_G) and the part of the cells."""
     n_wells, n_cells = rows.n_wells, rows.n_cells
-    every = np.arange(rows.y.size)
-    of_well = sparse.csr_array((np.ones(every.size), (rows.well, every)), shape=(n_wells, every.size))
-    of_cell = sparse.csr_array((np.ones(every.size), (rows.cell, every)), shape=(n_cells, every.size))
-    by_cell = of_cell @ told_row
+    by_well, by_cell = _summed(rows.well, told_row, n_wells), _summed(rows.cell, told_row, n_cells)
+    one_well = _summed(rows.well, ones_row[:, None], n_wells)[:, 0]
     one_cell = np.bincount(rows.well * n_cells + rows.cell, weights=ones_row, minlength=n_wells * n_cells)
-    beside = np.hstack([of_well @ told_row, one_cell.reshape(n_wells, n_cells)])
+    beside = np.hstack([by_well, one_cell.reshape(n_wells, n_cells)])
     J = np.empty((rows.n_shared, rows.n_shared))
     a = rows.static.shape[1]
     b = a + rows.moving.shape[1]
-    J[:a, :a], told = _static_products(rows.static, of_well @ ones_row, beside)
+    J[:a, :a], told = _static_products(rows.static, one_well, beside)
     J[:a, a:] = told[:, 1:]
     own = rows.moving.T @ told_row
     J[a:b, a:b] = own[:, 1:]
@@ -240,13 +241,19 @@ def _assemble(rows: Rows, ones_row: Floats, told_row: Floats, cell_cell: Floats)
     return 0.5 * (J + J.T), np.concatenate([told[:, 0], own[:, 0], by_cell[:, 0]])
 
 
+def _summed(code: Ints, values: Floats, n: int) -> Floats:
+    """Add up the rows of ``values`` (R, k) that have the same code, (n, k)."""
+    every = np.arange(code.size)
+    return np.asarray(sparse.csr_array((np.ones(code.size), (code, every)), shape=(n, code.size)) @ values)
+
+
 def _static_products(static: Floats, weight: Floats, beside: Floats) -> tuple[Floats, Floats]:
     """Give ``F'diag(weight)F`` and ``F'beside`` of the static features F (W, p_F)."""
     if static.size < _SPARSE_FROM:
         return static.T @ (weight[:, None] * static), static.T @ beside
     features = sparse.csr_array(static)
     across = features.T.tocsr()
-    return (across @ (sparse.diags_array(weight) @ features)).toarray(), across @ beside
+    return (across @ (sparse.diags_array(weight) @ features)).toarray(), np.asarray(across @ beside)
 
 
 @dataclass(frozen=True)

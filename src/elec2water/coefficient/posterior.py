@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,8 @@ class Posterior:
         Place in the registry of each sample well.
     plain_scale : (R,), optional
         ``rows.scale`` before the robust weights; ones in files of format 1, which did not keep it.
+    told_by : str
+        :func:`fingerprint` of the pairs and effects it was worked out from; empty where that is not known.
     """
 
     layout: Layout
@@ -82,6 +85,7 @@ class Posterior:
     sample: NDArray[np.intp]
     log_likelihood: float
     plain_scale: Floats | None = None
+    told_by: str = ""
 
     @property
     def plain_rows(self) -> Rows:
@@ -261,7 +265,16 @@ def posterior_at(
         sample,
         solutions[0].log_likelihood,
         rows.scale,
+        fingerprint(rows, layout, student_df),
     )
+
+
+def fingerprint(rows: Rows, layout: Layout, student_df: float) -> str:
+    """Name what a posterior is a function of, its variances apart: equal pairs and effects have equal names."""
+    told = blake2b(repr((layout, student_df, layout.months.tolist())).encode(), digest_size=16)
+    for field in fields(Rows):
+        told.update(np.ascontiguousarray(getattr(rows, field.name)).data)
+    return told.hexdigest()
 
 
 def evidence(rows: Rows, posterior: Posterior) -> float:
