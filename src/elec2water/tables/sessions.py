@@ -47,15 +47,15 @@ def uses_by_day(table: TypedTable, context: Context) -> tuple[TypedTable, Findin
     if "start" not in table or "end" not in table:
         return table, Findings.empty()
     start, end = table.dates("start"), table.dates("end")
-    seconds = (end - start).astype("timedelta64[s]").astype(np.int64)
-    dated = ~np.isnat(start) & ~np.isnat(end)
-    short = dated & (seconds >= 0) & (seconds < _SHORT_S)
+    seconds = (end - start).astype("timedelta64[s]", copy=False).view(np.int64)
+    # a missing difference is the smallest number there is
+    short = (seconds >= 0) & (seconds < _SHORT_S)
     if not short.any() or not (_timed(start[short]) | _timed(end[short])).any():
         return table, Findings.empty()
-    size = len(table.files)
+    size, dated = len(table.files), ~np.isnat(start) & ~np.isnat(end)
     count, of_hours = (np.bincount(table.file_codes[mask], minlength=size) for mask in (dated, short))
     log = np.flatnonzero(of_hours >= _MOST * np.maximum(count, 1))
-    use = np.isin(table.file_codes, log) & dated & (seconds >= 0) & (seconds < _NIGHT_S)
+    use = np.isin(table.file_codes, log) & (seconds >= 0) & (seconds < _NIGHT_S)
     if not use.any():
         return table, Findings.empty()
     never = np.datetime64("NaT", "s")
@@ -91,6 +91,8 @@ def sum_of_uses(table: TypedTable, context: Context) -> tuple[TypedTable, Findin
         ``USES_SUMMED``, a warning that says what was taken as zero and what not; ``USES_UNLOGGED`` for the months of
         nobody.
     """
+    if "used_on" not in table:
+        return table, Findings.empty()
     used = ~np.isnat(table.dates("used_on")) & np.isnat(table.dates("read_on"))
     used &= np.isnat(table.dates("start")) | np.isnat(table.dates("end"))
     if not used.any():

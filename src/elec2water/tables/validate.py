@@ -80,7 +80,7 @@ def _drop_copies(table: TypedTable, context: Context) -> Checked:
     names = _key_names(table)
     if not names or len(table) < 2:
         return table, Findings.empty()
-    if len(names) > 1 and _all_differ(*(table.codes(name) for name in names[:2])):
+    if len(names) > 1 and _all_differ(table, *names[:2]):
         return table, Findings.empty()
     suspects = np.flatnonzero(repeated(combine(*(table.codes(name) for name in names))))
     if len(suspects) == 0:
@@ -93,9 +93,10 @@ def _drop_copies(table: TypedTable, context: Context) -> Checked:
     return table.keep(~_mask_of(copies, len(table))), found
 
 
-def _all_differ(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> bool:
-    """Tell whether no two rows share both codes, at a glance where a file is in order by meter or by month."""
-    return in_order(one, other) or in_order(other, one) or not repeated(combine(one, other)).any()
+def _all_differ(table: TypedTable, one: str, other: str) -> bool:
+    """Tell whether no two rows share both keys, at a glance where a file is in order by meter or by month."""
+    a, b = table.ranks(one), table.ranks(other)
+    return in_order(a, b) or in_order(b, a) or not repeated(combine(table.codes(one), table.codes(other))).any()
 
 
 def _mask_of(at: npt.NDArray[np.int64], size: int) -> Mask:
@@ -252,6 +253,8 @@ def _named_periods(month: npt.NDArray[np.datetime64], read_day: int) -> list[npt
 def _null_quality(table: TypedTable, context: Context) -> Checked:
     """Leave out readings that say they are none (缺抄, 无效, N): nothing is known of their months."""
     null = table.equals_word("quality", "null")
+    if not null.any():
+        return table, Findings.empty()
     energy, register = table.numbers("energy_kwh"), table.numbers("register_kwh")
     table, found = _mark(table, context, "QUALITY_NULL", null, observed=np.where(np.isnan(energy), register, energy))
     return table.keep(~null), found
