@@ -308,7 +308,11 @@ def retests() -> str:
     return text.replace("{{next_study}}", "\n".join(found) or "not run")
 
 
-UPDATING = (("levels", "water levels known"), ("wear", "the same, wear drawn"), ("blind", "no water levels"))
+UPDATING = (
+    ("levels", "water levels known"),
+    ("drawn", "the same, wear and answer to the head drawn"),
+    ("blind", "no water levels"),
+)
 
 
 def updating_table() -> str:

@@ -4,8 +4,9 @@ Studies (METHOD.md: no public data pair electricity and water over years, so tha
 
 * ``levels``: pairs of year one only, water levels known: bias and coverage of the county total year by year, beside the
   coefficient of year one held fixed;
-* ``wear``: the same, the wear of each county drawn from what is believed of it (0.6 % a year around its generator's),
-  so that the intervals are held against counties that differ in what no office knows of its own;
+* ``drawn``: the same, the wear of each county and how strongly κ answers to its head drawn as far apart as is believed
+  (0.6 % a year; a slope of 0.2) around its generator's, so that the intervals are held against counties that differ in
+  what no office knows of its own;
 * ``blind``: as ``levels``, without water levels.
 
     python benchmarks/updating.py levels --counties 40 --generators demo equation shallow two_age lognormal
@@ -24,6 +25,8 @@ import pandas as pd
 
 from counties import GENERATORS
 from elec2water.coefficient import FitOptions, fit_coefficient
+from elec2water.coefficient.features import HEAD_BEYOND_M
+from elec2water.coefficient.water import level_movement
 from elec2water.demo import measure_pairs, simulate_county
 from elec2water.design import design_sample
 from elec2water.energy import MonthlyEnergy
@@ -33,6 +36,7 @@ from elec2water.volume import estimate_volume
 RESULTS = Path(__file__).parent / "results"
 YEARS, WELLS, SAMPLE = 5, 500, 60
 LAST = 2026
+LEVEL_SLOPE_SD = 0.2
 
 
 def county_of(seed, generator="demo"):
@@ -41,11 +45,12 @@ def county_of(seed, generator="demo"):
     return GENERATORS[generator](WELLS, seed, months=12 * YEARS)
 
 
-def other_wear(county, seed):
-    """Let all wells of a county wear by so much more or less, in a year, as a county may against the others."""
-    wear = FitOptions().wear_sd_per_year * np.random.default_rng([seed, 11]).standard_normal()
+def otherwise(county, seed):
+    """Let κ of all wells of a county fall so much more or less, with time and with its head, as it may by the prior."""
+    wear, slope = np.random.default_rng([seed, 11]).standard_normal(2) * (FitOptions().wear_sd_per_year, LEVEL_SLOPE_SD)
     years = np.arange(county.months.size) / 12.0
-    factor = np.exp(wear * years)
+    head, _ = level_movement(county.wells, county.water_levels, county.months, county.months[:12], HEAD_BEYOND_M)
+    factor = np.exp(wear * years + slope * np.nan_to_num(head))
     return dataclasses.replace(county, kappa=county.kappa * factor, volume_m3=county.volume_m3 * factor)
 
 
@@ -88,7 +93,7 @@ def fixed_volume(county, chosen, year_one, columns):
 def follow(seed, generator="demo", *, study="levels", options=None):
     """One county: totals of the irrigation quarter (Q3) of every year, by the fixed coefficient and by the update."""
     county = county_of(seed, generator)
-    county = other_wear(county, seed) if study == "wear" else county
+    county = otherwise(county, seed) if study == "drawn" else county
     chosen = sample_of(county, seed)
     pairs = measure_pairs(county, county.well_id[chosen], first=county.months[0], last=county.months[11], seed=seed)
     levels_known = None if study == "blind" else county.water_levels
@@ -166,7 +171,7 @@ def markdown(table):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=["levels", "wear", "blind"])
+    parser.add_argument("study", choices=["levels", "drawn", "blind"])
     parser.add_argument("--counties", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=1000)
     parser.add_argument("--generators", nargs="*", default=["demo"])

@@ -126,6 +126,7 @@ def test_a_quarter_without_readings_is_refused(frames, tmp_path):
         assert status == 1
         assert "QUARTER_WITHOUT_READINGS" in err
         assert quarter in err
+        assert "现有读数：2025-07-01 – 2026-10-01" in " ".join(err.split())
 
 
 def test_pairs_without_any_energy_are_refused(frames, tmp_path):

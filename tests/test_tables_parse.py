@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elec2water.tables import dates, parse
+from elec2water.tables import dates, keys, parse
 
 NAN = float("nan")
 
@@ -175,11 +175,12 @@ def test_bools():
     assert parse.parse_bools(pa.array([1, 2])).wrong["UNKNOWN_WORD"].tolist() == [False, True]
 
 
-@pytest.mark.parametrize("order", ["by meter", "by month", "months that differ", "no order"])
+@pytest.mark.parametrize("order", ["by meter", "by month", "rising", "months that differ", "no order"])
 def test_large_columns_are_coded_as_small_ones_are(order):
     """The oracle is Arrow's own coding, which hashes every cell."""
     rng = np.random.default_rng(1)
-    meters = np.char.add("A", rng.permutation(50_000).astype(str))
+    ids = np.arange(50_000) if order == "rising" else rng.permutation(50_000)
+    meters = np.char.add("A", np.char.zfill(ids.astype(str), 5))
     cells = np.repeat(meters, 5) if order == "by meter" else np.tile(meters, 5)
     if order == "months that differ":
         cells[rng.integers(60_000, len(cells), 900)] = "new"
@@ -190,3 +191,11 @@ def test_large_columns_are_coded_as_small_ones_are(order):
     coded, plain = parse.by_order(text), text.dictionary_encode()
     assert coded.indices.equals(plain.indices)
     assert coded.dictionary.equals(plain.dictionary)
+
+
+@pytest.mark.parametrize("at", [1, 9_999, 10_000, 10_001, 20_000, 24_999])
+def test_one_repeated_row_anywhere_breaks_the_order(at):
+    meter, month = np.repeat(np.arange(2_500), 10), np.tile(np.arange(10), 2_500)
+    assert keys.in_order(meter, month)
+    meter[at], month[at] = meter[at - 1], month[at - 1]
+    assert not keys.in_order(meter, month)

@@ -10,7 +10,7 @@ from scipy import stats
 import dense
 from core_kit import QUARTER, SD, Case, draw_rows, posterior_at, small_case, small_layout
 from elec2water.coefficient.options import FitOptions
-from elec2water.coefficient.posterior import SD_NAMES, SD_PRIORS, fit_posterior, well_variances
+from elec2water.coefficient.posterior import SD_NAMES, SD_PRIORS, Posterior, fit_posterior, well_variances
 from elec2water.energy import MonthlyEnergy
 from elec2water.stats import lognormal_interval, mixture_quantile
 from elec2water.survey import SampleDesign, adjust_for_refusal, ratios
@@ -119,6 +119,18 @@ def test_trap_2_retransformation(network):
     assert overshooting > max(0.02, 3.5 * error)
     bare = network.kwh * np.exp(network.estimate @ A.T)
     assert bias(bare)[0] < -0.02
+
+
+def test_traps_1_and_2_in_what_is_published(monkeypatch):
+    """The county carries what its wells share, and κ the shift that makes totals unbiased, not the posterior mean's."""
+    case = farm_county(1, n_sample=8)
+    coefficient = case.fit()
+    volume = case.volume(coefficient)
+    county = volume.county
+    assert county.se_m3[0] ** 2 > 5.0 * np.nansum(volume.wells.se_m3**2)
+    monkeypatch.setattr(Posterior, "unbiasing", property(lambda posterior: posterior.covariance))
+    overshooting = case.volume(coefficient).county
+    assert overshooting.volume_m3[0] > 1.005 * county.volume_m3[0]
 
 
 def farm_county(seed, n=400, n_sample=60, *, months=24, spread=0.30, wear=0.0, pair_months=12, lag=3):

@@ -65,7 +65,10 @@ def quarter_months(quarter: str) -> Months:
     """
     match = _QUARTER.fullmatch(quarter) if isinstance(quarter, str) else None
     if match is None or match[1] == "0000":
-        raise UsageError(f"quarter: expected text like '2026Q3' (a year, 'Q' and 1 to 4), found {quarter!r}")
+        raise UsageError(
+            f"quarter: expected text like '2026Q3' (a year, 'Q' and 1 to 4), found {quarter!r}; the months July to "
+            "September 2026 are --quarter 2026Q3"
+        )
     first = np.datetime64(f"{match[1]}-{3 * int(match[2]) - 2:02d}", "M")
     return first + np.arange(3)
 

@@ -74,7 +74,7 @@ def main() -> None:
 @app.command()
 def demo(
     folder: Folder,
-    wells: Annotated[int, typer.Option(min=20, help="Number of wells")] = 500,
+    wells: Annotated[int, typer.Option(help="Number of wells, at least 20")] = 500,
     seed: Seed = 2026,
     *,
     as_json: AsJson = False,

@@ -33,6 +33,7 @@ from elec2water.demo import simulate_county, write_county
 from elec2water.design import Design, design_sample, write_design
 from elec2water.design.files import READ_BACK
 from elec2water.energy.history import coverage, meter_months
+from elec2water.errors import UsageError
 from elec2water.fieldwork.outputs import design_files
 from elec2water.findings import Findings
 from elec2water.ledger import approve_release, open_ledger, record_release
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _YEAR = 12
+_FEWEST_WELLS = 20
 _DEMO_SAMPLE = 60
 _DEMO_WELLS_A_SAMPLE = 500
 _DEMO_MONTHS_MEASURED = 21
@@ -295,9 +297,11 @@ def demo(folder: str | Path, *, wells: int = 500, seed: int = 2026, progress: Pr
     Raises
     ------
     UsageError
-        The folder exists and is not empty.
+        Fewer than 20 wells, or the folder exists and is not empty.
     """
     tell = progress or (lambda _: None)
+    if wells < _FEWEST_WELLS:
+        raise UsageError(f"wells: expected at least {_FEWEST_WELLS} for a sample to be drawn from, found {wells}")
     tell(f"simulating {wells:,} wells")
     county = simulate_county(wells, seed)
     drawn = _demo_design(county, seed)

@@ -56,7 +56,7 @@ def estimate_quarter(
     tell("electricity per well and month")
     energy, energy_findings = county.energy(months[-1], kappa=_earlier_kappa(county, start))
     lang = county.config.project.language
-    silent = _unread_months(energy, months, quarter, lang)
+    silent = _unread_months(county, energy, months, quarter)
     if silent.errors.count:
         raise DataRefusedError(county.findings + energy_findings + silent)
     stages = coefficient_stages(county, energy, months[-1], start, tell)
@@ -245,12 +245,21 @@ def _measured(coefficient: Coefficient, volume: Volume) -> tuple[Floats, Floats]
     return m3, kwh
 
 
-def _unread_months(energy: MonthlyEnergy, months: NDArray[np.datetime64], quarter: str, lang: str) -> Findings:
+def _days_of(readings: pd.DataFrame) -> str:
+    """Say from which day to which there are readings."""
+    days = readings[["start", "end", "read_on"]]
+    first, last = days.min().min(), days.max().max()
+    return "–" if pd.isna(first) else f"{first:%Y-%m-%d} – {last:%Y-%m-%d}"
+
+
+def _unread_months(county: County, energy: MonthlyEnergy, months: NDArray[np.datetime64], quarter: str) -> Findings:
+    lang = county.config.project.language
     asked = np.flatnonzero(np.isin(energy.months, months))
     quality = energy.quality[:, asked]
     read = np.asarray(((quality == "A") | (quality == "E")).any(axis=0), dtype=bool)
     if not read.any():
-        return findings_of("QUARTER_WITHOUT_READINGS", table="readings", period=quarter, observed=0, lang=lang)
+        span = _days_of(county.tables.readings)
+        return findings_of("QUARTER_WITHOUT_READINGS", table="readings", period=quarter, observed=span, lang=lang)
     told = np.isfinite(energy.kwh).any(axis=1)
     imputed = (quality[:, ~read] == "S").sum(axis=0)
     return findings_of(

@@ -171,7 +171,11 @@ def _beyond(column: schema.Column, values: npt.NDArray[Any]) -> npt.NDArray[np.b
         if len(seconds) and low.astype(np.int64) <= seconds.min() and seconds.max() <= high.astype(np.int64):
             return np.zeros(len(values), dtype=bool)
         return np.asarray((values < low) | (values > high))
-    return np.asarray((values < float(column.lower)) | (values > float(column.upper)))
+    least, most = float(column.lower or -np.inf), float(column.upper or np.inf)
+    # the smallest of numbers of which one is missing is missing
+    if len(values) and least <= values.min() and values.max() <= most:
+        return np.zeros(len(values), dtype=bool)
+    return np.asarray((values < least) | (values > most))
 
 
 def _further(cells: pa.Array) -> Values:

@@ -106,16 +106,23 @@ def _by_runs(text: pa.Array) -> pa.DictionaryArray:
     heads = np.flatnonzero(np.append(np.ones(1, dtype=bool), _differ(text, 1)))
     if 2 * len(heads) > len(text):
         return text.dictionary_encode()
-    short = text.take(pa.array(heads)).dictionary_encode()
+    short = _coded(text.take(pa.array(heads)))
     codes = np.repeat(np.asarray(short.indices), np.diff(np.append(heads, len(text))))
     return pa.DictionaryArray.from_arrays(pa.array(codes), short.dictionary)
+
+
+def _coded(text: pa.Array) -> pa.DictionaryArray:
+    """Code cells; those that rise are all distinct and need not be hashed."""
+    if pc.all(pc.less(text.slice(0, len(text) - 1), text.slice(1))).as_py():
+        return pa.DictionaryArray.from_arrays(pa.array(np.arange(len(text), dtype=np.int32)), text)
+    return text.dictionary_encode()
 
 
 def _by_blocks(text: pa.Array, length: int) -> pa.DictionaryArray:
     fresh = np.flatnonzero(np.append(np.ones(length, dtype=bool), _differ(text, length)))
     if 2 * len(fresh) > len(text):
         return text.dictionary_encode()
-    short = text.take(pa.array(fresh)).dictionary_encode()
+    short = _coded(text.take(pa.array(fresh)))
     told, codes = np.asarray(short.indices), np.empty(len(text), dtype=np.int32)
     parts = np.searchsorted(fresh, np.arange(0, len(text) + length, length))
     for at, first, last in zip(range(0, len(text), length), parts[:-1], parts[1:], strict=True):
@@ -252,7 +259,8 @@ def parse_numbers(column: pa.Array, unit: str = "") -> Parsed:
         float64, NaN where blank or wrong (``NOT_A_NUMBER``).
     """
     if _is_numeric(column.type):
-        values = np.asarray(pc.cast(column, pa.float64(), safe=False).fill_null(np.nan))
+        numbers = pc.cast(column, pa.float64(), safe=False)
+        values = np.asarray(numbers.fill_null(np.nan) if numbers.null_count else numbers)
         if np.isfinite(values.sum()):
             return Parsed(values + 0.0, {"NOT_A_NUMBER": np.zeros(len(values), dtype=bool)})
         infinite = np.isinf(values)

@@ -102,7 +102,7 @@ def _may_be_no_record(raw: RawTable, cells: pa.Array) -> npt.NDArray[np.bool_]:
     coded = encode(cells)
     values = coded.values
     if values.null_count == 0 and pc.all(pc.ascii_is_decimal(values)).as_py():
-        return coded.spread(np.zeros(len(values), dtype=bool), missing=True)
+        return np.asarray(coded.codes < 0)
     suspect = np.asarray(pc.invert(pc.string_is_ascii(values)).fill_null(fill_value=True)).astype(bool)
     lower = pc.utf8_lower(pc.utf8_trim_whitespace(values))
     words = [word for word in schema.words("total_row") if word.isascii()]

@@ -38,6 +38,7 @@ _TEXT = pa.dictionary(pa.int32(), pa.string())
 _TRIED = (pa.float64(), pa.date32())
 _TYPES = {"number": pa.float64(), "date": pa.date32(), "datetime": pa.date32(), "id": pa.string()}
 """What the cells of a column are tried as, by its kind; those that hold anything else are read as text."""
+_LAST_ASCII = 127
 _BAD_COLUMN = re.compile(r"[Cc]olumn #(\d+)")
 
 
@@ -249,7 +250,7 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
     array = combined(column)
     text = array.dictionary if pa.types.is_dictionary(array.type) else array
     letters = text.buffers()[2] if pa.types.is_string(text.type) else None
-    if letters is not None and not letters.to_pybytes().isascii():
+    if letters is not None and np.frombuffer(letters, np.uint8).max(initial=0) > _LAST_ASCII:
         text.validate(full=True)
     return by_order(array) if pa.types.is_string(array.type) else array
 

@@ -109,8 +109,14 @@ class TypedTable:
         values = self.columns[name]
         if isinstance(values, np.ndarray):
             return _days(values) if values.dtype.kind == "M" else pd.factorize(values)[0].astype(np.int64)
-        indices = values.indices if values.indices.null_count == 0 else values.indices.fill_null(-1)
-        return np.asarray(indices).astype(np.int64)
+        return self.ranks(name).astype(np.int64)
+
+    def ranks(self, name: str) -> npt.NDArray[np.integer[Any]]:
+        """Give integers of any column, equal where cells are; dates keep their order, missing ones come first."""
+        values = self.columns[name]
+        if not isinstance(values, np.ndarray):
+            return np.asarray(values.indices if values.indices.null_count == 0 else values.indices.fill_null(-1))
+        return values.view(np.int64) if values.dtype == np.dtype("datetime64[s]") else self.codes(name)
 
     def distinct(self, name: str) -> pa.Array:
         """Give the distinct values of a text column, in the order of :meth:`codes`."""
@@ -120,7 +126,7 @@ class TypedTable:
         """Tell where a column is missing."""
         values = self.columns[name]
         if isinstance(values, np.ndarray):
-            return np.asarray(pd.isna(values))
+            return np.isnat(values) if values.dtype.kind == "M" else np.asarray(pd.isna(values))
         return np.asarray(values.is_null())
 
     def equals_word(self, name: str, *words: str) -> npt.NDArray[np.bool_]:

@@ -14,10 +14,12 @@ import pyarrow.compute as pc
 from elec2water import schema
 from elec2water.findings import Findings
 from elec2water.tables.electricity import settle
-from elec2water.tables.ends import exclusive_ends
+from elec2water.tables.ends import exclusive_ends, inclusive_links
 from elec2water.tables.keys import combine, in_order, repeated
+from elec2water.tables.ledger import reads_of_uses
 from elec2water.tables.parse import longest
 from elec2water.tables.places import far_positions, permit_numbers, same_wells
+from elec2water.tables.running import running_totals
 from elec2water.tables.sessions import sum_of_uses, uses_by_day
 from elec2water.tables.typed import TypedTable
 
@@ -78,7 +80,7 @@ def _drop_copies(table: TypedTable, context: Context) -> Checked:
     names = _key_names(table)
     if not names or len(table) < 2:
         return table, Findings.empty()
-    if len(names) > 1 and _all_differ(*(table.codes(name) for name in names[:2])):
+    if len(names) > 1 and _all_differ(table, *names[:2]):
         return table, Findings.empty()
     suspects = np.flatnonzero(repeated(combine(*(table.codes(name) for name in names))))
     if len(suspects) == 0:
@@ -91,9 +93,10 @@ def _drop_copies(table: TypedTable, context: Context) -> Checked:
     return table.keep(~_mask_of(copies, len(table))), found
 
 
-def _all_differ(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> bool:
-    """Tell whether no two rows share both codes, at a glance where a file is in order by meter or by month."""
-    return in_order(one, other) or in_order(other, one) or not repeated(combine(one, other)).any()
+def _all_differ(table: TypedTable, one: str, other: str) -> bool:
+    """Tell whether no two rows share both keys, at a glance where a file is in order by meter or by month."""
+    a, b = table.ranks(one), table.ranks(other)
+    return in_order(a, b) or in_order(b, a) or not repeated(combine(table.codes(one), table.codes(other))).any()
 
 
 def _mask_of(at: npt.NDArray[np.int64], size: int) -> Mask:
@@ -250,6 +253,8 @@ def _named_periods(month: npt.NDArray[np.datetime64], read_day: int) -> list[npt
 def _null_quality(table: TypedTable, context: Context) -> Checked:
     """Leave out readings that say they are none (缺抄, 无效, N): nothing is known of their months."""
     null = table.equals_word("quality", "null")
+    if not null.any():
+        return table, Findings.empty()
     energy, register = table.numbers("energy_kwh"), table.numbers("register_kwh")
     table, found = _mark(table, context, "QUALITY_NULL", null, observed=np.where(np.isnan(energy), register, energy))
     return table.keep(~null), found
@@ -397,7 +402,7 @@ def _correction_checks(table: TypedTable, context: Context) -> Checked:
 
 _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
     "wells": (_unique_ids("DUPLICATE_INTAKE"), _half_position, far_positions, same_wells, permit_numbers, _depth_order),
-    "meters": (_link_order, _multipliers),
+    "meters": (inclusive_links, _link_order, _multipliers),
     "readings": (
         _lone_dates,
         _null_quality,
@@ -406,8 +411,10 @@ _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
         _read_until,
         exclusive_ends,
         _monthly_form,
+        reads_of_uses,
         settle,
         sum_of_uses,
+        running_totals,
         _reading_forms,
     ),
     "pairs": (exclusive_ends, _pair_checks, _pair_overlaps),
