@@ -80,7 +80,10 @@ def test_the_posterior_is_that_of_a_fit_at_the_same_variances(case, early, late,
 
 
 def test_nothing_new_changes_nothing(case, early):
-    for again in (early.update(), early.update(**known(case)), early.update(early_pairs(case), **known(case))):
+    anew = replace(early, posterior=replace(early.posterior, told_by=""))
+    updates = [anew.update(), anew.update(**known(case)), early.update(early_pairs(case), **known(case))]
+    assert early.update().posterior.means is early.posterior.means
+    for again in updates:
         np.testing.assert_allclose(again.posterior.means, early.posterior.means, rtol=0, atol=1e-12)
         np.testing.assert_allclose(again.posterior.covariances, early.posterior.covariances, rtol=0, atol=1e-12)
 
@@ -95,6 +98,13 @@ def test_the_coefficient_that_is_updated_stays_as_it_was(case, early, late):
     np.testing.assert_array_equal(early.posterior.mean, before[0])
     assert early.measured.well.size == before[1]
     pd.testing.assert_frame_equal(early.summary, before[2])
+
+
+def test_news_are_the_same_whether_the_old_posterior_is_at_hand_or_worked_out_again(early, late):
+    anew = replace(early, posterior=replace(early.posterior, told_by=""))
+    news = early.update(late).news
+    pd.testing.assert_frame_equal(news, anew.update(late).news, rtol=0, atol=2e-6)
+    assert (news["new_pairs"] != 0).any()
 
 
 def test_a_correction_is_as_if_it_had_always_been_known(case, early, late):
