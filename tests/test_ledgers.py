@@ -252,3 +252,65 @@ def test_shares_of_more_than_one_are_scaled_and_said(tmp_path):
     known, findings = county(tmp_path, {"readings.csv": csv_of([["表号", "月份", "电量"], *rows])}, meters)
     assert sum(kwh for (well, _), kwh in known.items() if well != "0014") == pytest.approx(sum(MOVED["0012"]))
     assert findings.of(rule="SHARES_OVER").frame["observed"].astype(float).tolist() == [1.2]
+
+
+SHEETS = {
+    "registers": (["抄表日期", "表号", "上次示数", "本次示数"], lambda w, k: [register(w, k), register(w, k + 1)]),
+    "energy": (["抄表日期", "表号", "本期电量"], lambda w, k: [MOVED[w][k] * MULTIPLIER[w]]),
+    "both": (
+        ["抄表日期", "表号", "上次示数", "本次示数", "倍率", "电量"],
+        lambda w, k: [register(w, k), register(w, k + 1), MULTIPLIER[w], MOVED[w][k] * MULTIPLIER[w]],
+    ),
+}
+
+
+@pytest.mark.parametrize("sheet", SHEETS)
+def test_energies_dated_by_their_reading_run_from_the_reading_before(tmp_path, sheet):
+    headings, cells = SHEETS[sheet]
+    rows = [[EDGES[k + 1], f"T{w}", *cells(w, k)] for k in range(7) for w in WELLS]
+    known, findings = county(tmp_path, {"readings.csv": csv_of([headings, *rows])})
+    assert same(known)
+    assumed = findings.of(rule="READ_CYCLE_ASSUMED").frame
+    assert assumed["observed"].astype(int).tolist() == [3]
+
+
+def test_an_energy_after_a_gap_is_that_of_its_own_cycle(tmp_path):
+    headings, cells = SHEETS["energy"]
+    rows = [[EDGES[k + 1], f"T{w}", *cells(w, k)] for k in range(7) for w in WELLS if k != 3]
+    known, _ = county(tmp_path, {"readings.csv": csv_of([headings, *rows])})
+    assert same(known, {key: kwh for key, kwh in TRUTH.items() if key[1] != "2026-06"})
+
+
+def test_registers_that_join_bridge_a_gap(tmp_path):
+    headings, _ = SHEETS["registers"]
+    rows = [[EDGES[k + 1], f"T{w}", register(w, 3 if k == 4 else k), register(w, k + 1)]
+            for k in range(7) for w in WELLS if k != 3]  # fmt: skip
+    known, _ = county(tmp_path, {"readings.csv": csv_of([headings, *rows])})
+    assert sum(known.values()) == pytest.approx(sum(TRUTH.values()))
+
+
+def test_energies_a_day_apart_are_those_of_their_days(tmp_path):
+    days = np.arange("2026-07-01", "2026-09-01", dtype="datetime64[D]").astype(str)
+    use = [i * 7 % 11 for i in range(len(days))]
+    rows = [[f"T{w}", day, kwh] for w in WELLS for day, kwh in zip(days, use, strict=True)]
+    known, findings = county(tmp_path, {"readings.csv": csv_of([["表号", "日期", "用电量"], *rows[::-1]])})
+    assert known["0013", "2026-07"] == pytest.approx(sum(use[:31]))
+    assert known["0013", "2026-08"] == pytest.approx(sum(use[31:]))
+    assert findings.of(rule="OFF_CYCLE").count == 0
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_of_several_reads_a_day_the_first_counts_unless_the_register_falls(tmp_path, new):
+    rows = []
+    for w in WELLS:
+        for k, day in enumerate(EDGES):
+            at = register(w, k) - (register(w, 3) if new and k > 3 else 0)
+            rows += [[f"T{w}", f"{day} 0{h}:15", at + 0.1 * h] for h in range(3)]
+            rows += [[f"T{w}", f"{day} 09:00", 0]] if new and k == 3 else []
+    known, findings = county(tmp_path, {"readings.csv": csv_of([["表号", "冻结时间", "示数"], *rows])})
+    assert findings.of(rule="READS_WITHIN_DAY").count == 1
+    if not new:
+        assert same(known)
+    else:
+        assert {month for _, month in known} >= {"2026-03", "2026-04", "2026-08", "2026-09"}
+        assert all(known[key] == pytest.approx(TRUTH[key]) for key in known if key[1] not in ("2026-05", "2026-06"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from elec2water.findings import Findings
 from elec2water.tables.ends import ENOUGH
@@ -20,12 +21,14 @@ LEAST_PERIODS = 6
 """Periods of a meter in the middle: use may grow in every meter over a spring, but not over half a year."""
 MOST_FALLS = 0.02
 """Part of the steps that may fall: meters are exchanged, and registers typed wrong."""
+UNEVEN = 1.5
+"""How many times the usual step the greatest of a meter is at least, in the middle: fields are not watered evenly."""
 
 
 def running_totals(table: TypedTable, context: Context) -> tuple[TypedTable, Findings]:
     """Refuse files whose energies hardly ever fall from one period of a meter to the next (``CUMULATIVE_ENERGY``).
 
-    Of pumping no more than a few meters grow month by month over half a year; registers all do.
+    Of pumping no more than a few meters grow month by month over half a year; registers all do, and unevenly.
 
     Parameters
     ----------
@@ -78,6 +81,12 @@ def _growing(
         rises, falls = int((step[here] > 0).sum()), int((step[here] < 0).sum())
         periods = np.unique(meter[group == g], return_counts=True)[1]
         enough = rises + falls >= LEAST_STEPS and np.median(periods) >= LEAST_PERIODS
-        if enough and falls <= MOST_FALLS * (rises + falls):
+        if enough and falls <= MOST_FALLS * (rises + falls) and _uneven(meter[1:][here & same], step[here & same]):
             found.append((g, rises, rises + falls))
     return found
+
+
+def _uneven(meter: npt.NDArray[np.int64], step: npt.NDArray[np.float64]) -> bool:
+    """Whether the steps of most meters differ as those of registers do, and not as a made-up row of numbers."""
+    steps = pd.Series(np.abs(step)).groupby(meter)
+    return bool((steps.max() / steps.median().replace(0.0, np.nan)).median() >= UNEVEN)

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from elec2water import schema
 from elec2water.findings import Findings
+from elec2water.tables.cycle import first_of_the_day, since_last_read
 from elec2water.tables.electricity import settle
 from elec2water.tables.ends import exclusive_ends, inclusive_links
 from elec2water.tables.keys import combine, in_order, repeated
@@ -409,6 +410,8 @@ _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
         uses_by_day,
         _days_of_energy,
         _read_until,
+        since_last_read,
+        first_of_the_day,
         exclusive_ends,
         _monthly_form,
         reads_of_uses,
