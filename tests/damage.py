@@ -44,6 +44,8 @@ WORDS = [
     b"1_000",
     b"\xe2\x80\xae",
     b"=1+1",
+    b"8:05",
+    b"46204",
     b"PK\x03\x04",
     b"PAR1",
     "表号".encode(),
@@ -63,11 +65,22 @@ def parquet() -> bytes:
     return stream.getvalue()
 
 
+LEDGERS = [
+    "灌溉日期,电表号,开机时间,停机时间,起码,止码,倍率\n2026.7.3,0012,8:00,17点半,100,145.2,20\n"
+    "2026.7.5,0012,21:30,4:10,145.2,205,20\n2026.9.5,0013,6:00,18:00,1280,1401,1\n2026.9.6,0013,6:00,18:00,1390,1420,1\n",
+    "井号,刷卡时间,本次用电量(度)\n0012,2026-04-03 08:12:05,45.2\n0013,2026/5/5 18:30,130.5\n0012,2026-07-04,60\n"
+    "0013,2026-09-05,120.5\n",
+    "机井示数登记表\n表号,2026-06-01,2026-07-01,46235\n0012,100,145,160\n0013,20,31,90\n",
+    "表号,抄表日期,抄表时间,示数\n0012,2026-06-01,8:05,100\n0012,2026-07-01,下午3时,145\n0012,2026-07-01,24:00,3\n",
+    "表号,2026年7月,,,2026年8月,,\n,上月止码,本月止码,电量,上月止码,本月止码,电量\n0012,1,2,20,2,5,60\n0013,4,9,100,9,11,40\n",
+]
+
+
 def seeds() -> dict[str, list[bytes]]:
     """Give good files by suffix: text, markup, Parquet, and workbooks."""
     rows = good.XLS_ROWS
     text = [good.READINGS, good.wide(), good.wide("7月,8月", "2026年"), good.BANDS, good.TWO_ENDED.format(last=800),
-        good.BILLS.format(first=1200), good.READINGS + "合计,,,5550\n填表人：张三,,,\n"]  # fmt: skip
+        good.BILLS.format(first=1200), good.READINGS + "合计,,,5550\n填表人：张三,,,\n", *LEDGERS]  # fmt: skip
     return {
         "csv": [t.encode() for t in text] + [t.encode("gb18030") for t in text] + [text[0].encode("utf-16")],
         "html": [kit.html_of(good.rows(t)) for t in text[:4]] + [kit.xml_of(rows)],

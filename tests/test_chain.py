@@ -331,3 +331,71 @@ def test_a_table_of_other_wells_alone_withdraws_all_and_still_adds_up(begun, fra
     assert done.findings.frame["rule"].eq("PAIRS_WITHDRAWN").sum() == until.sum()
     np.testing.assert_allclose(done.news[LAST] + done.news[list(STEPS)].sum(axis=1), done.news[THIS], atol=1e-12)
     assert set(e2w.from_dataset(e2w_dataset(done.release.folder)).sample_id) == set(others.values())
+
+
+def informed_county(rise):
+    """Give a county whose farmers need the same water whatever their pump; in its last year some of the wells that are
+    not measured use ``rise`` times the electricity and the others as much less.
+    """
+    frames = county(n=60, sample=24, first="2024-07", last="2026-06", seed=3)
+    rng = np.random.default_rng(8)
+    wells, months = frames["wells"], np.arange(np.datetime64("2024-07"), np.datetime64("2026-07"))
+    efficiency = rng.lognormal(np.log(0.5), 0.25, len(wells))
+    kappa = 367.1 * efficiency / (wells["pump_depth_m"].to_numpy() - 2.0)
+    season = np.array([0.3, 0.3, 1.0, 1.5, 1.5, 1.0, 0.8, 1.0, 0.7, 0.5, 0.3, 0.3])[months.astype(int) % 12]
+    water = 40.0 * wells["irrigated_area_mu"].to_numpy()[:, None] * season * rng.lognormal(0, 0.1, (60, 24)) / 9.2
+    measured = wells["well_id"].isin(frames["pairs"]["well_id"]).to_numpy()
+    kwh = water / kappa[:, None]
+    ids = wells["well_id"].to_numpy()
+    place = {"well": np.repeat(np.arange(60), 24), "month": np.tile(np.arange(24), 60)}
+    span = {
+        "start": months.astype("datetime64[D]").astype(str),
+        "end": (months + 1).astype("datetime64[D]").astype(str),
+    }
+    dates = {name: values[place["month"]] for name, values in span.items()}
+    noisy = water * rng.lognormal(0, 0.04, water.shape)
+    pairs = pd.DataFrame({"well_id": ids[place["well"]], **dates, "energy_kwh": kwh.ravel().round(2),
+                          "volume_m3": noisy.ravel().round(1)})  # fmt: skip
+    pairs = pairs[np.repeat(measured, 24) & (pairs["start"] < "2025-07")]
+    changed = np.flatnonzero(~measured)
+    used = kwh.copy()
+    used[changed[::2], 12:] *= rise
+    used[changed[1::2], 12:] /= rise
+    readings = pd.DataFrame({"meter_id": ids[place["well"]], **dates, "energy_kwh": used.ravel().round(2)})
+    return {"wells": wells, "readings": readings, "pairs": pairs}
+
+
+@pytest.fixture(scope="module")
+def informed_news(tmp_path_factory):
+    """News of a quarter a year later: of a county that used its electricity as before, and of one that did not."""
+    found = {}
+    begun = write(tmp_path_factory.mktemp("informed") / "county", informed_county(1.0), toml=TOML)
+    e2w.run(begun, quarter="2025Q2", as_of="2025-07-10")
+    for rise in (1.0, 1.6):
+        root = Path(shutil.copytree(begun, begun.parent / f"county {rise}"))
+        write(root, informed_county(rise), toml=TOML)
+        found[rise] = e2w.run(root, quarter="2026Q2", as_of="2026-07-10").news.set_index(["domain", "key"])
+    return found
+
+
+def test_what_a_later_year_of_electricity_tells_is_news_of_energy_and_not_of_wear(informed_news):
+    """Wells that use 60 % more are taken for worse, others for better; time has gone by for all alike."""
+    steady, moved = informed_news[1.0], informed_news[1.6]
+    usual = steady[LAST].abs()
+    assert (steady["energy_and_registry"].abs() < 0.02 * usual).all()
+    assert ((moved["wear_and_time"] - steady["wear_and_time"]).abs() < 0.004 * usual).all()
+    assert (moved["energy_and_registry"].abs() > 0.03 * usual).any()
+    assert steady.loc[("county", "链县"), "wear_and_time"] < 0
+
+
+def test_a_quarter_whose_water_levels_are_missing_stands_where_the_water_was_last_known(begun):
+    """Without its table the county does not go back to the water of the fit, and the auditor is told."""
+    whole = e2w.run(begun, quarter="2026Q3")
+    assert "LEVELS_UNKNOWN" not in set(whole.findings.frame["rule"])
+    (begun / "inputs" / "water_levels.csv").unlink()
+    blind = e2w.run(begun, quarter="2026Q3")
+    said = blind.findings.frame.set_index("rule").loc["LEVELS_UNKNOWN"]
+    assert said["observed"] == "24"
+    assert "2026Q3" in said["message"]
+    volumes = [run.totals["volume_m3"].iloc[0] for run in (whole, blind)]
+    assert volumes[1] == pytest.approx(volumes[0], rel=0.03)

@@ -1,5 +1,7 @@
 """The table of findings: wording from data, broadcasting, order, and what a refusal says."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from elec2water.errors import DataRefusedError, Elec2WaterError
 from elec2water.findings import COLUMNS, Findings, findings_of
-from elec2water.rules import LANGUAGES, SEVERITIES, RuleSettings, rules
+from elec2water.rules import LANGUAGES, SEVERITIES, RuleSettings, causes, rules
 
 
 def test_scalars_are_broadcast_against_arrays():
@@ -112,3 +114,61 @@ def test_a_project_disables_rules_and_changes_their_severity():
     assert not listed["PAIR_VOLUME"]["enabled"]
     with pytest.raises(ValueError, match="no threshold"):
         settings.limit("PAIR_ENERGY")
+
+
+NAMED = [
+    "READING_REPEATED",
+    "READING_CONTRADICTION",
+    "SUM_CHECK",
+    "NEGATIVE_ENERGY",
+    "REGISTER_ROLLOVER",
+    "REGISTER_EXCHANGED",
+    "EXCHANGE_CHECK",
+    "MULTIPLIER_SUSPECT",
+    "MULTIPLIER_RATIO",
+    "MULTIPLIER_CHECK",
+    "MULTIPLIER_AMBIGUOUS",
+    "OVER_CAPACITY",
+    "SPIKE",
+    "FLAT_LINE",
+    "LONG_ZERO",
+    "METER_NO_DATA",
+    "METER_SILENT",
+    "NON_PUMP_LOAD",
+    "SERIES_COPIED",
+    "OFF_CYCLE",
+    "ORPHAN_READING",
+    "ORPHAN_METER",
+    "ORPHAN_WELL",
+    "METER_WITHOUT_WELL",
+    "INACTIVE_WITH_ENERGY",
+    "UNIT_SUSPECT",
+    "UNIT_SUSPECT_MONTH",
+]
+
+
+@pytest.mark.parametrize("rule", NAMED)
+def test_every_rule_on_electricity_names_what_may_be_behind_it(rule):
+    works_it_out = re.findall(r"{(\w+)}", rules()[rule].message["zh"])
+    assert "candidates" in works_it_out or rule in causes()
+    for lang in ("zh", "en"):
+        said = causes().get(rule, {}).get(lang, "a|b")
+        assert all(cause == cause.strip() != "" for cause in said.split("|"))
+
+
+def test_the_usual_causes_stand_where_a_rule_gives_none_of_its_own():
+    found = findings_of("SUM_CHECK", table="readings", observed=1, limit=2, lang="en").frame
+    assert "a band missing" in found["candidates"].item()
+    own = findings_of(
+        "OVER_CAPACITY",
+        table="readings",
+        candidates="x|y",
+        observed=1,
+        limit=2,
+        margin=1.1,
+        lang="en",
+        well_id="w",
+        period="p",
+    )
+    assert own.frame["candidates"].item() == "x|y"
+    assert "x" in own.frame["message"].item()

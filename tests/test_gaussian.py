@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import dense
 from elec2water.coefficient import gaussian
 from elec2water.coefficient.gaussian import Blocks, Rows, WellVariances
+from elec2water.coefficient.inverse import invert_covariances
 
 VARIANCES = WellVariances(level=0.06, drift=0.01, error=0.002, memory=2.0, pump_share=0.4)
 PRECISELY = {"rtol": 1e-8, "atol": 1e-10}
@@ -72,6 +73,40 @@ def test_shared_effects_equal_dense_conditioning(seed):
     assert solution.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-8)
     np.testing.assert_allclose(rows.matrix(), dense.design(rows))
     np.testing.assert_allclose(rows.product(solution.mean), dense.design(rows) @ solution.mean)
+
+
+def test_large_batches_equal_dense_conditioning(monkeypatch):
+    """Many wells are eliminated by recursions and multiplied as sparse matrices; the oracle is the same."""
+    monkeypatch.setattr(gaussian, "_SPARSE_FROM", 0)
+    rows, prior = problem(3, n_wells=300, months=3, most_pairs=3)
+    groups, blocks, solution = solve(rows, prior)
+    assert max(group.wells.size for group in groups) >= gaussian._MANY_WELLS
+    expected = dense.shared_effects(rows, prior, VARIANCES)
+    np.testing.assert_allclose(solution.mean, expected.mean, **PRECISELY)
+    np.testing.assert_allclose(solution.covariance(), expected.covariance, **PRECISELY)
+    assert solution.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-8)
+    last = [np.lexsort((rows.time, rows.pump, rows.well == w))[-1] for w in range(rows.n_wells)]
+    paths = gaussian.predict_paths(rows, groups, VARIANCES, times=rows.time[last], pumps=rows.pump[last])
+    found = gaussian.path_means(rows, groups, VARIANCES, blocks, solution.mean)
+    np.testing.assert_allclose(found, paths.offset - paths.gain @ solution.mean, **PRECISELY)
+
+
+@pytest.mark.parametrize("drift", [0.0, 1e-5, 0.01, 0.5])
+@pytest.mark.parametrize("n", [1, 2, 7, 30])
+def test_inverse_by_recursion_equals_factorisation(n, drift):
+    """Oracle: LAPACK's inverse and determinant; pumps that change, pairs at one moment, readings through a fault."""
+    rng = np.random.default_rng(n)
+    w, variances = 60, replace(VARIANCES, drift=drift)
+    pump = np.sort(rng.integers(0, 3, (w, n)), axis=1) * (rng.random((w, 1)) < 0.5)
+    time = np.sort(pump * 10.0 + rng.integers(0, 20, (w, n)) / 12.0, axis=1)
+    noise = rng.choice([0.002, 0.02, 25.0], (w, n))
+    level = rng.choice([0.06, 0.5], w)
+    found = invert_covariances(time, pump, noise, level, drift=drift, memory=variances.memory, pump_share=0.4)
+    lag = np.where(pump[:, :, None] == pump[:, None, :], np.abs(time[:, :, None] - time[:, None, :]), np.inf)
+    S = variances.path(lag, level[:, None, None]) + noise[:, :, None] * np.eye(n)
+    np.testing.assert_allclose(found.matrix, np.linalg.inv(S), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found.row_sums, np.linalg.inv(S).sum(axis=2), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found.log_det, np.linalg.slogdet(S)[1], rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("seed", range(4))

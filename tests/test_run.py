@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import metadata
 
 import numpy as np
 import pandas as pd
@@ -59,6 +60,8 @@ def test_the_files_are_those_of_the_contract(plain):
     assert list(wells.columns) == WELLS
     assert list(read_table(release / "findings.csv").columns[: len(FINDINGS)]) == FINDINGS
     with xr.open_dataset(release / "coefficients.nc") as dataset:
+        assert all("long_name" in v.attrs for v in dataset.variables.values())
+        assert dataset.attrs["source"] == f"elec2water {metadata.version('elec2water')}"
         assert "covariance" in " ".join(map(str, dataset.data_vars))
     assert set(totals["domain"]) == {"county", "township", "aquifer", "stratum", "permit_no"}
     assert wells["well_id"].iloc[0] == "0012"

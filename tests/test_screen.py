@@ -187,6 +187,11 @@ def test_flat_lines_and_copied_blocks():
     assert sorted(found["meter_id"]) == ["m012", "m013"]
     assert "m012" in found.loc[found["meter_id"] == "m013", "candidates"].item()
     kwh = county()
+    kwh[12:14, 3:15] = np.where(np.arange(12) % 3 == 1, 0.0, kwh[12, 3:15])
+    kwh[12:14, 3:15:6] = 0.0
+    found = findings(kwh).of(rule="SERIES_COPIED").frame
+    assert sorted(found["meter_id"]) == ["m012", "m013"]
+    kwh = county()
     kwh[14, 14:18] = kwh[14, 2:6]
     found = findings(kwh).of(rule="SERIES_COPIED").frame
     assert set(found["meter_id"]) == {"m014"}

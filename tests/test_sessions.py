@@ -48,16 +48,46 @@ def test_uses_are_summed_by_meter_and_month(tmp_path, text, codec):
     tables, findings = read(tmp_path, readings__csv=text.encode(codec))
     assert findings.errors.count == 0, findings.errors.frame["message"].tolist()
     assert by_month(tables.readings) == {
-        ("0012", "2026-07"): 105.2, ("0012", "2026-08"): 0.0, ("0012", "2026-09"): 0.0,
-        ("0013", "2026-07"): 130.5, ("0013", "2026-08"): 0.0, ("0013", "2026-09"): 120.5,
+        ("0012", "2026-07"): 105.2, ("0013", "2026-07"): 130.5, ("0013", "2026-09"): 120.5,
     }  # fmt: skip
     assert rows_of(findings, "USES_SUMMED", "warning") == [2]
-    assert "3 个月按零计" in findings.of(rule="USES_SUMMED").frame["message"].iloc[0]
+    said = findings.of(rule="USES_SUMMED").frame["message"].iloc[0]
+    assert "0 个表月按零计" in said
+    assert "3 个表月不能判定" in said
+    assert findings.of(rule="USES_UNLOGGED").frame["period"].tolist() == ["2026-08"]
 
 
-def test_a_ledger_of_registers_alone_is_refused_for_its_energy(tmp_path):
-    _, findings = read(tmp_path, readings__csv=LEDGER.replace("用电(度)", "签收"))
-    assert "MISSING_COLUMN" in set(findings.errors.frame["rule"])
+def log_of(uses):
+    """A log from {meter: months of 2026 with a use of 10 kWh}."""
+    rows = [f"{meter},2026-{month:02d}-05,10\n" for meter, months in uses.items() for month in months]
+    return "井号,用水日期,用电量\n" + "".join(rows)
+
+
+@pytest.mark.parametrize(
+    ("others", "zero", "unknown"),
+    [
+        # another meter of the log was used in every month: it covers them; nobody is seen to rest and come back
+        ({"0013": range(3, 10)}, [], [7, 8, 9]),
+        # two others rest for three months and come back, so that three months after the last use are a rest
+        ({"0013": range(3, 10), "a": [3, 7, 8, 9], "b": [3, 4, 8, 9]}, [7, 8, 9], []),
+        # they rest for two months only
+        ({"0013": range(3, 10), "a": [3, 6, 8, 9], "b": [3, 4, 7, 9]}, [], [7, 8, 9]),
+    ],
+)
+def test_months_without_a_use_are_zero_where_the_log_speaks(tmp_path, others, zero, unknown):
+    text = log_of({"0012": [4, 6], **others})
+    tables, findings = read(tmp_path, readings__csv=text)
+    known = {month: kwh for (meter, month), kwh in by_month(tables.readings).items() if meter == "0012"}
+    assert {m for m in range(3, 10) if known.get(f"2026-{m:02d}") == 0.0} == {5, *zero}
+    assert {m for m in range(3, 10) if f"2026-{m:02d}" not in known} == {3, *unknown}
+    assert findings.of(rule="USES_UNLOGGED").count == 0
+
+
+def test_files_of_other_meters_do_not_speak_for_a_log(tmp_path):
+    files = {"a__csv": log_of({"0012": [4, 6], "a": [4, 6]}), "b__csv": log_of({"0013": [4, 5, 6]})}
+    tables, findings = read(tmp_path, {"inputs": {"readings": ("inputs/a.csv", "inputs/b.csv")}}, **files)
+    assert ("0012", "2026-05") not in by_month(tables.readings)
+    assert findings.of(rule="USES_UNLOGGED").frame["period"].tolist() == ["2026-05"]
 
 
 def test_a_month_with_a_use_of_unknown_energy_is_unknown(tmp_path):
@@ -102,10 +132,14 @@ def test_no_energy_is_lost_or_made_and_the_order_of_uses_does_not_matter(uses):
         results.append(by_month(table.to_frame()))
     assert results[0] == results[1]
     oracle = frame.assign(month=start.astype("datetime64[M]")).groupby(["meter_id", "month"])["energy_kwh"].sum()
-    last = start.max().astype("datetime64[M]")
-    expected = {}
-    for meter, months in oracle.groupby(level=0):
-        first = months.index.get_level_values(1).min().to_datetime64().astype("datetime64[M]")
-        for month in np.arange(first, last + 1):
-            expected[meter, str(month)] = round(float(months.droplevel(0).get(pd.Timestamp(month), 0.0)), 6)
-    assert results[0] == expected
+    used = {(meter, str(month)[:7]): round(float(kwh), 6) for (meter, month), kwh in oracle.items()}
+    assert {key: kwh for key, kwh in results[0].items() if key in used} == used
+    months_of = {meter: {m for other, m in used if other == meter} for meter, _ in used}
+    logged = {month for _, month in used}
+    for meter, month in set(results[0]) - set(used):
+        assert results[0][meter, month] == 0.0
+        assert month in logged
+        assert min(months_of[meter]) < month
+    for meter, months in months_of.items():
+        between = {month for month in logged if min(months) < month < max(months)}
+        assert between <= {month for other, month in results[0] if other == meter}

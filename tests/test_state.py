@@ -123,6 +123,49 @@ def test_the_file_tells_its_mean_and_covariance_to_plain_xarray(coefficient):
     assert json.loads(data.attrs["specification"])["features"]["aquifers"]
 
 
+def own_by_hand(data, well, year, pump):
+    """Level and wear of one well given its pairs and θ, from the variables of the file alone: mean and covariance."""
+    level, wear, error = (data["node_weight"] @ data["node_sd"] ** 2).to_numpy()[:3]
+    level *= data["level_scale"].to_numpy()[well]
+    mine = np.flatnonzero(data["row_well"].to_numpy() == well)
+    names = ("row_y", "row_time", "row_pump", "row_cell", "row_scale", "row_extra")
+    y, time, pumps, cell, scale, extra = (data[name].to_numpy()[mine] for name in names)
+    months = data["effect"].size - data.sizes["static_effect"] - data.sizes["moving_effect"]
+    static = np.tile(data["static"].to_numpy()[well], (mine.size, 1))
+    X = np.hstack([static, data["moving"].to_numpy()[mine], np.eye(months)[cell]])
+    kept = 1.0 - data.attrs["pump_share_of_level"]
+
+    def covariance(t, p, s, q):
+        same = p[:, None] == q[None, :]
+        fading = np.exp(-np.abs(t[:, None] - s[None, :]) / data.attrs["wear_memory_years"])
+        return level * np.where(same, 1.0, kept), wear * same * fading
+
+    S = sum(covariance(time, pumps, time, pumps)) + np.diag(error * scale + extra)
+    cross = np.vstack(covariance(np.array([year]), np.array([pump]), time, pumps))
+    gain = cross @ np.linalg.inv(S)
+    given = np.diag([level, wear]) - gain @ cross.T
+    G = gain @ X
+    return gain @ (y - X @ data["mean"].to_numpy()), given, given + G @ data["covariance"].to_numpy() @ G.T
+
+
+def test_the_file_tells_level_and_wear_of_every_sample_well_to_plain_xarray(coefficient):
+    """Oracle: textbook conditioning, well by well, from what else the file holds."""
+    data = xr.open_dataset(io.BytesIO(netcdf_bytes(to_dataset(coefficient))), engine="h5netcdf").load()
+    assert data["own_effect"].to_numpy().tolist() == ["level", "wear"]
+    year = data.attrs["own_year"]
+    last = np.datetime64(coefficient.posterior.layout.months[-1]) + 1
+    pumps = np.array([(data["pump_well"].to_numpy() == w).sum() for w in range(data.sizes["sample_well"])])
+    assert year == pytest.approx(1970 + last.astype(int) / 12, abs=0.01)
+    for well in range(data.sizes["sample_well"]):
+        mean, given, covariance = own_by_hand(data, well, year, pumps[well])
+        np.testing.assert_allclose(data["own_mean"].to_numpy()[well], mean, atol=1e-9)
+        np.testing.assert_allclose(data["own_covariance_given"].to_numpy()[well], given, atol=1e-9)
+        np.testing.assert_allclose(data["own_covariance"].to_numpy()[well], covariance, atol=1e-9)
+    whole = coefficient.posterior.paths(np.full(pumps.size, year), pumps)
+    path = whole.offset - whole.gain @ coefficient.posterior.mean
+    np.testing.assert_allclose(data["own_mean"].sum("own_effect"), path, atol=1e-9)
+
+
 @pytest.mark.parametrize("version", [None, FORMAT + 1])
 def test_a_file_of_the_future_or_of_others_is_refused(coefficient, version):
     data = to_dataset(coefficient)

@@ -80,7 +80,10 @@ def test_the_posterior_is_that_of_a_fit_at_the_same_variances(case, early, late,
 
 
 def test_nothing_new_changes_nothing(case, early):
-    for again in (early.update(), early.update(**known(case)), early.update(early_pairs(case), **known(case))):
+    anew = replace(early, posterior=replace(early.posterior, told_by=""))
+    updates = [anew.update(), anew.update(**known(case)), early.update(early_pairs(case), **known(case))]
+    assert early.update().posterior.means is early.posterior.means
+    for again in updates:
         np.testing.assert_allclose(again.posterior.means, early.posterior.means, rtol=0, atol=1e-12)
         np.testing.assert_allclose(again.posterior.covariances, early.posterior.covariances, rtol=0, atol=1e-12)
 
@@ -95,6 +98,13 @@ def test_the_coefficient_that_is_updated_stays_as_it_was(case, early, late):
     np.testing.assert_array_equal(early.posterior.mean, before[0])
     assert early.measured.well.size == before[1]
     pd.testing.assert_frame_equal(early.summary, before[2])
+
+
+def test_news_are_the_same_whether_the_old_posterior_is_at_hand_or_worked_out_again(early, late):
+    anew = replace(early, posterior=replace(early.posterior, told_by=""))
+    news = early.update(late).news
+    pd.testing.assert_frame_equal(news, anew.update(late).news, rtol=0, atol=2e-6)
+    assert (news["new_pairs"] != 0).any()
 
 
 def test_a_correction_is_as_if_it_had_always_been_known(case, early, late):
@@ -294,3 +304,23 @@ def test_what_the_whole_county_uses_more_is_the_weather(case, a_year_ago):
     dry = case.energy.kwh.copy()
     dry[:, -12:] *= 1.4
     np.testing.assert_allclose(features_of(dry), features_of(case.energy.kwh), atol=1e-9)
+
+
+def test_without_a_table_the_water_stands_where_it_was_last_known(case, early, late):
+    """It fell by 5 m after the fit and the table was lost: every well keeps that, in any order of updates."""
+    deeper = case.water_levels.copy()
+    fell = deeper["month"] > early.windows.level[-1].astype("datetime64[s]")
+    deeper.loc[fell, "depth_m"] += 5.0
+    then = late["start"] < "2026-06-01"
+    fallen = early.update(late[then], case.wells, deeper, energy=case.energy)
+    rest, last = late[~then], fallen.posterior.layout.months[-1]
+    blind = fallen.context(case.wells, None, case.energy, np.arange(last, last + 3)).level
+    seen = fallen.context(case.wells, deeper, case.energy, np.arange(last - 11, last + 1)).level
+    assert blind.mean() > 0.05
+    assert blind.mean() == pytest.approx(seen.mean(), abs=0.02)
+    lost = {"wells": case.wells, "energy": case.energy}
+    by_month = fallen
+    for _, some in rest.groupby("start"):
+        by_month = by_month.update(some, **lost)
+    assert_same(by_month, fallen.update(rest, **lost))
+    assert np.isnan(fallen.context(case.wells, None, case.energy, early.windows.level[-2:]).level).all()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from elec2water.rules import SEVERITIES, RuleSettings, rules
+from elec2water.rules import SEVERITIES, RuleSettings, causes, rules
 
 COLUMNS = (
     "rule", "severity", "table", "file", "row", "well_id", "meter_id", "period", "observed", "limit", "message",
@@ -181,7 +181,7 @@ def findings_of(
     energy_kwh : scalar or array_like of length n, optional
         Energy at stake [kWh], not negative; findings are listed by it.
     candidates : scalar or array_like of length n
-        Causes that would explain what was seen, ``|`` between them.
+        Causes that would explain what was seen, ``|`` between them; the usual ones of the rule where none is given.
     lang : str
         ``zh`` or ``en``: the language of ``message``.
     **values : scalar or array_like of length n
@@ -210,6 +210,8 @@ def findings_of(
     columns = {name: _broadcast(value, size) for name, value in fields.items()}
     template = entry.template(lang)
     names = list(columns)
+    usual = causes().get(rule, {}).get(lang, "")
+    columns["candidates"] = [cell or usual for cell in columns["candidates"]]
     written = columns | {"candidates": [str(cell).replace("|", _OR[lang]) for cell in columns["candidates"]]}
     messages = [
         template.format_map(dict(zip(names, record, strict=True)))

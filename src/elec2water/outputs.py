@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 
 import numpy as np
@@ -139,8 +139,14 @@ def coefficient_dataset(result: QuarterRun, coefficients: StratumCoefficients) -
     provenance = {
         "county": f"{project.county_code} {project.name}".strip(),
         "quarter": result.volume.quarter,
+        "source": f"elec2water {metadata.version('elec2water')}",
         "comment": f"from {sample.measured.well.size} pairs of {sample.sample_id.size} sample wells; "
-        "inputs with their SHA-256, configuration and version of the package: manifest.json beside this file",
+        "inputs with their SHA-256 and configuration: manifest.json beside this file",
+    }
+    named = {name: (name, strata, {"long_name": "class of wells"}) for name in ("stratum", "stratum_")}
+    named |= {
+        name: (name, months, {"long_name": "month of the conversion coefficient"})
+        for name in ("coefficient_month", "coefficient_month_")
     }
     return (
         to_dataset(result.coefficient)
@@ -150,7 +156,7 @@ def coefficient_dataset(result: QuarterRun, coefficients: StratumCoefficients) -
             coefficient_se=(here, se, {**kappa, "long_name": "standard error of the conversion coefficient"}),
             coefficient_covariance=(here + there, coefficients.covariance.reshape(shape + shape), joint),
         )
-        .assign_coords(stratum=strata, coefficient_month=months, stratum_=strata, coefficient_month_=months)
+        .assign_coords(named)
     )
 
 

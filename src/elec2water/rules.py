@@ -76,6 +76,30 @@ def rules() -> dict[str, Rule]:
     return catalogue
 
 
+@cache
+def causes() -> dict[str, dict[str, str]]:
+    """Give what may be behind a finding, ``|`` between causes, for rules that do not work it out themselves.
+
+    Returns
+    -------
+    dict
+        Rule → language → causes, from ``data/causes.csv``.
+
+    Raises
+    ------
+    ValueError
+        If a rule is not in the catalogue.
+    """
+    text = (resources.files("elec2water") / "data" / "causes.csv").read_text(encoding="utf-8")
+    found = {
+        record["rule"]: {lang: record[f"causes_{lang}"] for lang in LANGUAGES}
+        for record in csv.DictReader(text.splitlines())
+    }
+    if unknown := sorted(set(found) - set(rules())):
+        raise ValueError(f"data/causes.csv: rules {unknown} are not in data/rules*.csv; add them there")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class RuleSettings:
     """What a project changes of the catalogue: the section ``[rules]`` of its configuration.

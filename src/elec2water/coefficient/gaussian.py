@@ -17,12 +17,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
+from scipy import linalg, sparse
 
+from elec2water.coefficient.inverse import Inverse, invert_covariances
 from elec2water.coefficient.shared import Prior
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
+
+_PORTION = 300_000  # elements of the blocks of one batch of wells, so that they stay in the processor's cache
+_MANY_WELLS = 40  # in a batch, from which recursions over its pairs are faster than factorising well by well
+_SPARSE_FROM = 1_000_000  # elements of the static features, of which most are zeros of classes and townships
 
 
 @dataclass(frozen=True)
@@ -120,25 +125,38 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Group:
-    """Wells with the same number of pairs, so that their blocks are one batch: ``rows`` (w, n) into :class:`Rows`."""
+    """Wells with the same number of pairs, so that their blocks are one batch.
+
+    ``rows`` (w, n) into :class:`Rows`, the pairs of a well in the order of pump and time; ``time`` and ``pump`` (w, n).
+    """
 
     wells: Ints
     rows: Ints
-    lag: Floats  # (w, n, n) years between pairs; infinite across a change of pump
+    time: Floats
+    pump: Ints
+
+    @property
+    def lag(self) -> Floats:
+        """Years between the pairs of a well, (w, n, n); infinite across a change of pump."""
+        lag = np.abs(self.time[:, :, None] - self.time[:, None, :])
+        lag[self.pump[:, :, None] != self.pump[:, None, :]] = np.inf
+        return lag
 
 
 def group_wells(rows: Rows) -> tuple[Group, ...]:
-    """Batch the wells by their number of pairs."""
+    """Batch the wells by their number of pairs, those of several pumps apart, in portions."""
+    order = np.lexsort((rows.time, rows.pump, rows.well))
     counts = np.bincount(rows.well, minlength=rows.n_wells)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    renewed = np.zeros(rows.n_wells, dtype=bool)
+    renewed[rows.well[rows.pump != rows.pump[order[starts[rows.well]]]]] = True
+    kind = 2 * counts + renewed
     groups = []
-    for n in np.unique(counts[counts > 0]):
-        wells = np.flatnonzero(counts == n)
-        index = starts[wells][:, None] + np.arange(n)
-        time, pump = rows.time[index], rows.pump[index]
-        lag = np.abs(time[:, :, None] - time[:, None, :])
-        lag[pump[:, :, None] != pump[:, None, :]] = np.inf
-        groups.append(Group(wells, index, lag))
+    for which in np.unique(kind[counts > 0]):
+        n, alike = int(which) // 2, np.flatnonzero(kind == which)
+        for wells in np.array_split(alike, -(-alike.size * n * n // _PORTION)):
+            index = order[starts[wells][:, None] + np.arange(n)]
+            groups.append(Group(wells, index, rows.time[index], rows.pump[index]))
     return tuple(groups)
 
 
@@ -150,8 +168,32 @@ def well_covariance(group: Group, rows: Rows, variances: WellVariances) -> Float
     return covariance
 
 
-def eliminate_wells(rows: Rows, groups: tuple[Group, ...], variances: WellVariances) -> Blocks:
+def _inverse(group: Group, rows: Rows, variances: WellVariances) -> Inverse:
+    if group.wells.size < _MANY_WELLS:
+        S = well_covariance(group, rows, variances)
+        matrix = np.asarray(np.linalg.inv(S), dtype=np.float64)
+        return Inverse(matrix, matrix.sum(axis=2), np.asarray(np.linalg.slogdet(S)[1], dtype=np.float64))
+    return invert_covariances(
+        group.time,
+        group.pump,
+        variances.error * rows.scale[group.rows] + rows.extra[group.rows],
+        variances.level * rows.level_scale[group.wells],
+        drift=variances.drift,
+        memory=variances.memory,
+        pump_share=variances.pump_share,
+    )
+
+
+def eliminate_wells(
+    rows: Rows, groups: tuple[Group, ...], variances: WellVariances, *, keep_inverses: bool = True
+) -> Blocks:
     """Integrate every well out and add up what is left for θ.
+
+    Parameters
+    ----------
+    rows, groups, variances
+    keep_inverses : bool
+        Whether the blocks hold the wells' inverse covariances, which take as many numbers as each well's pairs squared.
 
     Returns
     -------
@@ -159,64 +201,59 @@ def eliminate_wells(rows: Rows, groups: tuple[Group, ...], variances: WellVarian
         ``J = Σ X_i'S_i⁻¹X_i``, ``h = Σ X_i'S_i⁻¹y_i``, ``Σ y_i'S_i⁻¹y_i`` and ``Σ ln|S_i|``.
     """
     n, n_cells = rows.y.size, rows.n_cells
-    ones_row, y_row = np.empty(n), np.empty(n)
-    moving_row = np.empty_like(rows.moving)
+    ones_row = np.empty(n)
+    told = np.column_stack([rows.y, rows.moving])
+    told_row = np.empty_like(told)
     cell_cell = np.zeros(n_cells * n_cells)
     log_det, inverses = 0.0, []
     for group in groups:
-        S = well_covariance(group, rows, variances)
-        inverse = np.asarray(np.linalg.inv(S), dtype=np.float64)
-        log_det += float(np.linalg.slogdet(S)[1].sum())
-        inverses.append(inverse)
-        flat = group.rows.ravel()
-        ones_row[flat] = inverse.sum(axis=2).ravel()
-        y_row[flat] = np.einsum("wij,wj->wi", inverse, rows.y[group.rows]).ravel()
-        moving_row[flat] = np.matmul(inverse, rows.moving[group.rows]).reshape(flat.size, -1)
+        inverse = _inverse(group, rows, variances)
+        log_det += float(inverse.log_det.sum())
+        ones_row[group.rows] = inverse.row_sums
+        told_row[group.rows] = np.matmul(inverse.matrix, told[group.rows])
         cell = rows.cell[group.rows]
         pair = cell[:, :, None] * n_cells + cell[:, None, :]
-        cell_cell += np.bincount(pair.ravel(), weights=inverse.ravel(), minlength=n_cells * n_cells)
-    sums = _WellSums(ones_row, y_row, moving_row, cell_cell.reshape(n_cells, n_cells))
-    J, h = _assemble(rows, sums)
-    return Blocks(J, h, float(rows.y @ y_row), log_det, n, tuple(inverses))
+        cell_cell += np.bincount(pair.ravel(), weights=inverse.matrix.ravel(), minlength=n_cells * n_cells)
+        if keep_inverses:
+            inverses.append(inverse.matrix)
+    J, h = _assemble(rows, ones_row, told_row, cell_cell.reshape(n_cells, n_cells))
+    return Blocks(J, h, float(rows.y @ told_row[:, 0]), log_det, n, tuple(inverses))
 
 
-@dataclass(frozen=True)
-class _WellSums:
-    ones_row: Floats
-    y_row: Floats
-    moving_row: Floats
-    cell_cell: Floats
-
-
-def _assemble(rows: Rows, sums: _WellSums) -> tuple[Floats, Floats]:
+def _assemble(rows: Rows, ones_row: Floats, told_row: Floats, cell_cell: Floats) -> tuple[Floats, Floats]:
+    """Put J and h together from ``S⁻¹1`` (R,), ``S⁻¹[y, moving]`` (R, 1 + p_G) and the part of the cells."""
     n_wells, n_cells = rows.n_wells, rows.n_cells
-    p_static, p_moving = rows.static.shape[1], rows.moving.shape[1]
-    starts = np.searchsorted(rows.well, np.arange(n_wells))
-    by_well = np.add.reduceat(np.column_stack([sums.ones_row, sums.y_row, sums.moving_row]), starts, axis=0)
-    one_cell = np.bincount(rows.well * n_cells + rows.cell, weights=sums.ones_row, minlength=n_wells * n_cells).reshape(
-        n_wells, n_cells
-    )
-    moving_cell = np.array(
-        [np.bincount(rows.cell, weights=sums.moving_row[:, k], minlength=n_cells) for k in range(p_moving)]
-    ).reshape(p_moving, n_cells)
+    by_well, by_cell = _summed(rows.well, told_row, n_wells), _summed(rows.cell, told_row, n_cells)
+    one_well = _summed(rows.well, ones_row[:, None], n_wells)[:, 0]
+    one_cell = np.bincount(rows.well * n_cells + rows.cell, weights=ones_row, minlength=n_wells * n_cells)
+    beside = np.hstack([by_well, one_cell.reshape(n_wells, n_cells)])
     J = np.empty((rows.n_shared, rows.n_shared))
-    a, b = p_static, p_static + p_moving
-    J[:a, :a] = rows.static.T @ (by_well[:, :1] * rows.static)
-    J[:a, a:b] = rows.static.T @ by_well[:, 2:]
-    J[:a, b:] = rows.static.T @ one_cell
-    J[a:b, a:b] = rows.moving.T @ sums.moving_row
-    J[a:b, b:] = moving_cell
-    J[b:, b:] = sums.cell_cell
+    a = rows.static.shape[1]
+    b = a + rows.moving.shape[1]
+    J[:a, :a], told = _static_products(rows.static, one_well, beside)
+    J[:a, a:] = told[:, 1:]
+    own = rows.moving.T @ told_row
+    J[a:b, a:b] = own[:, 1:]
+    J[a:b, b:] = by_cell[:, 1:].T
+    J[b:, b:] = cell_cell
     J[a:, :a] = J[:a, a:].T
     J[b:, a:b] = J[a:b, b:].T
-    h = np.concatenate(
-        [
-            rows.static.T @ by_well[:, 1],
-            rows.moving.T @ sums.y_row,
-            np.bincount(rows.cell, weights=sums.y_row, minlength=n_cells),
-        ]
-    )
-    return 0.5 * (J + J.T), h
+    return 0.5 * (J + J.T), np.concatenate([told[:, 0], own[:, 0], by_cell[:, 0]])
+
+
+def _summed(code: Ints, values: Floats, n: int) -> Floats:
+    """Add up the rows of ``values`` (R, k) that have the same code, (n, k)."""
+    every = np.arange(code.size)
+    return np.asarray(sparse.csr_array((np.ones(code.size), (code, every)), shape=(n, code.size)) @ values)
+
+
+def _static_products(static: Floats, weight: Floats, beside: Floats) -> tuple[Floats, Floats]:
+    """Give ``F'diag(weight)F`` and ``F'beside`` of the static features F (W, p_F)."""
+    if static.size < _SPARSE_FROM:
+        return static.T @ (weight[:, None] * static), static.T @ beside
+    features = sparse.csr_array(static)
+    across = features.T.tocsr()
+    return (across @ (sparse.diags_array(weight) @ features)).toarray(), np.asarray(across @ beside)
 
 
 @dataclass(frozen=True)
@@ -334,6 +371,19 @@ def predict_paths(
         gain[group.wells, p_static : p_static + p_moving] = np.einsum("wn,wnk->wk", weight, rows.moving[group.rows])
         np.add.at(gain, (group.wells[:, None], p_static + p_moving + rows.cell[group.rows]), weight)
     return WellPaths(offset, gain, np.maximum(variance, 0.0))
+
+
+def path_means(rows: Rows, groups: tuple[Group, ...], variances: WellVariances, blocks: Blocks, mean: Floats) -> Floats:
+    """Give the expected path of every sample well at its last pair, all its pairs and θ = ``mean`` given, (W,)."""
+    residual = rows.y - rows.product(mean)
+    found = np.zeros(rows.n_wells)
+    for group, inverse in zip(groups, blocks.inverses, strict=True):
+        level = variances.level * rows.level_scale[group.wells]
+        lag = np.abs(group.time - group.time[:, -1:])
+        lag[group.pump != group.pump[:, -1:]] = np.inf
+        weighed = np.einsum("wij,wj->wi", inverse, residual[group.rows])
+        found[group.wells] = (variances.path(lag, level[:, None]) * weighed).sum(axis=1)
+    return found
 
 
 def path_covariances(

@@ -142,8 +142,7 @@ def scan(
     for group in group_wells(rows):
         if group.rows.shape[1] > _FEWEST_BEFORE + 1:
             L = _factor(group, rows, variances, shared_variance, own)
-            z = np.linalg.solve(L, residual[group.rows][:, :, None])[:, :, 0]
-            parts.append(_Part(group, L, np.asarray(z, dtype=np.float64), _pairs_before(rows.pump[group.rows])))
+            parts.append(_Part(group, L, _whitened(L, residual[group.rows]), _pairs_before(group.pump)))
     alarms = Alarms.none(rows.n_wells)
     steps = [_steps_seen(part) for part in parts]
     counted = [part.before >= _FEWEST_BEFORE for part in parts]
@@ -227,6 +226,14 @@ def _factor(group: Group, rows: Rows, variances: WellVariances, shared_variance:
     return np.asarray(np.linalg.cholesky(S), dtype=np.float64)
 
 
+def _whitened(L: Floats, residual: Floats) -> Floats:
+    """Solve ``Lz = residual`` for each well, (w, n)."""
+    z = np.empty_like(residual)
+    for j in range(residual.shape[1]):
+        z[:, j] = (residual[:, j] - np.einsum("wj,wj->w", L[:, j, :j], z[:, :j])) / L[:, j, j]
+    return z
+
+
 def _pairs_before(pump: Ints) -> Ints:
     """Count the pairs of the last pump before each pair, (w, n); -1 for pairs of an earlier pump."""
     latest = pump == pump[:, -1:]
@@ -249,10 +256,10 @@ class _Steps:
 
 def _steps_seen(part: _Part) -> _Steps:
     L, z = part.factor, part.z
-    n = z.shape[1]
-    unit = np.linalg.solve(L, np.broadcast_to(np.tril(np.ones((n, n))), L.shape))
-    j = np.arange(n - 1)
-    u0, u1 = unit[:, j, j], unit[:, j + 1, j]
+    j = np.arange(z.shape[1] - 1)
+    # What a change of one from pair j on is in the innovations of the pairs j and j + 1.
+    u0 = 1.0 / L[:, j, j]
+    u1 = (1.0 - L[:, j + 1, j] * u0) / L[:, j + 1, j + 1]
     length = np.sqrt(u0**2 + u1**2)
     score = (u0 * z[:, :-1] + u1 * z[:, 1:]) / length
     odd = np.abs(u1 * z[:, :-1] - u0 * z[:, 1:]) / length

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,8 @@ class Posterior:
         Place in the registry of each sample well.
     plain_scale : (R,), optional
         ``rows.scale`` before the robust weights; ones in files of format 1, which did not keep it.
+    told_by : str
+        :func:`fingerprint` of the pairs and effects it was worked out from; empty where that is not known.
     """
 
     layout: Layout
@@ -82,6 +85,7 @@ class Posterior:
     sample: NDArray[np.intp]
     log_likelihood: float
     plain_scale: Floats | None = None
+    told_by: str = ""
 
     @property
     def plain_rows(self) -> Rows:
@@ -261,7 +265,16 @@ def posterior_at(
         sample,
         solutions[0].log_likelihood,
         rows.scale,
+        fingerprint(rows, layout, student_df),
     )
+
+
+def fingerprint(rows: Rows, layout: Layout, student_df: float) -> str:
+    """Name what a posterior is a function of, its variances apart: equal pairs and effects have equal names."""
+    told = blake2b(repr((layout, student_df, layout.months.tolist())).encode(), digest_size=16)
+    for field in fields(Rows):
+        told.update(np.ascontiguousarray(getattr(rows, field.name)).data)
+    return told.hexdigest()
 
 
 def evidence(rows: Rows, posterior: Posterior) -> float:
@@ -277,7 +290,7 @@ def _solutions(rows: Rows, groups: tuple[Group, ...], layout: Layout, psi: Float
         near = [key for key in blocks if np.abs(np.array(key) - node[:3]).max() < _SAME_VARIANCES]
         key = near[0] if near and rows.n_wells > _ENOUGH_WELLS else tuple(node[:3].tolist())
         if key not in blocks:
-            blocks[key] = gaussian.eliminate_wells(rows, groups, well_variances(node))
+            blocks[key] = gaussian.eliminate_wells(rows, groups, well_variances(node), keep_inverses=False)
         solutions.append(
             gaussian.solve_shared(blocks[key], layout.prior(dict(zip(SD_NAMES, np.exp(node), strict=True))))
         )
@@ -360,14 +373,11 @@ def reweight(
         rows,
         scale=rows.scale / weight,
         extra=rows.extra / weight,
-        level_scale=_level_scale(robust, groups, variances, solution),
+        level_scale=_level_scale(gaussian.path_means(robust, groups, variances, blocks, solution.mean), variances),
     )
 
 
-def _level_scale(rows: Rows, groups: tuple[Group, ...], variances: WellVariances, solution: Solution) -> Floats:
-    starts = np.searchsorted(rows.well, np.arange(rows.n_wells), side="right") - 1
-    paths = gaussian.predict_paths(rows, groups, variances, times=rows.time[starts], pumps=rows.pump[starts])
-    mean = paths.offset - paths.gain @ solution.mean
+def _level_scale(mean: Floats, variances: WellVariances) -> Floats:
     spread = np.sqrt(variances.level + variances.drift)
     if mean.size >= _WELLS_A_MEDIAN:
         # Bad wells raise the estimated spread and hide behind it; the median of the others does not move.

@@ -18,10 +18,11 @@ from pydantic import TypeAdapter
 
 from elec2water.coefficient.context import Windows
 from elec2water.coefficient.equipment import NEW_PUMP, Equipment
-from elec2water.coefficient.features import FeatureSpec, Numeric
-from elec2water.coefficient.gaussian import Rows
+from elec2water.coefficient.features import FeatureSpec, Numeric, decimal_year
+from elec2water.coefficient.gaussian import Rows, WellVariances
 from elec2water.coefficient.options import FitOptions
-from elec2water.coefficient.posterior import SD_NAMES, Posterior
+from elec2water.coefficient.own import OWN_EFFECTS, own_effects
+from elec2water.coefficient.posterior import DRIFT_MEMORY_YEARS, SD_NAMES, Posterior
 from elec2water.coefficient.result import Coefficient, Outlook
 from elec2water.coefficient.shared import Factor, Layout, Regressor
 from elec2water.errors import UsageError
@@ -49,6 +50,8 @@ _COORDINATES = {
     "effect_": {"long_name": "shared effect of ln kappa"},
     "component": {"long_name": "standard deviation of ln kappa"},
     "sample_well": {"long_name": "well_id of the sample well"},
+    "own_effect": {"long_name": "what of ln kappa belongs to the sample well alone"},
+    "own_effect_": {"long_name": "what of ln kappa belongs to the sample well alone"},
     "month": {
         "long_name": "month of the common movement of an aquifer, its first day",
         "standard_name": "time",
@@ -63,7 +66,7 @@ def to_dataset(coefficient: Coefficient) -> xr.Dataset:
 
     The dimensions are ``effect`` (shared effects θ of ln κ), ``node`` (of the variances), ``component`` (standard
     deviations), ``sample_well`` and ``pair``. ``mean`` and ``covariance`` are the joint posterior; ``node_*`` its
-    parts; the rest is what an update starts from.
+    parts; ``own_*`` each sample well's level and wear at ``own_year``; the rest is what an update starts from.
     """
     names = np.array(coefficient.posterior.layout.names, dtype=object)
     coordinates = {
@@ -71,6 +74,8 @@ def to_dataset(coefficient: Coefficient) -> xr.Dataset:
         "effect_": names,
         "component": np.array(SD_NAMES, dtype=object),
         "sample_well": coefficient.sample_id.astype(object),
+        "own_effect": np.array(OWN_EFFECTS, dtype=object),
+        "own_effect_": np.array(OWN_EFFECTS, dtype=object),
         "month": _plain(coefficient.posterior.layout.months.astype("datetime64[s]")),
     }
     attributes = {
@@ -80,9 +85,13 @@ def to_dataset(coefficient: Coefficient) -> xr.Dataset:
         "elec2water_format": FORMAT,
         "log_likelihood": coefficient.posterior.log_likelihood,
         "outlook_year": coefficient.outlook.year,
+        "own_year": _end(coefficient)[0],
+        "wear_memory_years": DRIFT_MEMORY_YEARS,
+        "pump_share_of_level": WellVariances.pump_share,
         "specification": json.dumps(_specification(coefficient), ensure_ascii=False, sort_keys=True),
     }
-    data = _of_effects(coefficient) | _of_rows(coefficient) | _of_wells(coefficient) | _of_pairs(coefficient)
+    data = _of_effects(coefficient) | _of_own(coefficient) | _of_rows(coefficient)
+    data |= _of_wells(coefficient) | _of_pairs(coefficient)
     named = {name: (name, values, _COORDINATES[name]) for name, values in coordinates.items()}
     return xr.Dataset(data, named, attributes)
 
@@ -98,6 +107,29 @@ def _of_effects(coefficient: Coefficient) -> dict[str, Variable]:
         "node_covariance": (("node", *pair), p.covariances, _about("posterior covariance at each node")),
         "node_weight": ("node", p.weight, _about("posterior weight of the node")),
         "node_sd": (("node", "component"), p.sd, _about("standard deviations of ln kappa")),
+    }
+
+
+def _end(coefficient: Coefficient) -> tuple[float, np.datetime64]:
+    """Give the moment at which a coefficient stands, the end of its months: the decimal year and the date."""
+    end = (coefficient.posterior.layout.months[-1:] + 1).astype("datetime64[s]")
+    return float(decimal_year(end)[0]), end[0]
+
+
+def _of_own(coefficient: Coefficient) -> dict[str, Variable]:
+    """Give the level and wear of each sample well, which with the shared effects are one Gaussian."""
+    year, end = _end(coefficient)
+    every = np.arange(coefficient.sample_id.size)
+    pumps = coefficient.equipment.history(coefficient.sample_id).number(every, np.full(every.size, end))
+    own = own_effects(coefficient.posterior, np.full(every.size, year), pumps)
+    of_well = ("sample_well", "own_effect")
+    both = (*of_well, "own_effect_")
+    about_weight = "given the shared effects, own = sum over the well's pairs of own_weight * (row_y - X effects)"
+    return {
+        "own_mean": (of_well, own.mean, _about("posterior mean of the sample well's level and wear at own_year")),
+        "own_covariance": (both, own.covariance, _about("posterior covariance of the sample well's level and wear")),
+        "own_covariance_given": (both, own.given, _about("the same with the shared effects known")),
+        "own_weight": (("pair", "own_effect"), own.weight, _about(about_weight)),
     }
 
 

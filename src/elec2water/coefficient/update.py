@@ -21,10 +21,11 @@ from elec2water.coefficient.equipment import FAULT_VARIANCE, FAULTS, Equipment
 from elec2water.coefficient.gaussian import Rows
 from elec2water.coefficient.innovations import Limits
 from elec2water.coefficient.news import UpdateRecord, class_news
-from elec2water.coefficient.posterior import Posterior, posterior_at
+from elec2water.coefficient.posterior import Posterior, fingerprint, posterior_at
 from elec2water.coefficient.result import Coefficient, Outlook
 from elec2water.coefficient.rows import measured_rows, pair_moments
 from elec2water.coefficient.shared import Layout
+from elec2water.coefficient.water import first_level
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import UsageError
 from elec2water.pairs import Measurements, MergedPairs, measurements, merge_pairs, short_test_rel_u
@@ -79,7 +80,8 @@ def update_coefficient(
     whole : bool
         ``pairs`` is the whole table, see :func:`elec2water.pairs.merge_pairs`.
     with_news : bool
-        Work out ``news``, which costs two more posteriors.
+        Work out ``news``, which costs a posterior more for corrected pairs, and one where the registry, water levels
+        or electricity are given too.
 
     Raises
     ------
@@ -94,7 +96,7 @@ def update_coefficient(
     context = None
     if wells is not None:
         context = coefficient.context(wells, water_levels, energy, months, merged.pairs)
-    told = Given(merged, context, _first_level(water_levels), _NEVER if energy is None else energy.months[0])
+    told = Given(merged, context, first_level(water_levels), _NEVER if energy is None else energy.months[0])
     updated = absorb(coefficient, told, well_id, months, progress)
     return replace(updated, record=_record(coefficient, told, updated, with_news=with_news))
 
@@ -116,7 +118,7 @@ def seen_today(
     merged = merge_pairs(coefficient.measured, table.take(np.flatnonzero(grid[table.well])), whole=True)
     months = coefficient.posterior.layout.months
     context = coefficient.context(wells, water_levels, energy, months, merged.pairs)
-    given = Given(merged, context, _first_level(water_levels), _NEVER if energy is None else energy.months[0])
+    given = Given(merged, context, first_level(water_levels), _NEVER if energy is None else energy.months[0])
     return _without_new(coefficient, given)
 
 
@@ -202,15 +204,11 @@ def _at_nodes(
     sample: NDArray[np.intp],
     progress: Callable[[str], None] | None = None,
 ) -> Posterior:
-    return posterior_at(
-        rows,
-        layout,
-        sample,
-        psi=np.log(coefficient.posterior.sd),
-        weight=coefficient.posterior.weight,
-        student_df=coefficient.options.student_df,
-        progress=progress,
-    )
+    before, student_df = coefficient.posterior, coefficient.options.student_df
+    if before.told_by and before.told_by == fingerprint(rows, layout, student_df):
+        return before if np.array_equal(before.sample, sample) else replace(before, sample=sample)
+    psi = np.log(before.sd)
+    return posterior_at(rows, layout, sample, psi=psi, weight=before.weight, student_df=student_df, progress=progress)
 
 
 def _record(before: Coefficient, given: Given, after: Coefficient, *, with_news: bool) -> UpdateRecord:
@@ -316,15 +314,6 @@ def _as_known(coefficient: Coefficient, given: Given, sample: NDArray[np.intp], 
         place = pd.Index(coefficient.posterior.sample).get_indexer(pd.Index(sample))
         static[place >= 0] = old.static[place[place >= 0]]
     return replace(rows, moving=moving, scale=scale, static=static)
-
-
-def _first_level(water_levels: pd.DataFrame | None) -> np.datetime64:
-    """Give the first month of a table of water levels; never, where there is none."""
-    if water_levels is None:
-        return _NEVER
-    dates = [water_levels[c].to_numpy(dtype="datetime64[M]") for c in ("month", "date") if c in water_levels.columns]
-    known = np.concatenate([d[~np.isnat(d)] for d in dates]) if dates else np.zeros(0, "datetime64[M]")
-    return known.min() if known.size else _NEVER
 
 
 def _outlook(coefficient: Coefficient, given: Given, months: Months, posterior: Posterior) -> Outlook:

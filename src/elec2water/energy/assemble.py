@@ -14,8 +14,9 @@ from elec2water.energy.axis import Axis
 from elec2water.energy.cells import ESTIMATED, SPREAD, Cells
 from elec2water.energy.checks import coverage_findings, link_findings, over_capacity, without_energy
 from elec2water.energy.corrections import Corrections, Edits, corrected, correction_findings
+from elec2water.energy.exchanges import one_a_day
 from elec2water.energy.forms import Forms, sort_out
-from elec2water.energy.intervals import Intervals, distinct, distinct_index, merge_estimated, usable, without_overlaps
+from elec2water.energy.intervals import Intervals, distinct, merge_estimated, usable, without_overlaps
 from elec2water.energy.links import Epochs, Links, epochs_of
 from elec2water.energy.monthly import MonthlyEnergy, month_range
 from elec2water.energy.periods import Pieces, cut, spread, spread_covariance
@@ -166,7 +167,7 @@ def read_energy(
         reporter.of("ADJUSTMENT_APART", forms.adjustments, observed=forms.adjustments.kwh),
         link_findings(wells, registry, epochs, gathered.cells, axis, asked, reporter),
         coverage_findings(of_wells, gathered.cells, epochs, axis, asked, reporter),
-        over_capacity(energy, wells, settings.limit("OVER_CAPACITY"), lang),
+        over_capacity(energy, wells, settings.limit("OVER_CAPACITY"), reporter),
         without_energy(energy, wells, lang),
     ]
     series = series_of_meters(gathered.cells, gathered.intervals, registry, epochs, wells, axis, asked)
@@ -242,8 +243,8 @@ def _settled(
     irregular = off_cycle(billing, settings, reporter) if settings.speaks("OFF_CYCLE") else NOTHING
     billing, merged = merge_estimated(billing, reporter)
     billing, overlaps = without_overlaps(billing, reporter)
-    left, repeated_reads = distinct_index(forms.reads.as_intervals(), reporter)
-    reads, bridged = without_bridged_estimates(forms.reads.take(left), reporter)
+    reads, repeated_reads = one_a_day(forms.reads, reporter)
+    reads, bridged = without_bridged_estimates(reads, reporter)
     moved, registers = energy_of(differences(reads), registry.links, reporter, stated_multipliers(reads))
     moved, more = corrected(moved, _not_yet(decisions, edits), supply=True)
     edits = Edits.joined([edits, more])

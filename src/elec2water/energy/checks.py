@@ -9,7 +9,7 @@ from elec2water.calendar_ import days_in_month
 from elec2water.energy.arrays import Bools, Floats, Ints, numbers, texts
 from elec2water.energy.axis import Axis
 from elec2water.energy.cells import Cells
-from elec2water.energy.links import Epochs
+from elec2water.energy.links import ROUNDING, Epochs, Links
 from elec2water.energy.monthly import MonthlyEnergy
 from elec2water.energy.registers import HOURS_PER_DAY
 from elec2water.energy.registry import Registry
@@ -45,8 +45,8 @@ def link_findings(
     Returns
     -------
     Findings
-        ``METER_WITHOUT_WELL``, ``ENERGY_OUTSIDE_LINK``, ``SHARE_REST``, ``METER_NO_DATA``, ``SHARED_METER``,
-        ``SEVERAL_METERS``; with kWh of the months wanted where energy is at stake.
+        ``METER_WITHOUT_WELL``, ``ENERGY_OUTSIDE_LINK``, ``SHARE_REST``, ``SHARES_OVER``, ``METER_NO_DATA``,
+        ``SHARED_METER``, ``SEVERAL_METERS``; with kWh of the months wanted where energy is at stake.
     """
     n_meters = len(registry.meter_id)
     kwh, read = cells.kwh[:, asked].sum(axis=1), np.asarray((cells.days[:, asked] > 0).any(axis=1))
@@ -72,7 +72,8 @@ def link_findings(
         _with_energy("SHARE_REST", np.where(rest > 1e-9 * total, rest, 0.0), reporter),
         reporter.of_meters("METER_NO_DATA", silent),
         reporter.of_meters("SHARED_METER", split, observed=total[split], energy_kwh=np.round(total[split], 1)),
-        _several_meters(wells, epochs, reporter.lang),
+        _over_shared(registry.links, reporter),
+        _several_meters(wells, epochs, reporter),
     ]
     return together(*parts)
 
@@ -105,7 +106,7 @@ def coverage_findings(
     )
 
 
-def over_capacity(energy: MonthlyEnergy, wells: pd.DataFrame, margin: float, lang: str) -> Findings:
+def over_capacity(energy: MonthlyEnergy, wells: pd.DataFrame, margin: float, reporter: Reporter) -> Findings:
     """Report well-months with more energy than rated power × hours × margin; it is kept.
 
     Parameters
@@ -116,8 +117,8 @@ def over_capacity(energy: MonthlyEnergy, wells: pd.DataFrame, margin: float, lan
         ``pump_power_kw`` where known.
     margin : float
         How far the rated power may be exceeded.
-    lang : str
-        Language of the findings.
+    reporter : Reporter
+        Who speaks.
 
     Returns
     -------
@@ -135,15 +136,15 @@ def over_capacity(energy: MonthlyEnergy, wells: pd.DataFrame, margin: float, lan
         "OVER_CAPACITY",
         beyond,
         table="readings",
-        file="",
+        file=reporter.file,
         well_id=energy.well_id[well],
         period=energy.months[month].astype(str).astype(object),
         observed=np.round(energy.kwh[well, month], 1),
         limit=np.round(power[well] * hours[month] * margin, 1),
         margin=margin,
         energy_kwh=beyond,
-        candidates=_CAPACITY_CAUSES[lang],
-        lang=lang,
+        candidates=_CAPACITY_CAUSES[reporter.lang],
+        lang=reporter.lang,
     )
 
 
@@ -166,7 +167,20 @@ def without_energy(energy: MonthlyEnergy, wells: pd.DataFrame, lang: str) -> Fin
     )
 
 
-def _several_meters(wells: pd.DataFrame, epochs: Epochs, lang: str) -> Findings:
+def _over_shared(links: Links, reporter: Reporter) -> Findings:
+    """Report meters whose stated shares, at the beginning of one of its links, sum to more than one."""
+    n = int(links.meter.max(initial=-1)) + 1
+    ever = _sum(links.meter, np.nan_to_num(links.share), n)
+    stated = np.flatnonzero(np.isfinite(links.share) & (ever[links.meter] > 1.0 + ROUNDING))
+    most = np.zeros(n)
+    for day in np.unique(links.start[stated]).tolist():
+        held = stated[(links.start[stated] <= day) & (links.end[stated] > day)]
+        most = np.maximum(most, _sum(links.meter[held], links.share[held], n))
+    over = np.flatnonzero(most > 1.0 + ROUNDING)
+    return reporter.of_meters("SHARES_OVER", over, observed=np.round(most[over], 3))
+
+
+def _several_meters(wells: pd.DataFrame, epochs: Epochs, reporter: Reporter) -> Findings:
     n_wells = len(wells)
     if not np.any(np.bincount(epochs.well, minlength=1) > 1):
         return NOTHING
@@ -177,7 +191,13 @@ def _several_meters(wells: pd.DataFrame, epochs: Epochs, lang: str) -> Findings:
         return NOTHING
     ids = wells["well_id"].to_numpy(dtype=object)[many]
     return largest_of(
-        "SEVERAL_METERS", np.zeros(len(many)), table="meters", file="", well_id=ids, observed=count[many], lang=lang
+        "SEVERAL_METERS",
+        np.zeros(len(many)),
+        table="meters",
+        file=reporter.meters_file,
+        well_id=ids,
+        observed=count[many],
+        lang=reporter.lang,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -49,6 +50,12 @@ class Reads:
         """Give some of the reads, by mask or index."""
         return Reads(*(getattr(self, f.name)[which] for f in fields(self)))
 
+    @staticmethod
+    def concat(parts: Sequence[Reads]) -> Reads:
+        """Lay several sets end to end."""
+        names = [f.name for f in fields(Reads)]
+        return Reads(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
     def as_intervals(self) -> Intervals:
         """Give the reads as intervals of no length: a read repeated is settled as an interval repeated is."""
         return Intervals(self.meter, self.day, self.day, self.register, self.estimated, self.row)
@@ -83,15 +90,16 @@ def differences(reads: Reads) -> Intervals:
     Parameters
     ----------
     reads : Reads
-        In order of meter and day, one a meter and day.
+        In order of meter and day, one a meter and day, but for the old meter and the new one where it was exchanged.
 
     Returns
     -------
     Intervals
-        ``kwh`` before the multiplier; one interval fewer a meter than reads; ``estimated`` where either read is.
+        ``kwh`` before the multiplier; one interval fewer a meter than days with reads; none where a register is not
+        known; ``estimated`` where either read is.
     """
-    same = reads.meter[1:] == reads.meter[:-1]
-    opening, closing = reads.take(np.flatnonzero(same)), reads.take(np.flatnonzero(same) + 1)
+    first = _steps(reads)
+    opening, closing = reads.take(first), reads.take(first + 1)
     return Intervals(
         meter=closing.meter,
         start=opening.day,
@@ -102,10 +110,16 @@ def differences(reads: Reads) -> Intervals:
     )
 
 
+def _steps(reads: Reads) -> Ints:
+    """Give the reads that a later one of the same register follows."""
+    step = (reads.meter[1:] == reads.meter[:-1]) & (reads.day[1:] > reads.day[:-1])
+    return np.flatnonzero(step & np.isfinite(reads.register[1:]) & np.isfinite(reads.register[:-1]))
+
+
 def stated_multipliers(reads: Reads) -> tuple[Floats, Floats]:
     """Give the multipliers written beside the reads at both ends of each difference, NaN where none is."""
-    same = np.flatnonzero(reads.meter[1:] == reads.meter[:-1])
-    opening, closing = reads.multiplier[same], reads.multiplier[same + 1]
+    first = _steps(reads)
+    opening, closing = reads.multiplier[first], reads.multiplier[first + 1]
     return np.where(np.isnan(opening), closing, opening), np.where(np.isnan(closing), opening, closing)
 
 

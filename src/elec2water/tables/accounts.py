@@ -32,6 +32,8 @@ def by_meter(tables: Mapping[str, TypedTable], lang: str) -> tuple[dict[str, Typ
         An info with the count; a warning for each account that has several meters.
     """
     done = dict(tables)
+    if "readings" in tables and "meters" not in tables:
+        return _linked_by_readings(done, lang)
     if "readings" not in tables or "meters" not in tables:
         return done, Findings.empty()
     readings, meters = tables["readings"], tables["meters"]
@@ -43,6 +45,27 @@ def by_meter(tables: Mapping[str, TypedTable], lang: str) -> tuple[dict[str, Typ
             found.append(more)
     done["readings"] = readings
     return done, Findings.concat([*found, _other_accounts(tables["readings"], meters, context)])
+
+
+def _linked_by_readings(tables: dict[str, TypedTable], lang: str) -> tuple[dict[str, TypedTable], Findings]:
+    """Make the table of meters that nobody gave from readings that name meter and well side by side."""
+    readings = tables["readings"]
+    if "well_id" not in readings or "wells" not in tables:
+        return tables, Findings.empty()
+    meter, well = (readings.codes(name) for name in ("meter_id", "well_id"))
+    known = np.append(_place(readings.distinct("well_id"), tables["wells"].distinct("well_id")), -1)[well] >= 0
+    named = np.flatnonzero((meter >= 0) & known)
+    if not len(named):
+        return tables, Findings.empty()
+    _, first = np.unique(meter[named] * (int(well.max()) + 1) + well[named], return_index=True)
+    mask = np.zeros(len(readings), dtype=bool)
+    mask[named[first]] = True
+    rows = readings.keep(mask)
+    columns = {name: rows.columns[name] for name in ("meter_id", "well_id", "account_no") if name in rows}
+    columns["multiplier"] = np.ones(len(rows))
+    links = TypedTable("meters", columns, rows.rows, rows.file_codes, rows.files)
+    found = Context("readings", ", ".join(readings.files), lang).finding("LINKS_FROM_READINGS", observed=len(rows))
+    return {**tables, "meters": links}, found
 
 
 def _other_accounts(readings: TypedTable, meters: TypedTable, context: Context) -> Findings:

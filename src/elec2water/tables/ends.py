@@ -1,4 +1,4 @@
-"""Ends of periods as people write them: the last day itself, or its last minute, where the day after is meant."""
+"""Ends of periods and links as people write them: the last day or its last minute, where the day after is meant."""
 
 from __future__ import annotations
 
@@ -73,6 +73,38 @@ def exclusive_ends(table: TypedTable, context: Context) -> tuple[TypedTable, Fin
         observed=count[told],
     )
     return table.with_columns(end=np.where(moved, table.dates("end") + _DAY, table.dates("end"))), found
+
+
+def inclusive_links(table: TypedTable, context: Context) -> tuple[TypedTable, Findings]:
+    """Give the day after where links write the last day of their validity: the next link of the meter begins a day on.
+
+    Parameters
+    ----------
+    table : TypedTable
+        Links of meters and wells.
+    context : Context
+        For the findings.
+
+    Returns
+    -------
+    TypedTable
+        ``valid_to`` as the first day on which the link does not hold.
+    Findings
+        ``LINK_END_INCLUSIVE``, a warning with the count.
+    """
+    if "valid_from" not in table or "valid_to" not in table:
+        return table, Findings.empty()
+    start, end = (table.dates(name).astype("datetime64[D]") for name in ("valid_from", "valid_to"))
+    meter = table.codes("meter_id")
+    begins = {(m, day) for m, day in zip(meter.tolist(), start.tolist(), strict=True) if day is not None}
+    ends = list(zip(meter.tolist(), end.tolist(), (end + _DAY).tolist(), strict=True))
+    follows = np.array([day is not None and (m, later) in begins for m, day, later in ends], dtype=bool)
+    meets = np.array([day is not None and (m, day) in begins for m, day, _ in ends], dtype=bool)
+    if not follows.any():
+        return table, Findings.empty()
+    moved = follows if meets.any() else ~np.isnat(end)
+    found = context.finding("LINK_END_INCLUSIVE", observed=int(moved.sum()), row=int(table.rows[np.argmax(follows)]))
+    return table.with_columns(valid_to=np.where(moved, table.dates("valid_to") + _DAY, table.dates("valid_to"))), found
 
 
 def _examples(table: TypedTable) -> npt.NDArray[np.int64]:

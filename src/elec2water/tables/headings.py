@@ -259,7 +259,7 @@ def _missing(headings: Sequence[str], resolved: Sequence[Heading | None], contex
 
 
 def missing_columns(table: str, there: set[str]) -> list[str]:
-    """List the required columns that are not there; of every group of forms the nearest to complete counts."""
+    """List the required columns that are not there; of every group of forms that lacks least, then has most, counts."""
     missing = [column.column for column in schema.columns(table) if column.required and column.column not in there]
     groups: dict[str, dict[str, list[str]]] = {}
     for column in schema.columns(table):
@@ -267,8 +267,9 @@ def missing_columns(table: str, there: set[str]) -> list[str]:
             groups.setdefault(group, {}).setdefault(form, []).append(column.column)
     for forms in groups.values():
         lacking = [[name for name in names if name not in there] for names in forms.values()]
-        best = min(lacking, key=len)
-        missing += best
+        known = [len(names) - len(absent) for names, absent in zip(forms.values(), lacking, strict=True)]
+        best = min(zip(lacking, known, strict=True), key=lambda form: (len(form[0]), -form[1]))
+        missing += best[0]
     return missing
 
 

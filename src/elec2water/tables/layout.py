@@ -77,6 +77,9 @@ def recognise(
             if height > 1 and _is_record(rows[start + height - 1], known):
                 break
             names = _names(rows[start : start + height], _within(merged, start, height), known)
+            below = rows[start + height : start + height + 1]
+            if height < MAX_HEIGHT and below and _continues(names, below[0], known, is_unit):
+                continue
             rank = (_count(names, known), -_repeats(names, known), -height, -start)
             if rank[0] and (best is None or rank > best):
                 best, chosen = rank, names
@@ -100,6 +103,24 @@ def _is_record(row: Sequence[str], known: Known) -> bool:
     """Whether a row holds numbers that no heading has: neither a period nor the number of a month or a year."""
     numbers = (cell.strip() for cell in row if _PLAIN_NUMBER.match(cell))
     return any(not _MONTH_OR_YEAR.match(text) and known(text) is None for text in numbers)
+
+
+def _continues(names: Sequence[str], below: Sequence[str], known: Known, is_unit: Callable[[str], bool]) -> bool:
+    """Whether the row below is one of headings: words under several periods or blanks, nothing where records begin.
+
+    Taken for a record, 上月止码 under 7月 would leave a column of registers for the energy of July.
+    """
+    row = _padded(below, len(names))
+    meanings = [known(name) for name in names]
+    first = next((i for i, meaning in enumerate(meanings) if meaning is not None and not meaning.startswith("@")), None)
+    if first is None or row[first].strip() or any(_PLAIN_NUMBER.match(cell) for cell in row if cell.strip()):
+        return False
+    under = [
+        cell
+        for name, meaning, cell in zip(names, meanings, row, strict=True)
+        if cell.strip() and (not name.strip() or (meaning or "").startswith("@"))
+    ]
+    return len(under) >= 2 and not _are_units(row, is_unit)
 
 
 def _count(names: Sequence[str], known: Known) -> int:

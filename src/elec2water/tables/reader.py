@@ -15,7 +15,7 @@ import pandas as pd
 from elec2water import schema
 from elec2water.errors import DataRefusedError
 from elec2water.findings import Findings
-from elec2water.tables import container, headings, layout, timing, wide
+from elec2water.tables import clock, container, headings, layout, stated, timing, wide
 from elec2water.tables.accounts import by_meter
 from elec2water.tables.columns import type_columns
 from elec2water.tables.context import Context
@@ -170,9 +170,18 @@ def _read_source(source: Source, context: Context, config: Config) -> tuple[Type
     def kind_of(text: str) -> str:
         return _kinds(context.table).get((known(text) or "").rpartition(":")[2], "")
 
-    raws = container.read_raw(source.path, source.sheet, context, recognise, kind_of)
+    raws = [
+        replace(raw, file=_with_folders(raw.file, source.name))
+        for raw in container.read_raw(source.path, source.sheet, context, recognise, kind_of)
+    ]
     read = [_typed(raw, own, context, config) for raw in raws]
     return concat([table for table, _ in read]), Findings.concat(found for _, found in read)
+
+
+def _with_folders(file: str, name: str) -> str:
+    """Put folders that name a year before the name of a file that names none: 2026年/7月.xlsx."""
+    folders = [part for part in name.split("/")[:-1] if stated.years_in(part)]
+    return f"{folders[-1]} {file}" if folders and not stated.years_in(file) else file
 
 
 @cache
@@ -182,7 +191,7 @@ def _kinds(table: str) -> Mapping[str, str]:
 
 def _typed(raw: RawTable, own: headings.Aliases, context: Context, config: Config) -> tuple[TypedTable, Findings]:
     found = raw.findings
-    for step in (drop_non_records, wide.lengthen, timing.with_period):
+    for step in (drop_non_records, wide.lengthen, timing.with_period, clock.with_hours):
         raw, more = step(raw, own, context)
         found += more
     resolved, more = headings.resolve(raw.headings, own, context)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from elec2water.findings import Findings
 from elec2water.tables.typed import TypedTable
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 Months = npt.NDArray[np.datetime64]
 
 _MOST = 0.9
@@ -66,7 +69,12 @@ def _timed(days: npt.NDArray[np.datetime64]) -> Mask:
 
 
 def sum_of_uses(table: TypedTable, context: Context) -> tuple[TypedTable, Findings]:
-    """Sum uses by meter and month; a month between the first use of a meter and the last of the log without any is 0.
+    """Sum uses by meter and month, and tell months without any that are zero from those that are not known.
+
+    A log writes down uses and no rests, so what says nothing of a meter is zero only where the log speaks: in months
+    between a meter's first and last use in which others of its log were used. After the last use it is zero if meters
+    of the log are seen to rest as long and come back; else the card may be lost or the pump gone. Before the first
+    use, and in months without a use of anybody, nothing is known.
 
     Parameters
     ----------
@@ -80,7 +88,8 @@ def sum_of_uses(table: TypedTable, context: Context) -> tuple[TypedTable, Findin
     TypedTable
         A row for each meter and month in place of the uses, that of its first use; without energy where a use has none.
     Findings
-        ``USES_SUMMED``, a warning that says what was assumed.
+        ``USES_SUMMED``, a warning that says what was taken as zero and what not; ``USES_UNLOGGED`` for the months of
+        nobody.
     """
     if "used_on" not in table:
         return table, Findings.empty()
@@ -92,21 +101,66 @@ def sum_of_uses(table: TypedTable, context: Context) -> tuple[TypedTable, Findin
     month = uses.dates("used_on").astype("datetime64[M]")
     first, span = month.min(), int((month.max() - month.min()).astype(np.int64)) + 1
     place = (month - first).astype(np.int64)
-    meter = uses.codes("meter_id")
-    key, at, group = np.unique((meter + 1) * span + place, return_index=True, return_inverse=True)
+    _, at, meter = np.unique(uses.codes("meter_id"), return_index=True, return_inverse=True)
+    key, head, group = np.unique(meter * span + place, return_index=True, return_inverse=True)
     sums = np.asarray(np.bincount(group, weights=uses.numbers("energy_kwh")), dtype=np.float64)
-    order = np.argsort(at)
-    summed = _of_months(uses.keep(np.isin(np.arange(len(uses)), at)), month[at[order]], sums[order])
-    resting = [_resting(uses, meter, key, place, number, first) for number in range(span)]
+    order = np.argsort(head)
+    summed = _of_months(uses.keep(np.isin(np.arange(len(uses)), head)), month[head[order]], sums[order])
+    there = np.zeros((len(at), span), dtype=bool)
+    there.ravel()[key] = True
+    log = _logs(meter, uses.file_codes, len(at))
+    zero, unlogged = _rests(there, log)
     whole = summed
-    for part in resting:
-        whole = whole.stacked(part) if len(part) else whole
+    for number in np.flatnonzero(zero.any(axis=0)).tolist():
+        whole = whole.stacked(_resting(uses, at[zero[:, number]], first + number))
     found = context.finding(
-        "USES_SUMMED", observed=len(uses), limit=len(summed), resting=sum(map(len, resting)), row=int(uses.rows[0]),
-        period=f"{first} – {month.max()}",
+        "USES_SUMMED", observed=len(uses), limit=len(summed), resting=int(zero.sum()),
+        unknown=int((~there & ~zero).sum()), row=int(uses.rows[0]), period=f"{first} – {month.max()}",
     )  # fmt: skip
+    found += _unlogged(unlogged, uses, first, context)
     whole = whole.stacked(rest.with_columns(**_dates_of(rest))) if len(rest) else whole
     return whole.without("used_on"), found
+
+
+def _logs(meter: Ints, file: npt.NDArray[np.int16], n_meters: int) -> Ints:
+    """Tell which log each meter belongs to: files that share a meter are of one log, as monthly exports are."""
+    pairs = np.unique(np.stack([meter, file.astype(np.int64) + n_meters]), axis=1)
+    size = n_meters + int(file.max(initial=0)) + 1
+    graph = coo_array((np.ones(pairs.shape[1]), (pairs[0], pairs[1])), shape=(size, size))
+    return np.asarray(connected_components(graph, directed=False)[1])[:n_meters].astype(np.int64)
+
+
+def _rests(used: Mask, log: Ints) -> tuple[Mask, Mask]:
+    """Tell the months of meters (K, M) that are zero, and the months of logs (L, M) in which nobody used anything."""
+    n, span = used.shape
+    number = np.arange(span)
+    logged = np.zeros((int(log.max(initial=0)) + 1, span), dtype=bool)
+    np.logical_or.at(logged, log, used)
+    begins, ends = used.argmax(axis=1)[:, None], span - 1 - used[:, ::-1].argmax(axis=1)[:, None]
+    rests = logged[log] & ~used
+    zero = rests & (number > begins) & (number < ends)
+    longest = np.sort([_longest(row) for row in zero])
+    usual = int(longest[-2]) if n > 1 else 0
+    after = rests & (number > ends)
+    zero |= after & (after.sum(axis=1) <= usual)[:, None]
+    within = [logged[k].argmax() < number for k in range(len(logged))]
+    until = [number < span - logged[k][::-1].argmax() for k in range(len(logged))]
+    return zero, ~logged & np.array(within) & np.array(until)
+
+
+def _longest(row: Mask) -> int:
+    """Give the length of the longest run of a row."""
+    edges = np.flatnonzero(np.diff(np.pad(row.astype(np.int8), 1)))
+    return int((edges[1::2] - edges[::2]).max(initial=0))
+
+
+def _unlogged(unlogged: Mask, uses: TypedTable, first: np.datetime64, context: Context) -> Findings:
+    """Report months in which a log says nothing of any of its meters."""
+    months = np.flatnonzero(unlogged.any(axis=0))
+    if not len(months):
+        return Findings.empty()
+    periods = [str(first + number) for number in months.tolist()]
+    return context.finding("USES_UNLOGGED", period=periods, row=[int(uses.rows[0])] * len(periods))
 
 
 def _dates_of(table: TypedTable) -> dict[str, npt.NDArray[np.datetime64]]:
@@ -118,19 +172,7 @@ def _of_months(rows: TypedTable, month: Months, energy: Floats) -> TypedTable:
     return rows.with_columns(start=start, end=end, energy_kwh=energy)
 
 
-def _resting(
-    uses: TypedTable,
-    meter: npt.NDArray[np.int64],
-    key: npt.NDArray[np.int64],
-    place: npt.NDArray[np.int64],
-    number: int,
-    first: np.datetime64,
-) -> TypedTable:
-    """Give a row of no energy for each meter that was used before a month and not in it."""
-    span = int(place.max()) + 1
-    codes, at, index = np.unique(meter, return_index=True, return_inverse=True)
-    begins = np.full(len(codes), span)
-    np.minimum.at(begins, index, place)
-    idle = (codes >= 0) & (begins < number) & ~np.isin((codes + 1) * span + number, key)
-    rows = uses.keep(np.isin(np.arange(len(uses)), at[idle]))
-    return _of_months(rows, np.full(len(rows), first + number), np.zeros(len(rows)))
+def _resting(uses: TypedTable, first_uses: Ints, month: np.datetime64) -> TypedTable:
+    """Give a row of no energy for each of some meters."""
+    rows = uses.keep(np.isin(np.arange(len(uses)), first_uses))
+    return _of_months(rows, np.full(len(rows), month), np.zeros(len(rows)))

@@ -34,6 +34,8 @@ _PATTERNS = tuple(
         rf"(?<![\d一二三四五六七八九十年]){_MONTH}月份?[底末]?(?!\d)",
     )
 )
+_SERIAL = re.compile(r"[34]\d{4}(\.0+)?|5[0-4]\d{3}(\.0+)?")
+"""1982 to 2050."""
 _LEAP_YEAR = 2024
 _YEAR_APART = re.compile(r"(?<!\d)((?:19|20)\d\d)年度?")
 _EDGES = " \t\r\n-_/.:·"
@@ -90,6 +92,23 @@ def period_in(text: str) -> Stated | None:
             continue
         return Stated(year, quarter, month, day, rest)
     return None
+
+
+def serial_month(text: str) -> Stated | None:
+    """Read the number that a spreadsheet keeps for the first of a month, as in headings that lost their format.
+
+    Examples
+    --------
+    >>> serial_month("46204"), serial_month("46205")
+    (Stated(year=2026, quarter=None, month=7, day=1, rest=''), None)
+    """
+    if not _SERIAL.fullmatch(text):
+        return None
+    day = np.datetime64("1899-12-30") + int(float(text))
+    if day != day.astype("datetime64[M]"):
+        return None
+    year, month, _ = str(day).split("-")
+    return Stated(int(year), None, int(month), 1, "")
 
 
 def _number(text: str | None, words: dict[str, int]) -> int | None:

@@ -13,11 +13,14 @@ import pyarrow.compute as pc
 
 from elec2water import schema
 from elec2water.findings import Findings
+from elec2water.tables.cycle import first_of_the_day, since_last_read
 from elec2water.tables.electricity import settle
-from elec2water.tables.ends import exclusive_ends
+from elec2water.tables.ends import exclusive_ends, inclusive_links
 from elec2water.tables.keys import combine, in_order, repeated
+from elec2water.tables.ledger import reads_of_uses
 from elec2water.tables.parse import longest
 from elec2water.tables.places import far_positions, permit_numbers, same_wells
+from elec2water.tables.running import running_totals
 from elec2water.tables.sessions import sum_of_uses, uses_by_day
 from elec2water.tables.typed import TypedTable
 
@@ -400,17 +403,21 @@ def _correction_checks(table: TypedTable, context: Context) -> Checked:
 
 _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
     "wells": (_unique_ids("DUPLICATE_INTAKE"), _half_position, far_positions, same_wells, permit_numbers, _depth_order),
-    "meters": (_link_order, _multipliers),
+    "meters": (inclusive_links, _link_order, _multipliers),
     "readings": (
         _lone_dates,
         _null_quality,
         uses_by_day,
         _days_of_energy,
         _read_until,
+        since_last_read,
+        first_of_the_day,
         exclusive_ends,
         _monthly_form,
+        reads_of_uses,
         settle,
         sum_of_uses,
+        running_totals,
         _reading_forms,
     ),
     "pairs": (exclusive_ends, _pair_checks, _pair_overlaps),

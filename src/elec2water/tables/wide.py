@@ -60,7 +60,7 @@ def measure_of(table: str, text: str, own: headings.Aliases) -> tuple[stated.Sta
     """
     if table not in MEASURES:
         return None
-    said = stated.period_in(text)
+    said = stated.period_in(text) or stated.serial_month(text)
     if said is None:
         return None
     if not said.rest:
@@ -118,7 +118,9 @@ def lengthen(raw: RawTable, own: headings.Aliases, context: Context) -> tuple[Ra
     years = _years(raw, cells, context)
     measures = list(dict.fromkeys(cell.measure for cell in cells))
     spans = {cell.index: stated.bounds(cell.period, years[cell.index]) for cell in cells}
-    daily = all(cell.period.day is not None for cell in cells) and not _all_first_of_month(spans)
+    daily = all(cell.period.day is not None for cell in cells) and (
+        not _all_first_of_month(spans) or _are_registers(measures, own, context.table)
+    )
     spans = spans if daily else {cell.index: _whole(cell, spans[cell.index]) for cell in cells}
     periods = sorted(set(spans.values()))
     place = {(spans[cell.index], cell.measure): cell.index for cell in cells}
@@ -210,6 +212,11 @@ def _all_first_of_month(spans: dict[int, tuple[np.datetime64, np.datetime64]]) -
     return len(spans) > 1 and all(start == start.astype("datetime64[M]") for start, _ in spans.values())
 
 
+def _are_registers(measures: Sequence[str], own: headings.Aliases, table: str) -> bool:
+    """Whether nothing but registers stands under the dates: 示数 under 2026-01-01 was read on that day."""
+    return {headings.column_of(table, measure, own) for measure in measures} == {"register_kwh"}
+
+
 def _whole(cell: _Cell, span: tuple[np.datetime64, np.datetime64]) -> tuple[np.datetime64, np.datetime64]:
     if cell.period.day is None:
         return span
@@ -297,7 +304,7 @@ def _time_columns(
     def coded(texts: Sequence[str]) -> pa.Array:
         return pa.DictionaryArray.from_arrays(codes, pa.array(list(texts)))
 
-    registers = {headings.column_of(table, measure, own) for measure in measures} == {"register_kwh"}
+    registers = _are_registers(measures, own, table)
     monthly = all(_is_month(period) for period in periods)
     if registers:
         return ("read_on",), [coded(ends if monthly else starts)]

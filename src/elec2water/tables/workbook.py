@@ -24,6 +24,7 @@ from elec2water.tables.preflight import (
     position,
     scan_sheets,
 )
+from elec2water.tables.private import hide
 from elec2water.tables.raw import Grid, RawTable, Recognise, of_grid, rows_above
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def read_workbook(path: Path, sheet: str | None, context: Context, recognise: Re
         raise context.refuse("SHEET_NOT_FOUND", observed=sheet, limit=", ".join(names))
     found = [(grid, layout) for grid in grids if (layout := recognise(grid.head(_HEAD), grid.merged)) is not None]
     if not found:
-        raise context.refuse("HEADER_NOT_FOUND", observed=", ".join(grid.name for grid in grids)[:80])
+        raise context.refuse("HEADER_NOT_FOUND", observed=_first_rows(grids))
     shown = [item for item in found if not item[0].hidden] or found
     if len(shown) > 1 and sheet != "*":
         raise context.refuse("SHEETS_AMBIGUOUS", observed=", ".join(grid.name for grid, _ in shown))
@@ -94,6 +95,16 @@ def read_workbook(path: Path, sheet: str | None, context: Context, recognise: Re
         marked = _mark_cells(grid, scan.marks, context) + _cut(scan, context) + rows_above(layout, context)
         tables.append(of_grid(grid, layout, marked + (notes if number == 0 else Findings.empty())))
     return tables
+
+
+def _first_rows(grids: Sequence[Grid]) -> str:
+    """Give the first filled row of every sheet, for a reader who looks for the headings."""
+    first = (next((row for row in grid.head(_HEAD) if any(map(str.strip, row))), []) for grid in grids)
+    told = (
+        f"{grid.name}: {', '.join(c.strip() for c in row if c.strip())}"[:80]
+        for grid, row in zip(grids, first, strict=True)
+    )
+    return hide("; ".join(told)[:240])
 
 
 def _cut(scan: Scan, context: Context) -> Findings:

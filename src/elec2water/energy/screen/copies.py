@@ -154,9 +154,10 @@ def _twins(cents: Ints) -> tuple[Ints, Ints]:
 
 
 def _contents(parts: list[Ints]) -> tuple[npt.NDArray[np.uint64], Bools]:
-    """Give a hash of every block, and whether it holds energy in each month and not the same in all."""
+    """Give a hash of every block, and whether it holds energy in two of its months and not the same in all."""
     first, second, third = parts
-    varied = (first > 0) & (second > 0) & (third > 0) & ~((first == second) & (second == third))
+    varied = (first > 0).astype(np.int8) + (second > 0) + (third > 0) >= 2
+    varied &= ~((first == second) & (second == third))
     key = np.zeros(first.shape, dtype=np.uint64)
     for part, prime in zip(parts, _PRIMES, strict=True):
         key ^= part.view(np.uint64)

@@ -15,6 +15,8 @@ SHORTEST_DAYS = 10
 def off_cycle(intervals: Intervals, settings: RuleSettings, reporter: Reporter) -> Findings:
     """Report intervals of a few days or of more than a month and a half (``OFF_CYCLE``); their energy is spread.
 
+    Where a few days are the rule, as in counties read every day, only the long ones are odd.
+
     Parameters
     ----------
     intervals : Intervals
@@ -30,7 +32,8 @@ def off_cycle(intervals: Intervals, settings: RuleSettings, reporter: Reporter) 
     """
     length = intervals.end - intervals.start
     longest = settings.limit("OFF_CYCLE")
-    odd = np.flatnonzero((length > longest) | (length < SHORTEST_DAYS))
+    shortest = SHORTEST_DAYS if len(length) and np.median(length) >= SHORTEST_DAYS else 0
+    odd = np.flatnonzero((length > longest) | (length < shortest))
     if not len(odd):
         return NOTHING
     some = intervals.take(odd)
@@ -38,6 +41,6 @@ def off_cycle(intervals: Intervals, settings: RuleSettings, reporter: Reporter) 
         "OFF_CYCLE",
         some,
         observed=length[odd],
-        limit=f"{SHORTEST_DAYS}–{longest:g}",
+        limit=f"{shortest}–{longest:g}",
         energy_kwh=np.round(np.abs(some.kwh), 1),
     )
