@@ -98,13 +98,18 @@ def followed(made: Replaced, pairs: pd.DataFrame) -> tuple[Coefficient, pd.DataF
     return state, pd.concat(told, ignore_index=True)
 
 
-def step_sd(state: Coefficient) -> float:
-    """Give the standard deviation of a change seen in two readings after a year of them, at the variances learned."""
-    v, n = state.posterior.typical, FIRST_MONTHS
-    time = np.arange(n + AFTER) / PAIRS_A_YEAR
-    S = v.path(np.abs(time[:, None] - time), np.full((1, 1), v.level)) + v.error * np.eye(n + AFTER)
-    gain = np.linalg.solve(S[:n, :n], S[:n, n:]).T
-    ahead = S[n:, n:] - gain @ S[:n, n:]
+def step_sd(state: Coefficient, place: int, before: int) -> float:
+    """Give the standard deviation of a change of one well seen in two readings, ``before`` of them having gone before.
+
+    At the variances learned, the moments of the well's own readings and what each of them can err.
+    """
+    v, rows = state.posterior.typical, state.posterior.plain_rows
+    mine = np.flatnonzero(rows.well == np.flatnonzero(state.posterior.sample == place)[0])[: before + AFTER]
+    time = rows.time[mine]
+    S = v.path(np.abs(time[:, None] - time), np.full((1, 1), v.level))
+    S += np.diag(v.error * rows.scale[mine] + np.where(rows.extra[mine] < 1.0, rows.extra[mine], 0.0))
+    gain = np.linalg.solve(S[:before, :before], S[:before, before:]).T
+    ahead = S[before:, before:] - gain @ S[:before, before:]
     return float(1.0 / np.sqrt(np.linalg.inv(ahead).sum()))
 
 
@@ -122,7 +127,6 @@ def events(made: Replaced, state: Coefficient, pairs: pd.DataFrame, told: pd.Dat
     known = told[told["at"] >= FIRST_MONTHS].drop_duplicates("well_id")
     alarm = dict(zip(county.rows(known["well_id"].to_numpy(dtype=object)).tolist(), known["at"], strict=True))
     rows, years = [], 0.0
-    sd = step_sd(state)
     for place, months in reads.groupby("place")["month"]:
         read, new = months.to_numpy(), made.month[place]
         years += (read.max() + 1 - FIRST_MONTHS) / PAIRS_A_YEAR if read.max() >= FIRST_MONTHS else 0.0
@@ -130,7 +134,7 @@ def events(made: Replaced, state: Coefficient, pairs: pd.DataFrame, told: pd.Dat
         if new < FIRST_MONTHS or before < BEFORE or after.size < AFTER:
             continue
         at = alarm.get(place, 10**6)
-        size = float(made.size[place])
+        size, sd = float(made.size[place]), step_sd(state, place, int(before))
         rows.append(
             {
                 "size": size,
@@ -141,7 +145,7 @@ def events(made: Replaced, state: Coefficient, pairs: pd.DataFrame, told: pd.Dat
         )
     false = [(place, at) for place, at in alarm.items() if made.month[place] < 0 or at < made.month[place]]
     unmoved = sum(not has_moved(county, place, at) for place, at in false)
-    return rows, {"false": len(false), "unmoved": unmoved, "years": years, "sd": sd}
+    return rows, {"false": len(false), "unmoved": unmoved, "years": years}
 
 
 def has_moved(county: County, place: int, at: int) -> bool:

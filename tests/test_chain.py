@@ -386,3 +386,16 @@ def test_what_a_later_year_of_electricity_tells_is_news_of_energy_and_not_of_wea
     assert ((moved["wear_and_time"] - steady["wear_and_time"]).abs() < 0.004 * usual).all()
     assert (moved["energy_and_registry"].abs() > 0.03 * usual).any()
     assert steady.loc[("county", "链县"), "wear_and_time"] < 0
+
+
+def test_a_quarter_whose_water_levels_are_missing_stands_where_the_water_was_last_known(begun):
+    """Without its table the county does not go back to the water of the fit, and the auditor is told."""
+    whole = e2w.run(begun, quarter="2026Q3")
+    assert "LEVELS_UNKNOWN" not in set(whole.findings.frame["rule"])
+    (begun / "inputs" / "water_levels.csv").unlink()
+    blind = e2w.run(begun, quarter="2026Q3")
+    said = blind.findings.frame.set_index("rule").loc["LEVELS_UNKNOWN"]
+    assert said["observed"] == "24"
+    assert "2026Q3" in said["message"]
+    volumes = [run.totals["volume_m3"].iloc[0] for run in (whole, blind)]
+    assert volumes[1] == pytest.approx(volumes[0], rel=0.03)

@@ -23,7 +23,7 @@ from elec2water.keys import Keys
 from elec2water.news import Stages, release_news
 from elec2water.pairs import pairs_frame
 from elec2water.release import ReleaseInfo
-from elec2water.review import model_findings, pair_energy_findings, pairs_off_grid, sample_findings
+from elec2water.review import level_findings, model_findings, pair_energy_findings, pairs_off_grid, sample_findings
 from elec2water.revisions import record_findings, revised_quarters, revision_findings
 from elec2water.sampled import sampled_wells
 from elec2water.survey import DesignEstimate, design_totals, gap_findings
@@ -170,6 +170,7 @@ class _Told:
             sample_findings(coefficient, county.strata, county.folder, lang=lang)
             + pair_energy_findings(coefficient, self.energy, well_id, lang=lang)
             + pairs_off_grid(county.pairs, county.wells, lang=lang)
+            + level_findings(coefficient, county.wells, county.water_levels, self.volume.quarter, lang=lang)
             + model_findings(coefficient, self.volume, county.wells, lang=lang)
             + change_findings(coefficient, lang=lang)
             + meter_findings(coefficient, self.volume.quarter, lang=lang)

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from elec2water.calendar_ import month_of
+from elec2water.calendar_ import month_of, quarter_months
 from elec2water.coefficient import Coefficient
 from elec2water.coefficient.context import on_grid
 from elec2water.coefficient.posterior import WELL_LIMIT, outlying_z
+from elec2water.coefficient.water import level_movement
 from elec2water.design import read_sample
 from elec2water.energy import MonthlyEnergy
 from elec2water.findings import Findings, findings_of
@@ -19,6 +20,8 @@ from elec2water.strata import Strata
 from elec2water.volume import Volume
 
 FEW_WELLS = 5
+UNKNOWN_LEVELS = 0.2
+"""Share of the wells without a water level from which it is said."""
 ENERGY_LIMIT = 1.3
 """Times by which the energy of pairs and of readings may differ before it is said."""
 
@@ -51,6 +54,28 @@ def model_findings(coefficient: Coefficient, volume: Volume, wells: pd.DataFrame
         lang=lang,
     )
     return outlying + _impossible_pairs(coefficient, lang) + _without_estimate(volume, wells, lang)
+
+
+def level_findings(
+    coefficient: Coefficient, wells: pd.DataFrame, water_levels: pd.DataFrame, quarter: str, *, lang: str = "zh"
+) -> Findings:
+    """Say where a coefficient that follows water levels is used in a quarter for wells of which there are none."""
+    layout, window = coefficient.posterior.layout, coefficient.windows.level
+    if not coefficient.posterior.rows.moving[:, layout.moving_names.index("level")].any():
+        return Findings.empty()
+    months, beyond = quarter_months(quarter), coefficient.spec.head_beyond_m
+    movement, _ = level_movement(wells, water_levels, months, window, beyond)
+    unknown = int((~np.isfinite(movement).any(axis=1)).sum())
+    if unknown < UNKNOWN_LEVELS * len(wells):
+        return Findings.empty()
+    return findings_of(
+        "LEVELS_UNKNOWN",
+        table="water_levels",
+        period=quarter,
+        observed=unknown,
+        limit=f"{window[0]}/{window[-1]}",
+        lang=lang,
+    )
 
 
 def pair_energy_findings(

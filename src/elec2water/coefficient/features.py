@@ -142,6 +142,10 @@ class FeatureSpec:
         within = _BENDS_WITHIN / max(self.head_curvature, 1.0)
         return np.asarray(movement * (1.0 + self.head_curvature * np.clip(movement, -within, within)))
 
+    def unbent(self, answer: Floats) -> Floats:
+        """Give the movement of ln head to which a pump answers so: the inverse of ``bent`` where that still bends."""
+        return np.asarray(2.0 * answer / (1.0 + np.sqrt(np.maximum(1.0 + 4.0 * self.head_curvature * answer, 0.0))))
+
     def energy_level(self, annual_kwh: Floats) -> float:
         """Give the electricity of the county's wells in a year (N,) against that of the year of the fit, 1 if unknown.
 

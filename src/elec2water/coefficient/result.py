@@ -20,6 +20,7 @@ from elec2water.coefficient.news import UpdateRecord
 from elec2water.coefficient.options import FitOptions
 from elec2water.coefficient.posterior import Posterior
 from elec2water.coefficient.rows import pair_moments
+from elec2water.coefficient.water import carried_movement, first_level
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import UsageError
 from elec2water.pairs import Measurements
@@ -106,11 +107,23 @@ class Coefficient:
     ) -> WellContext:
         """See the wells of a registry over ``months`` (M,) as the fit saw its own.
 
-        ``pairs`` are those of the registry's wells, where there are others than this coefficient's.
+        ``pairs`` are those of the registry's wells, where there are others than this coefficient's. Without water
+        levels, or with a table that begins after the months of the fit and cannot be compared with them, the water
+        stands where it was last known to.
         """
         pairs = self._measured_in(wells["well_id"].to_numpy(dtype=object)) if pairs is None else pairs
         known, first = Known(wells, water_levels, energy), pairs.first_months(len(wells))
-        return describe_wells(known, months, self.windows, self.spec, self.options, first)
+        context = describe_wells(known, months, self.windows, self.spec, self.options, first)
+        if self.outlook.level.any() and first_level(water_levels) > self.windows.level[-1]:
+            return replace(context, level=self._level_last_known(context))
+        return context
+
+    def _level_last_known(self, context: WellContext) -> Floats:
+        """Give the ln head of all wells as it was last known, in the months after the fit, (N, M)."""
+        place = self._places_in(context.well_id)
+        level, aquifer = self.outlook.level[place >= 0], context.static.aquifer
+        carried = carried_movement(self.spec.unbent(level), aquifer[place[place >= 0]], aquifer)
+        return np.where(context.months > self.windows.level[-1], carried[:, None], context.level)
 
     def _places_in(self, well_id: NDArray[np.object_]) -> Ints:
         """Give the places of the sample wells in a registry, (W,); -1 where it does not list them."""

@@ -25,6 +25,7 @@ from elec2water.coefficient.posterior import Posterior, fingerprint, posterior_a
 from elec2water.coefficient.result import Coefficient, Outlook
 from elec2water.coefficient.rows import measured_rows, pair_moments
 from elec2water.coefficient.shared import Layout
+from elec2water.coefficient.water import first_level
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import UsageError
 from elec2water.pairs import Measurements, MergedPairs, measurements, merge_pairs, short_test_rel_u
@@ -95,7 +96,7 @@ def update_coefficient(
     context = None
     if wells is not None:
         context = coefficient.context(wells, water_levels, energy, months, merged.pairs)
-    told = Given(merged, context, _first_level(water_levels), _NEVER if energy is None else energy.months[0])
+    told = Given(merged, context, first_level(water_levels), _NEVER if energy is None else energy.months[0])
     updated = absorb(coefficient, told, well_id, months, progress)
     return replace(updated, record=_record(coefficient, told, updated, with_news=with_news))
 
@@ -117,7 +118,7 @@ def seen_today(
     merged = merge_pairs(coefficient.measured, table.take(np.flatnonzero(grid[table.well])), whole=True)
     months = coefficient.posterior.layout.months
     context = coefficient.context(wells, water_levels, energy, months, merged.pairs)
-    given = Given(merged, context, _first_level(water_levels), _NEVER if energy is None else energy.months[0])
+    given = Given(merged, context, first_level(water_levels), _NEVER if energy is None else energy.months[0])
     return _without_new(coefficient, given)
 
 
@@ -313,15 +314,6 @@ def _as_known(coefficient: Coefficient, given: Given, sample: NDArray[np.intp], 
         place = pd.Index(coefficient.posterior.sample).get_indexer(pd.Index(sample))
         static[place >= 0] = old.static[place[place >= 0]]
     return replace(rows, moving=moving, scale=scale, static=static)
-
-
-def _first_level(water_levels: pd.DataFrame | None) -> np.datetime64:
-    """Give the first month of a table of water levels; never, where there is none."""
-    if water_levels is None:
-        return _NEVER
-    dates = [water_levels[c].to_numpy(dtype="datetime64[M]") for c in ("month", "date") if c in water_levels.columns]
-    known = np.concatenate([d[~np.isnat(d)] for d in dates]) if dates else np.zeros(0, "datetime64[M]")
-    return known.min() if known.size else _NEVER
 
 
 def _outlook(coefficient: Coefficient, given: Given, months: Months, posterior: Posterior) -> Outlook:

@@ -64,3 +64,29 @@ def _share_movement(anomaly: Floats, wells: pd.DataFrame) -> Floats:
                 mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
             filled[:, m] = np.where(blank[:, m], mean[group], filled[:, m])
     return filled
+
+
+def first_level(water_levels: pd.DataFrame | None) -> np.datetime64:
+    """Give the first month of a table of water levels; the year 9999 where there is none."""
+    never = np.datetime64("9999-01", "M")
+    if water_levels is None:
+        return never
+    dates = [water_levels[c].to_numpy(dtype="datetime64[M]") for c in ("month", "date") if c in water_levels.columns]
+    known = np.concatenate([d[~np.isnat(d)] for d in dates]) if dates else np.zeros(0, "datetime64[M]")
+    return known.min() if known.size else never
+
+
+def carried_movement(level: Floats, aquifer: NDArray[np.intp], of_wells: NDArray[np.intp]) -> Floats:
+    """Give all wells the mean movement that the sample wells of their aquifer had when it was last known, (N,).
+
+    Parameters
+    ----------
+    level, aquifer : (W,)
+        Of the sample wells; an aquifer without one takes the mean of all.
+    of_wells : (N,)
+        Aquifer of every well.
+    """
+    size = int(max(aquifer.max(initial=0), of_wells.max(initial=0))) + 1
+    count = np.bincount(aquifer, minlength=size)
+    total = np.bincount(aquifer, weights=level, minlength=size)
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), level.mean())[of_wells])
