@@ -55,6 +55,8 @@ def reads_of_uses(table: TypedTable, context: Context) -> tuple[TypedTable, Find
     Findings
         ``USES_BY_REGISTER``; ``USES_MISSING`` where a register moved between uses.
     """
+    if not {"register_start_kwh", "register_end_kwh", "used_on"} <= set(table.columns):
+        return table, Findings.empty()
     start, end = table.numbers("register_start_kwh"), table.numbers("register_end_kwh")
     use = ~np.isnan(start) & ~np.isnan(end) & np.isnan(table.numbers("energy_kwh")) & ~table.is_blank("meter_id")
     use &= np.isnan(table.numbers("metered_kwh")) & ~np.isnat(table.dates("used_on"))
