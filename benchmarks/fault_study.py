@@ -344,7 +344,7 @@ def tables(results):
     names = list(results)
     lines = ["| fault | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     for fault in FAULTS:
-        cells = [results[n]["recall"][fault] for n in names]
+        cells = [results[n]["recall"].get(fault, (0, 0)) for n in names]
         lines.append(f"| {fault} | " + " | ".join(f"{100 * a / b:.0f} %" if b else "–" for a, b in cells) + " |")
     lines += ["", "| rule | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     rules = sorted({rule for n in names for rule in results[n]["alarms"]})

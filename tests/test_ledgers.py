@@ -314,3 +314,25 @@ def test_of_several_reads_a_day_the_first_counts_unless_the_register_falls(tmp_p
     else:
         assert {month for _, month in known} >= {"2026-03", "2026-04", "2026-08", "2026-09"}
         assert all(known[key] == pytest.approx(TRUTH[key]) for key in known if key[1] not in ("2026-05", "2026-06"))
+
+
+@pytest.mark.parametrize(
+    ("headings", "write"),
+    [
+        ("CT变比", lambda k: f"{5 * k}/5"),
+        ("CT变比,PT变比", lambda k: f"{k},1"),
+        ("综合倍率,CT,PT", lambda k: f"1,{5 * k}:5,1"),
+    ],
+)
+def test_transformer_ratios_are_the_multiplier_where_none_is_stated(tmp_path, headings, write):
+    meters = f"表号,取水口编号,{headings}\n" + "".join(f"T{w},{w},{write(MULTIPLIER[w])}\n" for w in WELLS)
+    known, findings = county(tmp_path, {"readings.csv": reads({})}, meters)
+    assert same(known)
+    assert findings.of(rule="MULTIPLIER_OF_RATIOS").count == 1
+
+
+def test_a_stated_multiplier_goes_before_transformer_ratios(tmp_path):
+    meters = "表号,取水口编号,综合倍率,CT变比\n" + "".join(f"T{w},{w},{MULTIPLIER[w]},300/5\n" for w in WELLS)
+    known, findings = county(tmp_path, {"readings.csv": reads({})}, meters)
+    assert same(known)
+    assert findings.of(rule="MULTIPLIER_OF_RATIOS").count == 0

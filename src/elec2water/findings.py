@@ -210,7 +210,7 @@ def findings_of(
     columns = {name: _broadcast(value, size) for name, value in fields.items()}
     template = entry.template(lang)
     names = list(columns)
-    usual = causes().get(rule, {}).get(lang, "")
+    usual = causes().get(rule.partition("@")[0], {}).get(lang, "")
     columns["candidates"] = [cell or usual for cell in columns["candidates"]]
     written = columns | {"candidates": [str(cell).replace("|", _OR[lang]) for cell in columns["candidates"]]}
     messages = [

@@ -311,7 +311,8 @@ def _add(
     column = some.month - first_month
     held = (column >= 0) & (column < cells.kwh.shape[1])
     reason = np.where(intervals.estimated[some.parent], ESTIMATED, np.uint8(0))
-    reason |= np.where(_crosses(some, len(intervals))[some.parent], SPREAD, np.uint8(0))
+    parted = _crosses(some, len(intervals)) & (intervals.kwh > 0.0)
+    reason |= np.where(parted[some.parent], SPREAD, np.uint8(0))
     cells.add(some.epoch[held], column[held], kwh[held], variance[held], some.days[held], reason[held])
     for lag in range(1, len(cells.lags) + 1):
         piece, covariance = spread_covariance(intervals, some, kwh, profile, lag)

@@ -33,6 +33,8 @@ def first_of_the_day(table: TypedTable, context: Context) -> tuple[TypedTable, F
     tuple of TypedTable and Findings
         ``READS_WITHIN_DAY`` (info) with the count of the others.
     """
+    if "read_on" not in table or "register_kwh" not in table:
+        return table, Findings.empty()
     moment = table.dates("read_on")
     known = ~np.isnat(moment) & ~table.is_blank("meter_id") & ~np.isnan(table.numbers("register_kwh"))
     day = moment.astype("datetime64[D]")
@@ -75,6 +77,8 @@ def since_last_read(table: TypedTable, context: Context) -> tuple[TypedTable, Fi
     Findings
         ``READ_CYCLE_ASSUMED``, a warning with the count of periods whose start was taken from the cycle.
     """
+    if "read_on" not in table:
+        return table, Findings.empty()
     use = ~np.isnat(table.dates("read_on")) & np.isnat(table.dates("start")) & np.isnat(table.dates("end"))
     use &= np.isnat(table.dates("month")) & ~table.is_blank("meter_id")
     states = ~np.isnan(table.numbers("energy_kwh")) | ~np.isnan(table.numbers("metered_kwh"))

@@ -28,12 +28,13 @@ _ADDITIVE = {"kwh", "m3", "mu"}
 _PRINTED = 0.006
 """Differences of a sum below this are those of the last printed digit."""
 _ENUMERATED = r"^\(?[0-9]{1,2}[.、．:)）]\s*[^\d\s]"
+_NUMBER = re.compile(r"[-+]?[0-9０-９]")
 _SECTION = r"^([一二三四五六七八九十]+[、.]|\([一二三四五六七八九十0-9]+\)|第.{1,3}[页章部])"
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """What the cells of candidate rows hold: how many are filled, and whether any is a total, a note or a heading."""
+    """How many cells of candidate rows are filled, or begin with a digit; whether any is a total, a note, a heading."""
 
     filled: npt.NDArray[np.int64]
     total: npt.NDArray[np.bool_]
@@ -41,6 +42,7 @@ class _Rows:
     repeated: npt.NDArray[np.int64]
     named: npt.NDArray[np.int64]
     lone: npt.NDArray[np.bool_]
+    numbers: npt.NDArray[np.int64]
 
 
 def drop_non_records(raw: RawTable, own: headings.Aliases, context: Context) -> tuple[RawTable, Findings]:
@@ -122,7 +124,7 @@ def _kinds(
     seen = _looked_at(raw, at, key, own, context.table)
     kinds = np.full(len(at), -1, dtype=np.int8)
     kinds[seen.lone & (len(raw.headings) > 2) & (seen.filled == 1)] = _NOTE
-    kinds[seen.note & (seen.filled <= 4)] = _NOTE
+    kinds[seen.note & ((seen.filled <= 4) | (seen.numbers == 0))] = _NOTE
     kinds[seen.total] = _TOTAL
     kinds[(seen.filled > 1) & (seen.repeated == seen.filled)] = _HEADINGS
     kinds[seen.filled == 0] = _BLANK
@@ -150,7 +152,7 @@ def _refuse_other_period(raw: RawTable, lone: npt.NDArray[np.int64], own: headin
 
 def _looked_at(raw: RawTable, at: npt.NDArray[np.int64], key: int, own: headings.Aliases, table: str) -> _Rows:
     size = len(at)
-    filled, repeated, named = (np.zeros(size, dtype=np.int64) for _ in range(3))
+    filled, repeated, named, numbers = (np.zeros(size, dtype=np.int64) for _ in range(4))
     total, note, lone = (np.zeros(size, dtype=bool) for _ in range(3))
     words = {headings.normal(word) for word in raw.words}
     keys = encode(raw.columns[key].take(pa.array(at)))
@@ -162,13 +164,14 @@ def _looked_at(raw: RawTable, at: npt.NDArray[np.int64], key: int, own: headings
         is_filled = np.array([bool(text) for text in squeezed], dtype=bool)
         leading = (filled == 0) | nameless
         filled += coded.spread(is_filled, missing=False)
+        numbers += coded.spread(_flags(_NUMBER.match(text) is not None for text in texts), missing=False)
         total |= leading & coded.spread(_flags(headings.is_total(text) for text in texts), missing=False)
         note |= leading & coded.spread(_flags(_is_note(text) for text in squeezed), missing=False)
         repeated += coded.spread(is_filled & _flags(headings.normal(text) in words for text in texts), missing=False)
         named += coded.spread(is_filled & _flags(_is_heading(text, own, table) for text in texts), missing=False)
         alone = _flags(_may_stand_alone(text, in_key=number == key) for text in squeezed)
         lone |= coded.spread(is_filled & alone, missing=False)
-    return _Rows(filled, total, note, repeated, named, lone)
+    return _Rows(filled, total, note, repeated, named, lone, numbers)
 
 
 def _flags(values: Iterable[bool]) -> npt.NDArray[np.bool_]:

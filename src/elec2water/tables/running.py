@@ -46,7 +46,8 @@ def running_totals(table: TypedTable, context: Context) -> tuple[TypedTable, Fin
     """
     meter, energy, start = table.codes("meter_id"), table.numbers("energy_kwh"), table.dates("start")
     some = np.flatnonzero((meter >= 0) & (meter < ENOUGH) & np.isfinite(energy) & ~np.isnat(start))
-    some = some[~table.equals_word("quality", "adjustment")[some]]
+    if "quality" in table:
+        some = some[~table.equals_word("quality", "adjustment")[some]]
     if not len(some):
         return table, Findings.empty()
     code = table.file_codes[some].astype(np.int64)

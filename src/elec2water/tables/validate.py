@@ -20,6 +20,7 @@ from elec2water.tables.keys import combine, in_order, repeated
 from elec2water.tables.ledger import reads_of_uses
 from elec2water.tables.parse import longest
 from elec2water.tables.places import far_positions, permit_numbers, same_wells
+from elec2water.tables.ratios import multipliers_of_ratios
 from elec2water.tables.running import running_totals
 from elec2water.tables.sessions import sum_of_uses, uses_by_day
 from elec2water.tables.typed import TypedTable
@@ -403,7 +404,7 @@ def _correction_checks(table: TypedTable, context: Context) -> Checked:
 
 _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
     "wells": (_unique_ids("DUPLICATE_INTAKE"), _half_position, far_positions, same_wells, permit_numbers, _depth_order),
-    "meters": (inclusive_links, _link_order, _multipliers),
+    "meters": (inclusive_links, _link_order, multipliers_of_ratios, _multipliers),
     "readings": (
         _lone_dates,
         _null_quality,
@@ -414,6 +415,7 @@ _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
         first_of_the_day,
         exclusive_ends,
         _monthly_form,
+        multipliers_of_ratios,
         reads_of_uses,
         settle,
         sum_of_uses,
