@@ -145,9 +145,9 @@ def test_registers_under_the_name_of_energy_are_refused(tmp_path, heading):
 
 
 def test_energies_of_a_spring_that_grow_in_every_meter_are_energies(tmp_path):
-    head = ["表号", *(f"2026年{k}月" for k in range(3, 7))]
-    rows = [[f"T{w}", 10, 50, 300 + i, 800] for i, w in enumerate(WELLS)]
-    rows += [[f"X{i}", 10, 50, 300 + i, 800] for i in range(9)]
+    head = ["表号", *(f"2026年{k}月" for k in range(1, 7))]
+    rows = [[f"T{w}", 0, 0, 10, 50, 300 + i, 800] for i, w in enumerate(WELLS)]
+    rows += [[f"X{i}", 0, 0, 10, 50, 300 + i, 800] for i in range(9)]
     known, _ = county(tmp_path, {"readings.csv": csv_of([head, *rows])})
     assert known["0013", "2026-06"] == 800
 

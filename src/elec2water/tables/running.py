@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LEAST_STEPS = 20
 """Steps from one period to the next, over all meters, from which on they tell."""
 LEAST_PERIODS = 6
-"""Periods of a meter in the middle: use may grow in every meter over a spring, but not over half a year."""
+"""Periods above zero of a meter in the middle: use may grow in every meter over a spring, but not over half a year."""
 MOST_FALLS = 0.02
 """Part of the steps that may fall: meters are exchanged, and registers typed wrong."""
 UNEVEN = 1.5
@@ -80,8 +80,8 @@ def _growing(
     for g in np.unique(group).tolist():
         here = group[1:] == g
         rises, falls = int((step[here] > 0).sum()), int((step[here] < 0).sum())
-        periods = np.unique(meter[group == g], return_counts=True)[1]
-        enough = rises + falls >= LEAST_STEPS and np.median(periods) >= LEAST_PERIODS
+        periods = np.unique(meter[(group == g) & (energy > 0)], return_counts=True)[1]
+        enough = rises + falls >= LEAST_STEPS and len(periods) and np.median(periods) >= LEAST_PERIODS
         if enough and falls <= MOST_FALLS * (rises + falls) and _uneven(meter[1:][here & same], step[here & same]):
             found.append((g, rises, rises + falls))
     return found
