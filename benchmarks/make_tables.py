@@ -383,6 +383,7 @@ def main() -> None:
     text = energy.read_text(encoding="utf-8")
     for mark, name in (
         ("faults", "fault_study"),
+        ("tables", "fault_tables"),
         ("limit", "level_limit"),
         ("hidden", "hidden_months"),
         ("shared", "shared_meters"),
