@@ -15,10 +15,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from elec2water.rows import membership, row_sum
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-_CHUNK = 4_096
+_CHUNK = 16_384
+_WELLS_A_KIND = 64
+"""Wells a domain from which on it is asked how many kinds of wells there are."""
 _MOST_KEYS = 10_000_000
 
 
@@ -110,29 +114,54 @@ class Loadings:
             0..G-1, or -1 for none.
         n_domains : int
         """
-        sums = np.zeros((n_domains + 1, self.size + 1))
-        # A portion of a few domains is summed at once: writing out its (G, p) costs more than its wells.
-        at_once = max(_CHUNK, sums.size)
-        for part in _chunks(self.dense.shape[0], at_once):
-            self._add_to(sums, part, volume[part], np.where(domain[part] < 0, n_domains, domain[part]))
+        group = np.where(domain < 0, n_domains, domain)
+        crowded = group.size > _WELLS_A_KIND * (n_domains + 1)
+        if crowded and group.size > (n_domains + 1) * self.kinds.one.size:
+            sums = self._by_kind(volume, group, n_domains + 1)
+        else:
+            sums = self._by_well(volume, group, n_domains + 1)
         full = sums[:n_domains, : self.size] @ self.carry.T
         here = np.flatnonzero(domain[self.sample] >= 0)
         taken = volume[self.sample[here]].sum(axis=1)[:, None] * self.gain[here]
         np.subtract.at(full, domain[self.sample[here]], taken)
         return np.asarray(full)
 
-    def _add_to(self, sums: Floats, part: slice, volume: Floats, group: Ints) -> None:
-        """Add what some wells bring to their rows of ``sums`` (G, p + 1); the last column is of effect -1, none."""
-        first = group * sums.shape[1]
-        total = volume.sum(axis=1)
-        for codes in self.codes[part].T:
-            sums += _scatter(first, codes, total, sums.shape)
-        for cells, of_month in zip(self.cells[part].T, volume.T, strict=True):
-            sums += _scatter(first, cells, of_month, sums.shape)
-        for place, values in zip(self.dense_at, self.dense[part].T, strict=True):
-            sums[:, place] += np.bincount(group, total * values, len(sums))
-        for place, values in zip(self.moving_at, np.moveaxis(self.moving[part], 2, 0), strict=True):
-            sums[:, place] += np.bincount(group, np.einsum("nm,nm->n", volume, values), len(sums))
+    def _by_kind(self, volume: Floats, group: Ints, n_groups: int) -> Floats:
+        """Sum by effect, (G, p + 1), from the few kinds of wells there are in each of a few groups."""
+        kinds = self.kinds.one
+        sums = np.zeros((n_groups * kinds.size, self.cells.shape[1] + self.dense_at.size + self.moving_at.size))
+        for part in _chunks(group.size, _CHUNK):
+            of_kind = membership(group[part] * kinds.size + self.kinds.number[part], len(sums))
+            sums += of_kind @ self._brought(volume[part], part)
+        return self._laid_out(sums, np.repeat(np.arange(n_groups), kinds.size), np.tile(kinds, n_groups), n_groups)
+
+    def _by_well(self, volume: Floats, group: Ints, n_groups: int) -> Floats:
+        """Sum by effect, (G, p + 1), well by well."""
+        sums = np.zeros((n_groups, self.size + 1))
+        for part in _chunks(group.size, max(_CHUNK, sums.size)):
+            sums += self._laid_out(self._brought(volume[part], part), group[part], part, n_groups)
+        return sums
+
+    def _brought(self, volume: Floats, part: slice) -> Floats:
+        """Give what wells (n,) bring to sums, (n, M + q + r): volume by month; times dense and moving effects."""
+        months, dense = volume.shape[1], self.dense_at.size
+        out = np.empty((len(volume), months + dense + self.moving_at.size))
+        out[:, :months] = volume
+        np.multiply(row_sum(volume)[:, None], self.dense[part], out=out[:, months : months + dense])
+        np.einsum("nm,nmr->nr", volume, self.moving[part], out=out[:, months + dense :])
+        return out
+
+    def _laid_out(self, brought: Floats, group: Ints, wells: Ints | slice, n_groups: int) -> Floats:
+        """Sum by effect, (G, p + 1), what ``wells`` (n,) or those like them bring; the last column is of no effect."""
+        codes, cells = self.codes[wells], self.cells[wells]
+        months, own = np.split(brought, [cells.shape[1]], axis=1)
+        place = np.hstack([np.where(codes < 0, self.size, codes), cells]) + group[:, None] * (self.size + 1)
+        weight = np.hstack([np.broadcast_to(row_sum(months)[:, None], codes.shape), months])
+        sums = np.bincount(place.ravel(), weight.ravel(), n_groups * (self.size + 1)).reshape(n_groups, -1)
+        of_group = membership(group, n_groups) @ own
+        for at, values in zip(np.append(self.dense_at, self.moving_at).tolist(), of_group.T, strict=True):
+            sums[:, at] += values
+        return sums
 
     def quadratic(self, matrix: Floats, weight: Floats) -> Floats:
         """Give ``ā_i'Aā_i`` (N,), ``ā_i`` a well's mean loading at the month ``weight`` (N, M), rows adding to one.
@@ -251,11 +280,3 @@ class _Form:
 def _chunks(n: int, size: int) -> Iterator[slice]:
     for start in range(0, n, size):
         yield slice(start, min(start + size, n))
-
-
-def _scatter(first: Ints, place: Ints, weight: Floats, shape: tuple[int, int]) -> Floats:
-    """Give sums of ``weight`` by group and place; place -1 falls in the last column, which is dropped later."""
-    flat = first + place
-    if place.size and place.min() < 0:
-        flat[place < 0] += shape[1]
-    return np.asarray(np.bincount(flat, weight, shape[0] * shape[1]), dtype=np.float64).reshape(shape)
