@@ -98,7 +98,9 @@ class Loadings:
         extended = np.append(reduced, 0.0)
         for k in range(self.codes.shape[1]):
             static += extended[self.codes[:, k]]
-        monthly = extended[self.cells] + self.moving @ reduced[self.moving_at]
+        monthly = extended[self.cells]
+        for k, slope in enumerate(reduced[self.moving_at].tolist()):
+            monthly += self.moving[:, :, k] * slope
         monthly += static[:, None]
         monthly[self.sample] -= (self.gain @ theta)[:, None]
         return np.asarray(monthly)
@@ -172,22 +174,25 @@ class Loadings:
 
     def quadratics(self, matrices: Sequence[Floats], weight: Floats) -> list[Floats]:
         """Give :meth:`quadratic` of several symmetric matrices (p, p)."""
-        forms = [_Form.of(self, matrix) for matrix in matrices]
-        found = [np.empty(self.dense.shape[0]) for _ in matrices]
-        for part in _chunks(self.dense.shape[0], _CHUNK):
-            moving = np.einsum("nm,nmr->nr", weight[part], self.moving[part])
-            own = np.hstack([self.dense[part], moving, weight[part]])
-            for form, out in zip(forms, found, strict=True):
-                out[part] = form.at(self.kinds.number[part], own)
+        forms, number = _Forms.of(self, matrices), self.kinds.number
+        found = np.empty((self.dense.shape[0], len(matrices)))
+        months = forms.months[number]
+        for k in range(len(forms.own)):
+            alike = np.flatnonzero(months == k)
+            for part in _chunks(alike.size, _CHUNK):
+                wells = alike[part]
+                moving = np.einsum("nm,nmr->nr", weight[wells], self.moving[wells])
+                own = np.hstack([self.dense[wells], moving, weight[wells]])
+                found[wells] = forms.at(number[wells], own, k)
         rows = self.mean_rows(self.sample, weight[self.sample])
-        for matrix, out in zip(matrices, found, strict=True):
-            out[self.sample] = np.einsum("wi,ij,wj->w", rows, matrix, rows, optimize=True)
-        return found
+        for k, matrix in enumerate(matrices):
+            found[self.sample, k] = np.einsum("wi,ij,wj->w", rows, matrix, rows, optimize=True)
+        return list(np.ascontiguousarray(found.T))
 
     @cached_property
     def kinds(self) -> Kinds:
         """Wells that load the same effects: the same classes, the same aquifer-months."""
-        return Kinds.of(np.hstack([self.codes, self.cells]))
+        return Kinds.of([*self.codes.T, *self.cells.T])
 
     def mean_rows(self, wells: Ints, weight: Floats) -> Floats:
         """Mean loadings of some wells, written out, (n, p); ``wells`` that have pairs must be ``sample`` itself."""
@@ -211,10 +216,10 @@ class Kinds:
     one: Ints
 
     @classmethod
-    def of(cls, columns: Ints) -> Kinds:
-        """Find the distinct rows of whole numbers (N, c)."""
-        key, size = np.zeros(columns.shape[0], dtype=np.intp), 1
-        for column in np.ascontiguousarray(columns.T):
+    def of(cls, columns: Sequence[Ints]) -> Kinds:
+        """Find the distinct rows of columns (N,) of whole numbers."""
+        key, size = np.zeros(columns[0].size, dtype=np.intp), 1
+        for column in map(np.ascontiguousarray, columns):
             least, most = int(column.min(initial=0)), int(column.max(initial=0))
             if size * (most - least + 1) > _MOST_KEYS:
                 key, size = _renumbered(key, size)
@@ -235,46 +240,46 @@ def _renumbered(key: Ints, size: int) -> tuple[Ints, int]:
 
 
 @dataclass(frozen=True)
-class _Form:
-    """A quadratic form of loadings, worked out beforehand for every kind of wells.
+class _Forms:
+    """J quadratic forms of loadings, worked out beforehand for every kind of wells.
 
-    With ``own`` (r,) what differs from well to well (dense and moving effects, weights of the months), the form is
+    With ``own`` (r,) what differs from well to well (dense and moving effects, weights of the months), a form is
     ``constant[kind] + slope[kind]'own + own'A_g own``, ``g`` the aquifer-months of the kind.
     """
 
-    constant: Floats
-    slope: Floats
-    months: Ints  # (K,) which matrix
-    own: Floats  # (S, r, r)
+    constant: Floats  # (K, J)
+    slope: Floats  # (K, J·r)
+    months: Ints  # (K,) which matrices
+    own: Floats  # (S, r, J·r)
 
     @classmethod
-    def of(cls, loadings: Loadings, matrix: Floats) -> _Form:
+    def of(cls, loadings: Loadings, matrices: Sequence[Floats]) -> _Forms:
         p, kinds = loadings.size, loadings.kinds
-        A = np.zeros((p + 1, p + 1))
-        A[:p, :p] = loadings.carry.T @ matrix @ loadings.carry
+        A = np.zeros((len(matrices), p + 1, p + 1))
+        A[:, :p, :p] = [loadings.carry.T @ matrix @ loadings.carry for matrix in matrices]
         codes, cells = loadings.codes[kinds.one], loadings.cells[kinds.one]
-        constant = A[codes[:, :, None], codes[:, None, :]].sum(axis=(1, 2))
-        months = Kinds.of(cells)
+        constant = A[:, codes[:, :, None], codes[:, None, :]].sum(axis=(2, 3)).T
+        months = Kinds.of(list(cells.T))
         at = np.hstack(
             [np.tile(np.append(loadings.dense_at, loadings.moving_at), (months.one.size, 1)), cells[months.one]]
         )
         at = at.astype(np.intp)
-        slope = np.zeros((codes.shape[0], at.shape[1]))
+        slope = np.zeros((len(A), *at[months.number].shape))
         for k in range(codes.shape[1]):
-            slope += 2.0 * A[codes[:, k, None], at[months.number]]
-        return cls(constant, slope, months.number, A[at[:, :, None], at[:, None, :]])
+            slope += 2.0 * A[:, codes[:, k, None], at[months.number]]
+        own = A[:, at[:, :, None], at[:, None, :]]
+        return cls(constant, _side_by_side(slope), months.number, _side_by_side(own))
 
-    def at(self, kind: Ints, own: Floats) -> Floats:
-        """Give the form of wells of some kinds (n,) with values ``own`` (n, r)."""
+    def at(self, kind: Ints, own: Floats, months: int) -> Floats:
+        """Give the forms (n, J) of wells of some kinds (n,), the same aquifer-months all, with values ``own`` (n, r)."""
         slope = self.slope[kind]
-        months = self.months[kind]
-        for k, matrix in enumerate(self.own):
-            if len(self.own) == 1:
-                slope += own @ matrix
-            else:
-                here = np.flatnonzero(months == k)
-                slope[here] += own[here] @ matrix
-        return np.asarray(self.constant[kind] + np.einsum("nr,nr->n", slope, own))
+        slope += own @ self.own[months]
+        return np.asarray(self.constant[kind] + np.einsum("nr,njr->nj", own, slope.reshape(len(own), -1, own.shape[1])))
+
+
+def _side_by_side(matrices: Floats) -> Floats:
+    """Give J matrices (J, …, r) as one, (…, J·r)."""
+    return np.concatenate(list(matrices), axis=-1)
 
 
 def _chunks(n: int, size: int) -> Iterator[slice]:
