@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from elec2water.coefficient.shared import Factor, Layout, Regressor
 from elec2water.hydraulics import conversion_coefficient
 from elec2water.keys import Keys
-from elec2water.rows import membership
+from elec2water.sums import membership
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]

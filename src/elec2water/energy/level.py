@@ -9,7 +9,7 @@ from scipy import sparse
 
 from elec2water.energy.arrays import Bools, Floats, Ints
 from elec2water.energy.movement import Movement
-from elec2water.rows import membership
+from elec2water.sums import membership
 
 PRIOR_CELLS = 10.0
 """Weight of the whole county in the spread and the zero share of a class-month, as a number of well-months."""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from elec2water.calendar_ import Months
 from elec2water.energy.arrays import Bools, Floats, Ints
-from elec2water.rows import membership
+from elec2water.sums import membership
 
 PRIOR_WELLS = 5.0
 """Weight of the whole county's movement in that of a class, as a number of wells: a class of two borrows most of it."""

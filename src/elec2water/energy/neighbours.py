@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from elec2water.energy.arrays import Floats, Ints
-from elec2water.rows import membership
+from elec2water.sums import membership
 
 _BOUNDS = (0.2, 5.0)
 _NOTHING = 1e-12

@@ -19,8 +19,8 @@ from elec2water.coefficient.shared import Layout
 from elec2water.energy import MonthlyEnergy
 from elec2water.energy.split import Split
 from elec2water.errors import UsageError
-from elec2water.rows import row_all, row_any, row_sum
 from elec2water.stats import lognormal_interval, lognormal_sd, mixture_quantile
+from elec2water.sums import row_all, row_any, row_sum
 from elec2water.volume.measured import MeasuredMonths, measured_months
 from elec2water.volume.result import Volume
 from elec2water.volume.shared_error import Loadings

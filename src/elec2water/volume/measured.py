@@ -70,9 +70,9 @@ def measured_months(
     u[measured.well[stated]] = measured.meter_rel_u[stated]
     own = u**2
     own[wells] += repeat
-    of_all = np.full((2, n_wells, months.size), np.nan)
-    of_all[:, wells] = np.where(whole, [volume, energy], np.nan)
-    return MeasuredMonths(*of_all, u, own)
+    volume_m3, energy_kwh = (np.full((n_wells, months.size), np.nan) for _ in range(2))
+    volume_m3[wells], energy_kwh[wells] = np.where(whole, volume, np.nan), np.where(whole, energy, np.nan)
+    return MeasuredMonths(volume_m3, energy_kwh, u, own)
 
 
 def _overlap_days(pairs: Measurements, month: np.datetime64) -> Floats:

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from elec2water.rows import membership, row_sum
+from elec2water.sums import membership, row_sum
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -159,7 +159,8 @@ class Loadings:
         months, own = np.split(brought, [cells.shape[1]], axis=1)
         place = np.hstack([np.where(codes < 0, self.size, codes), cells]) + group[:, None] * (self.size + 1)
         weight = np.hstack([np.broadcast_to(row_sum(months)[:, None], codes.shape), months])
-        sums = np.bincount(place.ravel(), weight.ravel(), n_groups * (self.size + 1)).reshape(n_groups, -1)
+        flat = np.bincount(place.ravel(), weight.ravel(), n_groups * (self.size + 1))
+        sums = np.asarray(flat, dtype=np.float64).reshape(n_groups, -1)
         of_group = membership(group, n_groups) @ own
         for at, values in zip(np.append(self.dense_at, self.moving_at).tolist(), of_group.T, strict=True):
             sums[:, at] += values
@@ -271,7 +272,7 @@ class _Forms:
         return cls(constant, _side_by_side(slope), months.number, _side_by_side(own))
 
     def at(self, kind: Ints, own: Floats, months: int) -> Floats:
-        """Give the forms (n, J) of wells of some kinds (n,), the same aquifer-months all, with values ``own`` (n, r)."""
+        """Give the forms (n, J) of wells (n,) of some kinds and one set of aquifer-months, with values ``own`` (n, r)."""
         slope = self.slope[kind]
         slope += own @ self.own[months]
         return np.asarray(self.constant[kind] + np.einsum("nr,njr->nj", own, slope.reshape(len(own), -1, own.shape[1])))

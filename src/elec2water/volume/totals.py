@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from elec2water.coefficient.posterior import Posterior
 from elec2water.errors import UsageError
-from elec2water.rows import membership
 from elec2water.stats import mixture_quantile
+from elec2water.sums import membership
 from elec2water.volume.wells import ADDITIVE, METHODS
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elec2water.energy.split import Split
-from elec2water.rows import row_sum
+from elec2water.sums import row_sum
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
