@@ -325,5 +325,5 @@ def test_without_a_table_the_water_stands_where_it_was_last_known(case, early, l
     assert_same(by_month, fallen.update(rest, **lost))
     before = fallen.context(case.wells, None, case.energy, early.windows.level[-2:]).level
     np.testing.assert_array_equal(
-        before, early.context(case.wells, case.water_levels, case.energy, early.windows.level[-2:]).level
+        before, fallen.context(case.wells, deeper, case.energy, early.windows.level[-2:]).level
     )
