@@ -189,7 +189,7 @@ def _loadings(context: WellContext, coefficient: Coefficient, posterior: Posteri
         dense_at=np.arange(static.dense.shape[1]),
         codes=codes,
         cells=np.asarray(cells, dtype=np.intp),
-        carry=_carry(coefficient, layout),
+        carry=_carry(coefficient, layout, context),
         moving=np.stack([level, features.limited_anomaly(context.anomaly)], axis=2),
         moving_at=np.array(own, dtype=np.intp),
         sample=posterior.sample,
@@ -198,13 +198,16 @@ def _loadings(context: WellContext, coefficient: Coefficient, posterior: Posteri
     )
 
 
-def _carry(coefficient: Coefficient, layout: Layout) -> Floats:
-    """Season and trend that come with every aquifer-month, written into the columns of the aquifer-months."""
+def _carry(coefficient: Coefficient, layout: Layout, context: WellContext) -> Floats:
+    """Season, trend and unseen water that come with every aquifer-month, written into the columns of these."""
     aquifer = np.repeat(np.arange(len(layout.aquifers)), layout.months.size)
     middles = (layout.months.astype("datetime64[s]") + np.timedelta64(15, "D")).astype("datetime64[s]")
     years = np.tile(features.decimal_year(middles), len(layout.aquifers))
+    unseen = np.zeros((len(layout.aquifers), layout.months.size))
+    unseen[:, np.searchsorted(layout.months, context.months)] = context.unseen
+    moving = coefficient.spec.moving(aquifer, years, unseen=unseen.ravel())
     carry = np.eye(layout.size)
-    carry[layout.moving_start : layout.cells_start, layout.cells_start :] = coefficient.spec.moving(aquifer, years).T
+    carry[layout.moving_start : layout.cells_start, layout.cells_start :] = moving.T
     return carry
 
 
