@@ -272,7 +272,7 @@ class _Forms:
         return cls(constant, _side_by_side(slope), months.number, _side_by_side(own))
 
     def at(self, kind: Ints, own: Floats, months: int) -> Floats:
-        """Give the forms (n, J) of wells (n,) of some kinds and one set of aquifer-months, with values ``own`` (n, r)."""
+        """Give the forms (n, J) of wells of some kinds (n,) and one set of aquifer-months, from ``own`` (n, r)."""
         slope = self.slope[kind]
         slope += own @ self.own[months]
         return np.asarray(self.constant[kind] + np.einsum("nr,njr->nj", own, slope.reshape(len(own), -1, own.shape[1])))
