@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elec2water.coefficient import features
+from elec2water.coefficient.anomaly import energy_anomaly
 from elec2water.keys import Keys
 
 YEAR = 2026.5
@@ -155,7 +156,7 @@ def test_moving_features():
 def test_energy_anomaly_is_relative_to_the_aquifers_month():
     kwh = np.array([[100.0, 200.0], [100.0, 100.0], [0.0, np.nan], [50.0, 60.0]])
     annual = np.array([1200.0, 1200.0, 1200.0, 300.0])
-    found = features.energy_anomaly(kwh, annual, np.array([0, 0, 0, 1]))
+    found = energy_anomaly(kwh, annual, np.array([0, 0, 0, 1]))
     np.testing.assert_allclose(found[:2], [[0.0, np.log(2) / 2], [0.0, -np.log(2) / 2]], atol=1e-12)
     assert np.isnan(found[2]).all()
     np.testing.assert_allclose(found[3], 0.0, atol=1e-12)
@@ -166,7 +167,7 @@ def test_energy_anomaly_has_no_unit(scale):
     rng = np.random.default_rng(4)
     kwh, annual = rng.gamma(1.0, 50.0, (6, 3)), rng.gamma(2.0, 300.0, 6)
     code = np.array([0, 0, 0, 1, 1, 1])
-    once, again = (features.energy_anomaly(kwh * s, annual * s, code) for s in (1.0, scale))
+    once, again = (energy_anomaly(kwh * s, annual * s, code) for s in (1.0, scale))
     np.testing.assert_allclose(again, once, atol=1e-9)
 
 

@@ -155,7 +155,8 @@ def _level_change(
     months = np.arange(last.min().astype("datetime64[M]") - _YEAR + 1, end + 1)
     depth = depth_by_well(wells, water_levels, months).depth_m
     known = np.isfinite(depth) & (depth > 0.0)
-    total = np.cumsum(np.where(known, np.log(np.where(known, depth + spec.head_beyond_m, 1.0)), 0.0), axis=1)
+    head = depth + spec.beyond(wells)[:, None]
+    total = np.cumsum(np.where(known, np.log(np.where(known, head, 1.0)), 0.0), axis=1)
     count = np.asarray(np.cumsum(known, axis=1), dtype=np.int64)
     then = (last.astype("datetime64[M]") - months[0]).astype(np.intp)
     today = np.full(last.size, months.size - 1, dtype=np.intp)

@@ -63,8 +63,8 @@ def level_findings(
     layout, window = coefficient.posterior.layout, coefficient.windows.level
     if not coefficient.posterior.rows.moving[:, layout.moving_names.index("level")].any():
         return Findings.empty()
-    months, beyond = quarter_months(quarter), coefficient.spec.head_beyond_m
-    movement, _ = level_movement(wells, water_levels, months, window, beyond)
+    months = quarter_months(quarter)
+    movement, _ = level_movement(wells, water_levels, months, window, coefficient.spec.beyond(wells))
     unknown = int((~np.isfinite(movement).any(axis=1)).sum())
     if unknown < UNKNOWN_LEVELS * len(wells):
         return Findings.empty()

@@ -9,6 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.coefficient import features
+from elec2water.coefficient.anomaly import energy_anomaly
+from elec2water.coefficient.delivery import DeliveryHeads, delivery_head, published_heads
 from elec2water.coefficient.equipment import METER_CHECKED, NEVER, Equipment
 from elec2water.coefficient.features import FeatureSpec, Static
 from elec2water.coefficient.options import FitOptions
@@ -84,7 +86,8 @@ def describe_wells(
     annual = annual_energy(known.energy, windows.energy_end, months[-1], first, spec)
     # The limits of the fit, not those that another registry would suggest: a class keeps its name and its effect.
     options = replace(options, strata_breaks=dict(spec.strata_breaks) or options.strata_breaks)
-    columns, moving = _columns(known, months, windows.level, options, (spec.reference_year, spec.head_beyond_m), annual)
+    heads = (spec.head_beyond_m, spec.delivery)
+    columns, moving = _columns(known, months, windows.level, options, spec.reference_year, heads, annual)
     return _context(known.wells, columns, moving, months, spec)
 
 
@@ -128,7 +131,9 @@ def learn_wells(known: Known, months: Months, windows: Windows, options: FitOpti
     reference_year = float(features.decimal_year(np.array([windows.level[-1] + 1], dtype="datetime64[s]"))[0])
     energy = known.energy
     annual = np.full(len(known.wells), np.nan) if energy is None else energy.annual_kwh(windows.energy_end)
-    columns, moving = _columns(known, months, windows.level, options, (reference_year, features.HEAD_BEYOND_M), annual)
+    delivery = published_heads()
+    heads = (features.HEAD_BEYOND_M, delivery)
+    columns, moving = _columns(known, months, windows.level, options, reference_year, heads, annual)
     weight = np.asarray(columns["annual_kwh"], dtype=np.float64)
     spec = features.learn_features(
         columns,
@@ -136,6 +141,7 @@ def learn_wells(known: Known, months: Months, windows: Windows, options: FitOpti
         reference_year=reference_year,
         wear=(options.wear_mean_per_year, _wear_sd(options, moving.level)),
         covariates=options.covariates,
+        delivery=delivery,
     )
     spec = replace(spec, strata_breaks=tuple((name, tuple(limits)) for name, limits in moving.strata.breaks.items()))
     return spec, _context(known.wells, columns, moving, months, spec)
@@ -160,12 +166,17 @@ def _columns(
     months: Months,
     level_window: Months,
     options: FitOptions,
-    scales: tuple[float, float],
+    reference_year: float,
+    heads: tuple[float, DeliveryHeads],
     annual: Floats,
 ) -> tuple[features.Columns, _Moving]:
-    """Gather columns of wells and what moves; ``scales``: the year from which wear counts, the head beyond [m]."""
+    """Gather columns of wells and what moves.
+
+    ``reference_year`` is the one from which wear counts, ``heads`` what a pump lifts beyond the depth to water [m] and
+    what each method delivers at.
+    """
     wells, energy = known.wells, known.energy
-    reference_year, head_beyond_m = scales
+    head_beyond_m, delivery = heads
     n = len(wells)
     strata = classify(wells, options.strata_by, breaks=dict(options.strata_breaks), classes=options.strata_classes)
     kwh = np.full((n, months.size), np.nan)
@@ -173,7 +184,8 @@ def _columns(
         span = energy.window(months[0], months[-1]).kwh
         place = (months - months[0]).astype(np.intp)
         kwh = span if span.shape[1] == months.size else span[:, place]
-    level, reference = level_movement(wells, known.water_levels, months, level_window, head_beyond_m)
+    beyond = head_beyond_m + np.nan_to_num(delivery_head(wells, delivery))
+    level, reference = level_movement(wells, known.water_levels, months, level_window, beyond)
     columns = features.well_columns(
         wells,
         strata.keys,
@@ -181,6 +193,7 @@ def _columns(
         depth_to_water=reference,
         reference_year=reference_year,
         covariates=options.covariates,
+        delivery=delivery,
     )
     return columns, _Moving(strata, kwh, level)
 
@@ -202,7 +215,7 @@ def _context(
         moving.kwh,
         annual,
         moving.level,
-        features.energy_anomaly(moving.kwh, annual, static.aquifer),
+        energy_anomaly(moving.kwh, annual, static.aquifer),
         _dates(wells, "pump_installed_on"),
         _dates(wells, "water_meter_checked_on"),
     )

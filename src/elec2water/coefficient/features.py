@@ -15,8 +15,16 @@ from importlib import resources
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
+from elec2water.coefficient.anomaly import limited_anomaly
+from elec2water.coefficient.delivery import (
+    USUAL_LIFT_M,
+    DeliveryHeads,
+    delivery_head,
+    lift_of_pump,
+    log_delivery,
+    usual_lift,
+)
 from elec2water.coefficient.shared import Factor, Layout, Regressor
 from elec2water.hydraulics import conversion_coefficient
 from elec2water.keys import Keys
@@ -32,9 +40,8 @@ _MOVEMENTS = 6
 _TYPICAL_EFFICIENCY = 0.45
 _INTERCEPT_SD = 1.0
 _FEW_BLANKS = 0.02
-_ANOMALY_LIMIT = 2.0
 _SHOULD_VARY = 1e-6
-_FIXED_FACTOR_SD = {"aquifer": 0.25, "irrigation_method": 0.25}
+_FIXED_FACTOR_SD = {"aquifer": 0.25, "irrigation_method": 0.15}
 _COVARIATE_FACTOR_SD = 0.15
 _MOVING = (
     ("sin_year", 0.0, 0.04),
@@ -102,6 +109,7 @@ class FeatureSpec:
     strata_breaks: tuple[tuple[str, tuple[float, ...]], ...] = ()
     head_beyond_m: float = HEAD_BEYOND_M
     head_curvature: float = HEAD_CURVATURE
+    delivery: DeliveryHeads = ()
 
     def layout(self, months: NDArray[np.datetime64]) -> Layout:
         """Places and priors of the shared effects for fitting over ``months``."""
@@ -130,6 +138,10 @@ class FeatureSpec:
             for wave in ("sin_year", "cos_year")
         ]
         return Layout(tuple(static), self.factors, tuple(moving), self.aquifers, months)
+
+    def beyond(self, wells: pd.DataFrame) -> Floats:
+        """Give what each pump lifts beyond its depth to water, its method's delivery head too, (N,) [m]."""
+        return np.asarray(self.head_beyond_m + np.nan_to_num(delivery_head(wells, self.delivery)))
 
     def bent(self, movement: Floats) -> Floats:
         """Give the movement of ln head as a pump answers to it: ``a + c a²``, any shape.
@@ -243,6 +255,7 @@ def well_columns(
     depth_to_water: Floats | None = None,
     reference_year: float,
     covariates: Sequence[str] = (),
+    delivery: DeliveryHeads = (),
 ) -> dict[str, NDArray[np.generic] | Keys]:
     """Gather what the features are made of, columns of N wells by name, from a registry frame and its companions."""
     n = len(wells)
@@ -256,6 +269,8 @@ def well_columns(
         _floats(columns, "annual_kwh", n), _floats(columns, "irrigated_area_mu", n)
     )
     columns["depth_to_water"] = np.full(n, np.nan) if depth_to_water is None else depth_to_water
+    lift = usual_lift(_floats(columns, "depth_to_water", n), _floats(columns, "pump_depth_m", n))
+    columns["delivery"] = log_delivery(delivery_head(wells, delivery), lift + HEAD_BEYOND_M)
     columns["pump_age_decades"] = _age_decades(wells, reference_year)
     columns["stratum"] = stratum
     for name in ("aquifer", "township", "irrigation_method"):
@@ -273,6 +288,7 @@ def learn_features(
     reference_year: float,
     wear: tuple[float, float],
     covariates: Sequence[str] = (),
+    delivery: DeliveryHeads = (),
 ) -> FeatureSpec:
     """Learn centres, fills and levels from the whole registry.
 
@@ -288,6 +304,8 @@ def learn_features(
         Prior of the change of ln κ a year.
     covariates : sequence of str
         Further columns asked for in the configuration.
+    delivery : pairs of (method, head in m)
+        What ``columns`` were made with, kept with the features.
     """
     covariates = list(dict.fromkeys(covariates))
     aquifer = _keys(columns, "aquifer")
@@ -320,29 +338,8 @@ def learn_features(
         _physics_intercept(numeric),
         reference_year,
         wear,
+        delivery=delivery,
     )
-
-
-def energy_anomaly(kwh: Floats, annual_kwh: Floats, aquifer: Ints) -> Floats:
-    """Give how unusual a well's energy of a month is: ln of it against a twelfth of its year, less its aquifer's mean.
-
-    Within a well κ and energy move against each other: a farmer who needs the same water burns more when κ has
-    fallen (trap 3 of METHOD.md). Shapes (N, M), (N,), (N,) → (N, M); NaN where there is no energy.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log_ratio = np.log(kwh) - np.log(annual_kwh / 12.0)[:, None]
-    known = np.isfinite(log_ratio)
-    log_ratio[~known] = np.nan
-    n_wells = aquifer.size
-    of_aquifer = sparse.csr_array((np.ones(n_wells), (aquifer, np.arange(n_wells))))
-    total, count = (of_aquifer @ values for values in (np.where(known, log_ratio, 0.0), known.astype(np.float64)))
-    log_ratio -= (total / np.maximum(count, 1.0))[aquifer]
-    return np.asarray(log_ratio)
-
-
-def limited_anomaly(anomaly: Floats) -> Floats:
-    """Anomaly within ±2 (a factor of seven), zero where unknown: a month of almost no energy is no lever."""
-    return np.clip(np.nan_to_num(anomaly), -_ANOMALY_LIMIT, _ANOMALY_LIMIT)
 
 
 def _energy_per_mu(kwh: Floats, mu: Floats) -> Floats:
@@ -454,16 +451,17 @@ def _centred(feature: Numeric, values: Floats, aquifer: Keys) -> tuple[Floats, N
 def _physics_intercept(numeric: Sequence[Numeric]) -> float:
     """Ln κ at the centre of the registry from κ = 367.1 η/H, with the head guessed from whatever depth is known.
 
-    Depth to water and what is lifted beyond it; a setting depth hangs some 15 m below the water;
-    a pump is rated about a quarter above the head it works at.
+    Depth to water and what is lifted beyond it; a pump hangs some 15 m below the water and is rated about a quarter
+    above the head it works at; sprinklers and drip want pressure.
     """
     centre = {f.name: f.centre for f in numeric}
     guesses = []
     if "log_water_depth" in centre:
         guesses.append(np.exp(centre["log_water_depth"]) + HEAD_BEYOND_M)
     if "log_pump_depth" in centre:
-        guesses.append(max(np.exp(centre["log_pump_depth"]) - 15.0, 5.0) + HEAD_BEYOND_M)
+        guesses.append(float(lift_of_pump(np.exp(centre["log_pump_depth"]))) + HEAD_BEYOND_M)
     if "log_pump_head" in centre:
         guesses.append(0.8 * np.exp(centre["log_pump_head"]))
-    head = float(np.exp(np.mean(np.log(guesses)))) if guesses else 45.0
+    head = float(np.exp(np.mean(np.log(guesses)))) if guesses else USUAL_LIFT_M + HEAD_BEYOND_M
+    head *= float(np.exp(centre.get("log_delivery", 0.0)))
     return float(np.log(conversion_coefficient(_TYPICAL_EFFICIENCY, head)))

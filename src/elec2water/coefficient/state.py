@@ -28,7 +28,7 @@ from elec2water.coefficient.shared import Factor, Layout, Regressor
 from elec2water.errors import UsageError
 from elec2water.pairs import Measurements
 
-FORMAT = 3
+FORMAT = 4
 
 Variable: TypeAlias = tuple[str | tuple[str, ...], NDArray[Any], dict[str, str]]
 """Dimensions, values and attributes."""
@@ -285,9 +285,10 @@ def _spec_of(features: Mapping[str, Any]) -> FeatureSpec:
         features["reference_year"],
         tuple(features["wear"]),
         tuple((name, tuple(limits)) for name, limits in features.get("strata_breaks", ())),
-        # Files that do not say it have the slope on the depth to water alone, and a straight one.
+        # Files that do not say it have the slope on the depth to water alone, a straight one, and open outlets.
         features.get("head_beyond_m", 0.0),
         features.get("head_curvature", 0.0),
+        tuple((method, head) for method, head in features.get("delivery", ())),
     )
 
 

@@ -11,6 +11,7 @@ from scipy import special
 
 from elec2water.calendar_ import quarter_months
 from elec2water.coefficient import features
+from elec2water.coefficient.anomaly import limited_anomaly
 from elec2water.coefficient.context import WellContext, on_grid
 from elec2water.coefficient.posterior import Posterior
 from elec2water.coefficient.predict import blank_variance
@@ -191,7 +192,7 @@ def _loadings(context: WellContext, coefficient: Coefficient, posterior: Posteri
         codes=codes,
         cells=np.asarray(cells, dtype=np.intp),
         carry=_carry(coefficient, layout),
-        moving=np.stack([level, features.limited_anomaly(context.anomaly)], axis=2),
+        moving=np.stack([level, limited_anomaly(context.anomaly)], axis=2),
         moving_at=np.array(own, dtype=np.intp),
         sample=posterior.sample,
         gain=np.zeros((posterior.sample.size, layout.size)),
