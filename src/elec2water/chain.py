@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +127,22 @@ def start_of(release: ReleaseInfo | None, county: County) -> Start:
     placed = coefficient.placed(well_id)
     merged = merge_pairs(placed.measured, measurements(county.pairs, well_id), whole=True)
     return Start(release, coefficient, "doubled" if refit == "auto" and has_doubled(placed, merged.pairs) else "")
+
+
+def with_older_levels(county: County, start: Start) -> County:
+    """Give the county with the water levels that the release before was told of, for months before today's begin.
+
+    A table that is started anew, or lost, says nothing of these; it is said in a finding how many stand.
+    """
+    coefficient = start.coefficient
+    if coefficient is None:
+        return county
+    given, lang = county.water_levels, county.config.project.language
+    joined, kept = coefficient.gauges.joined(given), int(coefficient.gauges.before(given).sum())
+    if joined is None or not kept:
+        return county
+    found = findings_of("LEVELS_FROM_RELEASE", table="water_levels", observed=kept, lang=lang)
+    return replace(county, tables=replace(county.tables, water_levels=joined), findings=county.findings + found)
 
 
 def _same_county(release: ReleaseInfo, county_code: str) -> None:

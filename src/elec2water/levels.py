@@ -154,9 +154,10 @@ def depth_by_well(wells: pd.DataFrame, water_levels: pd.DataFrame, months: npt.A
     _require(wells, "wells", "well_id")
     if len(water_levels):
         _require(water_levels, "water_levels", "depth_m")
-    day, depth = _days(water_levels), _depths(water_levels)
-    well = _positions(water_levels, wells)
-    usable = (day > _NO_DAY) & np.isfinite(depth)
+    stamp, depth = observation_days(water_levels), plausible_depths(water_levels)
+    well = observed_wells(water_levels, wells)
+    usable = np.isfinite(stamp) & np.isfinite(depth)
+    day = np.where(usable, stamp, 0.0).astype(np.int64)
     grid = _grid(wanted, day[usable])
     observed, place = np.unique(well[usable & (well >= 0)], return_inverse=True)
     mine = usable & (well >= 0)
@@ -180,7 +181,6 @@ def depth_by_well(wells: pd.DataFrame, water_levels: pd.DataFrame, months: npt.A
     return Levels(wells["well_id"].to_numpy(dtype=object), wanted, result, source)
 
 
-_NO_DAY = np.int64(-(10**9))
 _MONTHS_BEFORE, _MONTHS_AFTER = 120, 12
 
 
@@ -293,7 +293,8 @@ def _cells(wells: pd.DataFrame, water_levels: pd.DataFrame) -> tuple[Ints, Ints,
     return cell[: len(wells)], cell[len(wells) :], aquifer
 
 
-def _positions(water_levels: pd.DataFrame, wells: pd.DataFrame) -> Ints:
+def observed_wells(water_levels: pd.DataFrame, wells: pd.DataFrame) -> Ints:
+    """Give the place in the registry of the well of each observation, -1 where it is of none."""
     if "well_id" not in water_levels.columns:
         return np.full(len(water_levels), -1, dtype=np.int64)
     listed = pd.Index(wells["well_id"].astype("str")).drop_duplicates()
@@ -305,9 +306,9 @@ def _positions(water_levels: pd.DataFrame, wells: pd.DataFrame) -> Ints:
     return place
 
 
-def _days(frame: pd.DataFrame) -> Ints:
-    """Give the day of each observation: its date, else the middle of its month."""
-    day = np.full(len(frame), _NO_DAY)
+def observation_days(frame: pd.DataFrame) -> Floats:
+    """Give the day of each observation since 1970-01-01: its date, else the middle of its month; NaN where neither."""
+    day = np.full(len(frame), np.nan)
     if "month" in frame.columns:
         stamps = _stamps(frame["month"])
         known = ~np.isnat(stamps)
@@ -323,7 +324,8 @@ def _stamps(column: pd.Series[Any]) -> npt.NDArray[np.datetime64]:
     return column.to_numpy(dtype="datetime64[s]")
 
 
-def _depths(frame: pd.DataFrame) -> Floats:
+def plausible_depths(frame: pd.DataFrame) -> Floats:
+    """Give the depth of each observation [m], NaN where there is none that can be."""
     if "depth_m" not in frame.columns:
         return np.zeros(0)
     depth = frame["depth_m"].to_numpy(dtype=np.float64, na_value=np.nan)

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from elec2water import outputs, schema
 from elec2water.calendar_ import quarter_months
-from elec2water.chain import Start, earlier_releases, later_findings, start_of
+from elec2water.chain import Start, earlier_releases, later_findings, start_of, with_older_levels
 from elec2water.coefficient import FitOptions
 from elec2water.config import load_config
 from elec2water.county import (
@@ -236,6 +236,7 @@ def run(folder: str | Path, *, quarter: str, as_of: str | None = None, progress:
         told = later_findings(root, quarter, lang=county.config.project.language)
         county = replace(county, findings=county.findings + told)
         start = start_of(earlier[-1] if earlier else None, county)
+        county = with_older_levels(county, start)
         manifest = _manifest(county, as_of, start)
         done = find_release(root, quarter, manifest)
         if done is not None:

@@ -12,6 +12,7 @@ from elec2water.calendar_ import month_of, quarter_months
 from elec2water.coefficient import Coefficient
 from elec2water.coefficient.context import on_grid
 from elec2water.coefficient.posterior import WELL_LIMIT, outlying_z
+from elec2water.coefficient.unseen import last_observed
 from elec2water.coefficient.water import level_movement
 from elec2water.design import read_sample
 from elec2water.energy import MonthlyEnergy
@@ -22,6 +23,8 @@ from elec2water.volume import Volume
 FEW_WELLS = 5
 UNKNOWN_LEVELS = 0.2
 """Share of the wells without a water level from which it is said."""
+LATE_LEVELS = 3
+"""Months between the last water level of an aquifer and the end of a quarter from which it is said."""
 ENERGY_LIMIT = 1.3
 """Times by which the energy of pairs and of readings may differ before it is said."""
 
@@ -59,23 +62,42 @@ def model_findings(coefficient: Coefficient, volume: Volume, wells: pd.DataFrame
 def level_findings(
     coefficient: Coefficient, wells: pd.DataFrame, water_levels: pd.DataFrame, quarter: str, *, lang: str = "zh"
 ) -> Findings:
-    """Say where a coefficient that follows water levels is used in a quarter for wells of which there are none."""
+    """Say where a coefficient that follows water levels is used in a quarter for wells of which there are none.
+
+    Those of aquifers whose last observation is months old stand where season and trend foretell it; of others it is not
+    known where they stand against the months of the fit.
+    """
     layout, window = coefficient.posterior.layout, coefficient.windows.level
     if not coefficient.posterior.rows.moving[:, layout.moving_names.index("level")].any():
         return Findings.empty()
     months = quarter_months(quarter)
+    aquifer, codes = np.unique(wells["aquifer"].astype("str").fillna("").to_numpy(dtype=object), return_inverse=True)
+    last = last_observed(wells, water_levels, codes.astype(np.intp), aquifer.size)
+    late = np.where(np.isnat(last), 0, (months[-1] - last).astype("timedelta64[M]").astype(np.int64))[codes]
     movement, _ = level_movement(wells, water_levels, months, window, coefficient.spec.beyond(wells))
-    unknown = int((~np.isfinite(movement).any(axis=1)).sum())
-    if unknown < UNKNOWN_LEVELS * len(wells):
-        return Findings.empty()
-    return findings_of(
-        "LEVELS_UNKNOWN",
-        table="water_levels",
-        period=quarter,
-        observed=unknown,
-        limit=f"{window[0]}/{window[-1]}",
-        lang=lang,
-    )
+    unknown = ~np.isfinite(movement).any(axis=1) & (late < LATE_LEVELS)
+    found = Findings.empty()
+    if unknown.sum() >= UNKNOWN_LEVELS * len(wells):
+        found += findings_of(
+            "LEVELS_UNKNOWN",
+            table="water_levels",
+            period=quarter,
+            observed=int(unknown.sum()),
+            limit=f"{window[0]}/{window[-1]}",
+            lang=lang,
+        )
+    for code in np.flatnonzero(np.bincount(codes, late >= LATE_LEVELS)):
+        found += findings_of(
+            "LEVELS_FORETOLD",
+            table="water_levels",
+            period=quarter,
+            observed=f"{(months[-1] - last[code]).astype(np.int64) / 12.0:.1f}",
+            aquifer=str(aquifer[code]),
+            last=str(last[code]),
+            n=int((codes == code).sum()),
+            lang=lang,
+        )
+    return found
 
 
 def pair_energy_findings(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+
+from elec2water.sums import membership
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -22,8 +23,7 @@ def energy_anomaly(kwh: Floats, annual_kwh: Floats, aquifer: Ints) -> Floats:
         log_ratio = np.log(kwh) - np.log(annual_kwh / 12.0)[:, None]
     known = np.isfinite(log_ratio)
     log_ratio[~known] = np.nan
-    n_wells = aquifer.size
-    of_aquifer = sparse.csr_array((np.ones(n_wells), (aquifer, np.arange(n_wells))))
+    of_aquifer = membership(aquifer, int(aquifer.max(initial=0)) + 1)
     total, count = (of_aquifer @ values for values in (np.where(known, log_ratio, 0.0), known.astype(np.float64)))
     log_ratio -= (total / np.maximum(count, 1.0))[aquifer]
     return np.asarray(log_ratio)

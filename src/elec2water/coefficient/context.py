@@ -14,8 +14,10 @@ from elec2water.coefficient.delivery import DeliveryHeads, delivery_head, publis
 from elec2water.coefficient.equipment import METER_CHECKED, NEVER, Equipment
 from elec2water.coefficient.features import FeatureSpec, Static
 from elec2water.coefficient.options import FitOptions
-from elec2water.coefficient.water import level_movement
+from elec2water.coefficient.unseen import Foretold, foretell, last_observed
+from elec2water.coefficient.water import first_level, level_movement
 from elec2water.energy import MonthlyEnergy
+from elec2water.levels import observed_wells
 from elec2water.strata import Strata, classify
 
 Floats = NDArray[np.float64]
@@ -24,6 +26,7 @@ Months = NDArray[np.datetime64]
 GRID = "grid"
 UNSEEN = 0.02
 """Standard deviation of what an unobserved water table does to ln κ in a year: 3 % of its depth at a slope of -0.65."""
+_WELLS_THAT_TELL = 2000
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class WellContext:
     """All wells of a registry as the model sees them over some months.
 
     ``months`` (M,), ``kwh`` (N, M), ``annual_kwh`` (N,), ``level`` (N, M) ln head less the well's own
-    reference, ``anomaly`` (N, M) of energy, ``static`` features and the frame's ``well_id`` (N,).
+    reference, ``anomaly`` (N, M) of energy, ``static`` features and the frame's ``well_id`` (N,). ``unseen`` (A, M) is
+    the standard deviation of ``level`` by aquifer in months after the last observation, where it is foretold.
     """
 
     well_id: NDArray[np.object_]
@@ -41,6 +45,7 @@ class WellContext:
     kwh: Floats
     annual_kwh: Floats
     level: Floats
+    unseen: Floats
     anomaly: Floats
     pump_installed: NDArray[np.datetime64]
     meter_checked: NDArray[np.datetime64]
@@ -88,7 +93,7 @@ def describe_wells(
     options = replace(options, strata_breaks=dict(spec.strata_breaks) or options.strata_breaks)
     heads = (spec.head_beyond_m, spec.delivery)
     columns, moving = _columns(known, months, windows.level, options, spec.reference_year, heads, annual)
-    return _context(known.wells, columns, moving, months, spec)
+    return _context(known, columns, moving, months, windows, spec)
 
 
 def annual_energy(
@@ -144,7 +149,7 @@ def learn_wells(known: Known, months: Months, windows: Windows, options: FitOpti
         delivery=delivery,
     )
     spec = replace(spec, strata_breaks=tuple((name, tuple(limits)) for name, limits in moving.strata.breaks.items()))
-    return spec, _context(known.wells, columns, moving, months, spec)
+    return spec, _context(known, columns, moving, months, windows, spec)
 
 
 def _wear_sd(options: FitOptions, level: Floats) -> float:
@@ -199,14 +204,16 @@ def _columns(
 
 
 def _context(
-    wells: pd.DataFrame,
+    known: Known,
     columns: features.Columns,
     moving: _Moving,
     months: Months,
+    windows: Windows,
     spec: FeatureSpec,
 ) -> WellContext:
-    static = spec.static(columns)
+    wells, static = known.wells, spec.static(columns)
     annual = np.asarray(columns["annual_kwh"], dtype=np.float64)
+    foretold = _foretold(known, moving.level, months, windows.level, spec, static.aquifer)
     return WellContext(
         wells["well_id"].to_numpy(dtype=object),
         moving.strata,
@@ -214,11 +221,34 @@ def _context(
         months,
         moving.kwh,
         annual,
-        moving.level,
+        foretold.level,
+        foretold.sd,
         energy_anomaly(moving.kwh, annual, static.aquifer),
         _dates(wells, "pump_installed_on"),
         _dates(wells, "water_meter_checked_on"),
     )
+
+
+def _foretold(
+    known: Known, level: Floats, months: Months, window: Months, spec: FeatureSpec, aquifer: NDArray[np.intp]
+) -> Foretold:
+    """Foretell the water of the months after the last observation; nothing where there is no level to start from."""
+    wells, water_levels = known.wells, known.water_levels
+    n_aquifers = len(spec.aquifers)
+    if water_levels is None or water_levels.empty:
+        return Foretold(level, np.zeros((n_aquifers, months.size)))
+    last = last_observed(wells, water_levels, aquifer, n_aquifers)
+    spread = np.arange(0, len(wells), max(1, len(wells) // _WELLS_THAT_TELL))
+    told_by = np.union1d(observed_wells(water_levels, wells), spread).astype(np.intp)
+    beyond = spec.beyond(wells)
+
+    def movement(some: Months, places: NDArray[np.intp]) -> Floats:
+        own = observed_wells(water_levels, wells)
+        needed = np.union1d(places, own[own >= 0])
+        found, _ = level_movement(wells.iloc[needed], water_levels, some, window, beyond[needed])
+        return found[np.searchsorted(needed, places)]
+
+    return foretell(level, months, aquifer, (last, first_level(water_levels)), told_by[told_by >= 0], movement)
 
 
 def _dates(wells: pd.DataFrame, column: str) -> NDArray[np.datetime64]:

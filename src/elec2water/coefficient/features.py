@@ -55,6 +55,9 @@ HEAD_BEYOND_M = 12.0
 HEAD_CURVATURE = 0.8
 """How much steeper κ falls the further the head has risen, where no pairs have told, see :meth:`FeatureSpec.bent`."""
 _BENDS_WITHIN = 0.5
+UNSEEN = "unseen"
+"""What the water has done unseen, in its standard deviations: common to all aquifers, and the own of each."""
+_UNSEEN_SHARE = 0.5
 OWN_MOVING = ("level", "energy_anomaly")
 """Moving regressors that differ from well to well; the others follow from aquifer and month."""
 _SEASON_BY_AQUIFER_SD = 0.03
@@ -137,7 +140,14 @@ class FeatureSpec:
             for aquifer in self.aquifers
             for wave in ("sin_year", "cos_year")
         ]
-        return Layout(tuple(static), self.factors, tuple(moving), self.aquifers, months)
+        return Layout(tuple(static), self.factors, (*moving, *self.unseen_regressors()), self.aquifers, months)
+
+    def unseen_regressors(self) -> tuple[Regressor, ...]:
+        """Give the effects of water that fell or rose unseen, correlated by a half between aquifers."""
+        common = Regressor(UNSEEN, 0.0, float(np.sqrt(_UNSEEN_SHARE)), random=True)
+        rest = float(np.sqrt(1.0 - _UNSEEN_SHARE))
+        own = [Regressor(f"{UNSEEN}[{name}]", 0.0, rest, random=True) for name in self.aquifers]
+        return common, *own
 
     def beyond(self, wells: pd.DataFrame) -> Floats:
         """Give what each pump lifts beyond its depth to water, its method's delivery head too, (N,) [m]."""
@@ -215,6 +225,7 @@ class FeatureSpec:
         anomaly: Floats | None = None,
         short_test: NDArray[np.bool_] | None = None,
         worn_since: Floats | None = None,
+        unseen: Floats | None = None,
     ) -> Floats:
         """Features that move in time, (R, q_t), for wells and moments given side by side.
 
@@ -233,6 +244,8 @@ class FeatureSpec:
             True for a short pumping test.
         worn_since : (R,), optional
             Decimal year from which wear counts: a pump put in after the reference year starts anew.
+        unseen : (R,), optional
+            Standard deviation of ``level`` where it is foretold; it lowers κ as a falling level does.
         """
         n = aquifer.size
         sin, cos = np.sin(2 * np.pi * year), np.cos(2 * np.pi * year)
@@ -244,6 +257,8 @@ class FeatureSpec:
         for code in range(len(self.aquifers)):
             here = aquifer == code
             columns += [sin * here, cos * here]
+        deeper = np.zeros(n) if unseen is None else -unseen
+        columns += [deeper, *(deeper * (aquifer == code) for code in range(len(self.aquifers)))]
         return np.column_stack(columns)
 
 

@@ -15,6 +15,7 @@ from elec2water.coefficient.context import Known, WellContext, Windows, learn_we
 from elec2water.coefficient.curvature import bent_rows, learned_curvature
 from elec2water.coefficient.equipment import Equipment
 from elec2water.coefficient.features import FeatureSpec
+from elec2water.coefficient.gauges import Gauges
 from elec2water.coefficient.gaussian import Rows
 from elec2water.coefficient.innovations import Limits
 from elec2water.coefficient.news import UpdateRecord
@@ -87,7 +88,8 @@ def fit_coefficient(
     pairs_as_seen = _Pairs(measured, context, spec, layout)
     seen = _with_changes(posterior, pairs_as_seen, equipment, sample_id, options, progress)
     record = UpdateRecord(changes=seen.changes.table(sample_id, pair_moments(measured, layout)))
-    return Coefficient(seen.posterior, spec, options, windows, sample_id, measured, seen.equipment, record=record)
+    told = Coefficient(seen.posterior, spec, options, windows, sample_id, measured, seen.equipment, record=record)
+    return replace(told, gauges=Gauges.of(water_levels))
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,12 @@ from elec2water.coefficient.classes import class_table
 from elec2water.coefficient.context import Known, Months, WellContext, Windows, describe_wells
 from elec2water.coefficient.equipment import WATER_METER, Equipment
 from elec2water.coefficient.features import FeatureSpec
+from elec2water.coefficient.gauges import Gauges
 from elec2water.coefficient.news import UpdateRecord
 from elec2water.coefficient.options import FitOptions
 from elec2water.coefficient.posterior import Posterior
 from elec2water.coefficient.rows import pair_moments
+from elec2water.coefficient.unseen import unknown_sd
 from elec2water.coefficient.water import carried_movement, first_level
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import UsageError
@@ -48,7 +50,8 @@ class Outlook:
 class Coefficient:
     """What a kWh is worth: the posterior of ln κ for every well, sampled or not.
 
-    Holds arrays only: the posterior, how wells become features, and the options of the fit.
+    Holds arrays only: the posterior, how wells become features, the options of the fit, and the water levels it was
+    told (``gauges``), which stand for the months before a later table begins.
     """
 
     posterior: Posterior
@@ -60,6 +63,7 @@ class Coefficient:
     equipment: Equipment = field(default_factory=Equipment.none)
     outlook: Outlook = field(default_factory=Outlook)
     record: UpdateRecord = field(default_factory=UpdateRecord)
+    gauges: Gauges = field(default_factory=Gauges.none)
 
     @property
     def news(self) -> pd.DataFrame:
@@ -79,8 +83,7 @@ class Coefficient:
         UsageError
             No sample well is in the registry.
         """
-        known = self.posterior.sample
-        if known.max(initial=-1) < well_id.size and np.array_equal(well_id[known], self.sample_id):
+        if self._at_home(well_id):
             return self
         place = self._places_in(well_id)
         kept = np.flatnonzero(place >= 0)
@@ -107,15 +110,17 @@ class Coefficient:
     ) -> WellContext:
         """See the wells of a registry over ``months`` (M,) as the fit saw its own.
 
-        ``pairs`` are those of the registry's wells, where there are others than this coefficient's. Without water
-        levels, or with a table that begins after the months of the fit and cannot be compared with them, the water
-        stands where it was last known to.
+        ``pairs`` are those of the registry's wells, where there are others than this coefficient's. Levels of months
+        before ``water_levels`` begins stand as the coefficient was told them; one that was told none and is given none
+        of the months of its fit has the water where it was last known to be.
         """
+        water_levels = self.gauges.joined(water_levels)
         pairs = self._measured_in(wells["well_id"].to_numpy(dtype=object)) if pairs is None else pairs
         known, first = Known(wells, water_levels, energy), pairs.first_months(len(wells))
         context = describe_wells(known, months, self.windows, self.spec, self.options, first)
         if self.outlook.level.any() and first_level(water_levels) > self.windows.level[-1]:
-            return replace(context, level=self._level_last_known(context))
+            last = np.full(len(self.spec.aquifers), self.windows.level[-1])
+            return replace(context, level=self._level_last_known(context), unseen=unknown_sd(context.months, last))
         return context
 
     def _level_last_known(self, context: WellContext) -> Floats:
@@ -125,8 +130,15 @@ class Coefficient:
         carried = carried_movement(self.spec.unbent(level), aquifer[place[place >= 0]], aquifer)
         return np.where(context.months > self.windows.level[-1], carried[:, None], context.level)
 
+    def _at_home(self, well_id: NDArray[np.object_]) -> bool:
+        """Tell whether the sample wells stand in a registry where they stood in that of the fit."""
+        known = self.posterior.sample
+        return bool(known.max(initial=-1) < well_id.size and np.array_equal(well_id[known], self.sample_id))
+
     def _places_in(self, well_id: NDArray[np.object_]) -> Ints:
         """Give the places of the sample wells in a registry, (W,); -1 where it does not list them."""
+        if self._at_home(well_id):
+            return self.posterior.sample
         return np.asarray(pd.Index(well_id, dtype=object).get_indexer(pd.Index(self.sample_id)), dtype=np.intp)
 
     def _measured_in(self, well_id: NDArray[np.object_]) -> Measurements:

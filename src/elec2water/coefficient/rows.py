@@ -38,6 +38,7 @@ def measured_rows(
         anomaly=np.where(measured.test, 0.0, context.anomaly[measured.well, column]),
         short_test=measured.test,
         worn_since=spec.worn_since(pumps.since(position, middle)),
+        unseen=context.unseen[aquifer, column],
     )
     cell_month = np.clip(np.searchsorted(layout.months, month), 0, layout.months.size - 1)
     installed = context.pump_installed[measured.well]

@@ -22,11 +22,12 @@ AQUIFER_CORRELATION = 0.5
 
 @dataclass(frozen=True)
 class Regressor:
-    """A regression coefficient with its Gaussian prior."""
+    """A regression coefficient with its Gaussian prior; ``random`` where that is its distribution and no belief."""
 
     name: str
     mean: float
     sd: float
+    random: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,11 @@ class Layout:
         return tuple(r.name for r in self.moving)
 
     @property
+    def unseen(self) -> tuple[int, ...]:
+        """Places among the moving regressors of those that are random."""
+        return tuple(k for k, r in enumerate(self.moving) if r.random)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """One name for every effect of θ."""
         static = [r.name for r in self.static]
@@ -105,6 +111,7 @@ class Layout:
         pooled = np.zeros(self.size, dtype=bool)
         pooled[len(self.static) : self.n_static] = True
         pooled[self.cells_start :] = True
+        pooled[self.moving_start : self.cells_start] = [r.random for r in self.moving]
         return pooled
 
     def prior_mean(self) -> Floats:

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from elec2water.coefficient.context import Windows
 from elec2water.coefficient.equipment import NEW_PUMP, Equipment
 from elec2water.coefficient.features import FeatureSpec, Numeric, decimal_year
+from elec2water.coefficient.gauges import PLACE, Gauges
 from elec2water.coefficient.gaussian import Rows, WellVariances
 from elec2water.coefficient.options import FitOptions
 from elec2water.coefficient.own import OWN_EFFECTS, own_effects
@@ -91,7 +92,7 @@ def to_dataset(coefficient: Coefficient) -> xr.Dataset:
         "specification": json.dumps(_specification(coefficient), ensure_ascii=False, sort_keys=True),
     }
     data = _of_effects(coefficient) | _of_own(coefficient) | _of_rows(coefficient)
-    data |= _of_wells(coefficient) | _of_pairs(coefficient)
+    data |= _of_wells(coefficient) | _of_pairs(coefficient) | _of_gauges(coefficient.gauges)
     named = {name: (name, values, _COORDINATES[name]) for name, values in coordinates.items()}
     return xr.Dataset(data, named, attributes)
 
@@ -179,6 +180,31 @@ def _of_pairs(coefficient: Coefficient) -> dict[str, Variable]:
     }
 
 
+def _of_gauges(gauges: Gauges) -> dict[str, Variable]:
+    """Give the depths to water, which stand for the months before a later table of them begins."""
+    about = "{} of the place where water levels were observed; blank: not given"
+    found: dict[str, Variable] = {
+        f"gauge_{name}": ("gauge", gauges.places[:, k], _about(about.format(name))) for k, name in enumerate(PLACE)
+    }
+    about_day = "day of the observation, the middle of the month where that alone was given (since 1970-01-01)"
+    return found | {
+        "depth_gauge": ("depth", _plain(gauges.place), _about("place of the gauge where the depth was observed")),
+        "depth_day": ("depth", _plain(gauges.date.astype("datetime64[s]")), _about(about_day, "s")),
+        "depth_to_water": ("depth", gauges.depth_m, _about("depth to water", "m")),
+    }
+
+
+def _gauges_of(dataset: xr.Dataset) -> Gauges:
+    if "depth_to_water" not in dataset:
+        return Gauges.none()
+    return Gauges(
+        np.column_stack([dataset[f"gauge_{name}"].to_numpy().astype(object) for name in PLACE]),
+        dataset["depth_gauge"].to_numpy().astype(np.intp),
+        dataset["depth_day"].to_numpy().astype("datetime64[s]").astype("datetime64[D]"),
+        dataset["depth_to_water"].to_numpy(),
+    )
+
+
 def from_dataset(dataset: xr.Dataset) -> Coefficient:
     """Read a coefficient back from what :func:`to_dataset` gave.
 
@@ -196,13 +222,15 @@ def from_dataset(dataset: xr.Dataset) -> Coefficient:
     spec = _spec_of(specification["features"])
     months = dataset["month"].to_numpy().astype("datetime64[s]").astype("datetime64[M]")
     layout = _layout_of(specification["layout"], spec, months)
-    posterior = _posterior_of(dataset, layout, int(version))
+    posterior = _with_unseen(_posterior_of(dataset, layout, int(version)), spec)
     options = TypeAdapter(FitOptions).validate_python(specification["options"])
     windows = Windows(
         np.datetime64(specification["energy_end"], "M"), np.array(specification["level_window"], dtype="datetime64[M]")
     )
     sample_id = dataset["sample_well"].to_numpy().astype(object)
-    coefficient = Coefficient(posterior, spec, options, windows, sample_id, _pairs_of(dataset))
+    coefficient = Coefficient(
+        posterior, spec, options, windows, sample_id, _pairs_of(dataset), gauges=_gauges_of(dataset)
+    )
     if int(version) == 1:
         return coefficient
     outlook = Outlook(float(dataset.attrs["outlook_year"]), dataset["outlook_level"].to_numpy())
@@ -225,6 +253,23 @@ def _posterior_of(dataset: xr.Dataset, layout: Layout, version: int) -> Posterio
         float(dataset.attrs["log_likelihood"]),
         dataset["row_plain_scale"].to_numpy() if version > 1 else None,
     )
+
+
+def _with_unseen(posterior: Posterior, spec: FeatureSpec) -> Posterior:
+    """Give posteriors of files before format 4 the effects of unseen water, of which their pairs tell nothing."""
+    old = posterior.layout
+    if old.unseen:
+        return posterior
+    added = spec.unseen_regressors()
+    layout, at, n = replace(old, moving=(*old.moving, *added)), old.cells_start, len(added)
+    place = np.concatenate([np.arange(at), np.arange(at, old.size) + n])
+    means, covariances = (np.zeros((posterior.weight.size, *[layout.size] * k)) for k in (1, 2))
+    means[:, place] = posterior.means
+    covariances[:, place[:, None], place] = posterior.covariances
+    covariances[:, np.arange(at, at + n), np.arange(at, at + n)] = [r.sd**2 for r in added]
+    rows = posterior.rows
+    rows = replace(rows, moving=np.hstack([rows.moving, np.zeros((rows.y.size, n))]))
+    return replace(posterior, layout=layout, means=means, covariances=covariances, rows=rows)
 
 
 def _rows_of(dataset: xr.Dataset, layout: Layout) -> Rows:

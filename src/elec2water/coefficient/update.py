@@ -18,6 +18,7 @@ from elec2water.coefficient import features
 from elec2water.coefficient.changes import Seen, see_changes, watched
 from elec2water.coefficient.context import WellContext, on_grid
 from elec2water.coefficient.equipment import FAULT_VARIANCE, FAULTS, Equipment
+from elec2water.coefficient.gauges import Gauges
 from elec2water.coefficient.gaussian import Rows
 from elec2water.coefficient.innovations import Limits
 from elec2water.coefficient.news import UpdateRecord, class_news
@@ -89,6 +90,7 @@ def update_coefficient(
         Pairs of wells that the coefficient does not know and no registry to find them in.
     """
     coefficient, well_id, grid = _located(coefficient, pairs, wells)
+    water_levels = water_levels if wells is None else coefficient.gauges.joined(water_levels)
     given = coefficient.measured.take(np.zeros(0, dtype=np.intp)) if pairs is None else measurements(pairs, well_id)
     given = given.take(np.flatnonzero(grid[given.well]))
     merged = merge_pairs(coefficient.measured, given, whole=whole and pairs is not None)
@@ -98,6 +100,8 @@ def update_coefficient(
         context = coefficient.context(wells, water_levels, energy, months, merged.pairs)
     told = Given(merged, context, first_level(water_levels), _NEVER if energy is None else energy.months[0])
     updated = absorb(coefficient, told, well_id, months, progress)
+    if wells is not None:
+        updated = replace(updated, gauges=Gauges.of(water_levels))
     return replace(updated, record=_record(coefficient, told, updated, with_news=with_news))
 
 
@@ -114,6 +118,7 @@ def seen_today(
     First with its own pairs as they were, then as the whole table has them now.
     """
     coefficient, well_id, grid = _located(coefficient, pairs, wells)
+    water_levels = coefficient.gauges.joined(water_levels)
     table = measurements(pairs, well_id)
     merged = merge_pairs(coefficient.measured, table.take(np.flatnonzero(grid[table.well])), whole=True)
     months = coefficient.posterior.layout.months
@@ -301,7 +306,8 @@ def _as_known(coefficient: Coefficient, given: Given, sample: NDArray[np.intp], 
     month = layout.months[old.cell[origin] % layout.months.size]
     unleveled, unmetered = month < given.levels_from, month < given.energy_from
     moving, scale, static = rows.moving.copy(), rows.scale.copy(), rows.static
-    moving[here[unleveled], level] = old.moving[origin[unleveled], level]
+    for column in (level, *layout.unseen):
+        moving[here[unleveled], column] = old.moving[origin[unleveled], column]
     moving[here[unmetered], anomaly] = old.moving[origin[unmetered], anomaly]
     scale[here[unmetered]] = old.scale[origin[unmetered]]
     had_levels = bool(old.moving[:, level].any())
