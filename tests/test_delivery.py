@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 
 from core_kit import exact_energy
 from elec2water.coefficient import fit_coefficient
-from elec2water.coefficient.delivery import delivery_head, lift_of_pump, log_delivery, published_heads, usual_lift
-from elec2water.coefficient.features import HEAD_BEYOND_M
+from elec2water.coefficient.delivery import (
+    HEAD_BEYOND_M,
+    delivery_head,
+    lift_of_pump,
+    log_delivery,
+    published_heads,
+    usual_lift,
+)
 from elec2water.coefficient.water import level_movement
 from elec2water.demo import measure_pairs, simulate_county
 from elec2water.hydraulics import conversion_coefficient, total_dynamic_head

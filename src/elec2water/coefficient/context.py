@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from elec2water.calendar_ import decimal_year
 from elec2water.coefficient import features
 from elec2water.coefficient.anomaly import energy_anomaly
-from elec2water.coefficient.delivery import DeliveryHeads, delivery_head, published_heads
+from elec2water.coefficient.columns import Columns, well_columns
+from elec2water.coefficient.delivery import HEAD_BEYOND_M, DeliveryHeads, delivery_head, published_heads
 from elec2water.coefficient.equipment import METER_CHECKED, NEVER, Equipment
 from elec2water.coefficient.features import FeatureSpec, Static
 from elec2water.coefficient.options import FitOptions
@@ -133,11 +135,11 @@ def annual_energy(
 
 def learn_wells(known: Known, months: Months, windows: Windows, options: FitOptions) -> tuple[FeatureSpec, WellContext]:
     """Learn from a registry how its wells become features, and see them with these over ``months``."""
-    reference_year = float(features.decimal_year(np.array([windows.level[-1] + 1], dtype="datetime64[s]"))[0])
+    reference_year = float(decimal_year(np.array([windows.level[-1] + 1], dtype="datetime64[s]"))[0])
     energy = known.energy
     annual = np.full(len(known.wells), np.nan) if energy is None else energy.annual_kwh(windows.energy_end)
     delivery = published_heads()
-    heads = (features.HEAD_BEYOND_M, delivery)
+    heads = (HEAD_BEYOND_M, delivery)
     columns, moving = _columns(known, months, windows.level, options, reference_year, heads, annual)
     weight = np.asarray(columns["annual_kwh"], dtype=np.float64)
     spec = features.learn_features(
@@ -174,7 +176,7 @@ def _columns(
     reference_year: float,
     heads: tuple[float, DeliveryHeads],
     annual: Floats,
-) -> tuple[features.Columns, _Moving]:
+) -> tuple[Columns, _Moving]:
     """Gather columns of wells and what moves.
 
     ``reference_year`` is the one from which wear counts, ``heads`` what a pump lifts beyond the depth to water [m] and
@@ -191,7 +193,7 @@ def _columns(
         kwh = span if span.shape[1] == months.size else span[:, place]
     beyond = head_beyond_m + np.nan_to_num(delivery_head(wells, delivery))
     level, reference = level_movement(wells, known.water_levels, months, level_window, beyond)
-    columns = features.well_columns(
+    columns = well_columns(
         wells,
         strata.keys,
         annual_kwh=annual,
@@ -205,7 +207,7 @@ def _columns(
 
 def _context(
     known: Known,
-    columns: features.Columns,
+    columns: Columns,
     moving: _Moving,
     months: Months,
     windows: Windows,

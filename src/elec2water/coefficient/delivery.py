@@ -18,6 +18,8 @@ DeliveryHeads: TypeAlias = tuple[tuple[str, float], ...]
 """Irrigation methods and the head [m] at which each delivers beyond an open outlet."""
 
 METHOD = "irrigation_method"
+HEAD_BEYOND_M = 12.0
+"""Drawdown, friction and outlet [m]: what a pump lifts beyond the depth to water, where nothing better is known."""
 PUMP_BELOW_WATER_M = 15.0
 """How far below the water at rest a pump hangs, where only its setting depth is known."""
 USUAL_LIFT_M = 33.0

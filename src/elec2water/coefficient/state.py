@@ -16,9 +16,10 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from elec2water.calendar_ import decimal_year
 from elec2water.coefficient.context import Windows
 from elec2water.coefficient.equipment import NEW_PUMP, Equipment
-from elec2water.coefficient.features import FeatureSpec, Numeric, decimal_year
+from elec2water.coefficient.features import FeatureSpec, Numeric
 from elec2water.coefficient.gauges import PLACE, Gauges
 from elec2water.coefficient.gaussian import Rows, WellVariances
 from elec2water.coefficient.options import FitOptions

@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from elec2water.coefficient.columns import well_columns
 from elec2water.coefficient.delivery import published_heads
-from elec2water.coefficient.features import Static, learn_features, well_columns
+from elec2water.coefficient.features import Static, learn_features
 from elec2water.coefficient.posterior import SD_PRIORS
 from elec2water.coefficient.result import Coefficient
 from elec2water.coefficient.shared import Layout
