@@ -18,6 +18,7 @@ DRAWING = {"figure", "plot", "plot_design", "plot_energy", "plot_retest", "water
 KERNELS = {
     "calendar_",
     "stats",
+    "sums",
     "hydraulics",
     "design.allocation",
     "design.coordination",

@@ -96,3 +96,16 @@ def test_arrays_of_the_caller_stay_as_they_were(field):
     loadings.domain_sums(np.ones((12, M)), np.zeros(12, dtype=np.intp), 1)
     loadings.quadratic(np.eye(P), np.full((12, M), 1 / M))
     np.testing.assert_array_equal(getattr(loadings, field), getattr(before, field))
+
+
+def test_many_wells_of_few_kinds_are_summed_as_well_by_well(monkeypatch):
+    """Two classes, one aquifer-month: six kinds of wells, summed kind by kind within each domain."""
+    rng, n = np.random.default_rng(8), 40_000
+    few = loadings_of(8, n=n)
+    few = replace(few, codes=few.codes[rng.integers(0, 3, n)], cells=np.tile(few.cells[0], (n, 1)))
+    volume, domain = rng.gamma(1.0, 100.0, (n, M)), rng.integers(-1, 5, n)
+    by_kind = few.domain_sums(volume, domain, 5)
+    monkeypatch.setattr("elec2water.volume.shared_error._WELLS_A_KIND", n)
+    np.testing.assert_allclose(by_kind, few.domain_sums(volume, domain, 5), rtol=1e-11)
+    A = dense.loading_rows(few)
+    np.testing.assert_allclose(by_kind[2], np.einsum("nm,nmp->p", volume[domain == 2], A[domain == 2]), rtol=1e-9)

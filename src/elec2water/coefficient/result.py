@@ -83,8 +83,7 @@ class Coefficient:
         UsageError
             No sample well is in the registry.
         """
-        known = self.posterior.sample
-        if known.max(initial=-1) < well_id.size and np.array_equal(well_id[known], self.sample_id):
+        if self._at_home(well_id):
             return self
         place = self._places_in(well_id)
         kept = np.flatnonzero(place >= 0)
@@ -131,8 +130,15 @@ class Coefficient:
         carried = carried_movement(self.spec.unbent(level), aquifer[place[place >= 0]], aquifer)
         return np.where(context.months > self.windows.level[-1], carried[:, None], context.level)
 
+    def _at_home(self, well_id: NDArray[np.object_]) -> bool:
+        """Tell whether the sample wells stand in a registry where they stood in that of the fit."""
+        known = self.posterior.sample
+        return bool(known.max(initial=-1) < well_id.size and np.array_equal(well_id[known], self.sample_id))
+
     def _places_in(self, well_id: NDArray[np.object_]) -> Ints:
         """Give the places of the sample wells in a registry, (W,); -1 where it does not list them."""
+        if self._at_home(well_id):
+            return self.posterior.sample
         return np.asarray(pd.Index(well_id, dtype=object).get_indexer(pd.Index(self.sample_id)), dtype=np.intp)
 
     def _measured_in(self, well_id: NDArray[np.object_]) -> Measurements:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from elec2water.calendar_ import days_in_month
-from elec2water.energy.arrays import Bools, Floats, Ints, numbers, texts
+from elec2water.energy.arrays import Bools, Floats, Ints, distinct_numbers, is_one_of, numbers
 from elec2water.energy.axis import Axis
 from elec2water.energy.cells import Cells
 from elec2water.energy.links import ROUNDING, Epochs, Links
@@ -151,8 +151,8 @@ def over_capacity(energy: MonthlyEnergy, wells: pd.DataFrame, margin: float, rep
 def without_energy(energy: MonthlyEnergy, wells: pd.DataFrame, lang: str) -> Findings:
     """Report wells in use and on the grid of which no month's energy is known (``WELL_WITHOUT_ENERGY``)."""
     unknown = wells.iloc[np.flatnonzero(~np.isfinite(energy.kwh).any(axis=1))]
-    off_grid = np.isin(texts(unknown, "power_source"), _OFF_GRID)
-    bare = unknown.iloc[np.flatnonzero(~off_grid & ~np.isin(texts(unknown, "status"), _OUT_OF_USE))]
+    off_grid = is_one_of(unknown, "power_source", _OFF_GRID)
+    bare = unknown.iloc[np.flatnonzero(~off_grid & ~is_one_of(unknown, "status", _OUT_OF_USE))]
     if not len(bare):
         return NOTHING
     return largest_of(
@@ -184,7 +184,7 @@ def _several_meters(wells: pd.DataFrame, epochs: Epochs, reporter: Reporter) -> 
     n_wells = len(wells)
     if not np.any(np.bincount(epochs.well, minlength=1) > 1):
         return NOTHING
-    pair = np.unique(epochs.meter[epochs.epoch] * np.int64(n_wells) + epochs.well)
+    pair = distinct_numbers(epochs.meter[epochs.epoch] * np.int64(n_wells) + epochs.well)
     count = np.bincount(pair % n_wells, minlength=n_wells)
     many = np.flatnonzero(count > 1)
     if not len(many):

@@ -52,7 +52,7 @@ class Corrections:
         frame = pd.DataFrame({"meter_id": pd.Series([], dtype="str")}) if frame is None else frame
         start, end = days(frame, "start"), days(frame, "end")
         return cls(
-            meter=positions(frame["meter_id"], pd.Index(meter_id, dtype="str")),
+            meter=positions(frame["meter_id"], pd.Index(meter_id if len(frame) else [], dtype="str")),
             start=np.where(start == NO_DAY, -FOREVER, start),
             end=np.where(end == NO_DAY, FOREVER, end),
             action=texts(frame, "action"),

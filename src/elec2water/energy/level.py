@@ -8,7 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from elec2water.energy.arrays import Bools, Floats, Ints
-from elec2water.energy.movement import Movement, one_hot
+from elec2water.energy.movement import Movement
+from elec2water.sums import membership
 
 PRIOR_CELLS = 10.0
 """Weight of the whole county in the spread and the zero share of a class-month, as a number of well-months."""
@@ -69,7 +70,7 @@ def fit_credibility(energy: Floats, movement: Movement, factor: Floats | None = 
     """
     seen = np.isfinite(energy)
     effect = movement.of_wells if factor is None else movement.of_wells * factor
-    sums = one_hot(movement.group, len(movement.profile))
+    sums = membership(movement.group, len(movement.profile))
     usual = _class_mean(np.nan_to_num(movement.level), np.isfinite(movement.level), sums)[movement.group]
     known = np.where(seen, energy, 0.0)
     spread = np.ones_like(effect)
@@ -94,7 +95,7 @@ def _from_other_months(
     return np.maximum(level, 0.0) * effect, 1.0 / others
 
 
-def _dispersion(spread: Floats, seen: Bools, effect: Floats, sums: sparse.csr_array) -> Floats:
+def _dispersion(spread: Floats, seen: Bools, effect: Floats, sums: sparse.csc_array) -> Floats:
     """Give the φ of each class for which φ / effect is on average the relative variance of a well-month; shape (G,).
 
     Months weigh by their effect and not by 1 / c: months with an outlier have a large c, and to discount them would
@@ -106,7 +107,7 @@ def _dispersion(spread: Floats, seen: Bools, effect: Floats, sums: sparse.csr_ar
     return np.asarray(np.clip(ratio, *_SPREAD_BOUNDS))
 
 
-def _between_wells(movement: Movement, usual: Floats, weight: Floats, sums: sparse.csr_array) -> Floats:
+def _between_wells(movement: Movement, usual: Floats, weight: Floats, sums: sparse.csc_array) -> Floats:
     """Relative variance of the levels of a class, the noise of estimating them taken off; per well."""
     known = np.isfinite(movement.level) & (usual > 0)
     ratio = np.where(known, movement.level / np.where(usual > 0, usual, 1.0), 1.0)
@@ -116,7 +117,7 @@ def _between_wells(movement: Movement, usual: Floats, weight: Floats, sums: spar
     return np.asarray(np.clip((total - sampling) / (1.0 + sampling), *_LEVEL_BOUNDS)[movement.group])
 
 
-def _spread(known: Floats, seen: Bools, mean: Floats, level_variance: Floats, sums: sparse.csr_array) -> Floats:
+def _spread(known: Floats, seen: Bools, mean: Floats, level_variance: Floats, sums: sparse.csc_array) -> Floats:
     """Relative variance c of class-months from squared residuals, shape (G, M), drawn towards the county's."""
     square = np.where(seen, mean**2, 0.0)
     excess = np.where(seen, (known - mean) ** 2, 0.0) - square * level_variance
@@ -131,7 +132,7 @@ def _spread(known: Floats, seen: Bools, mean: Floats, level_variance: Floats, su
     return np.asarray(np.clip(spread, *_SPREAD_BOUNDS))
 
 
-def _zero_share(zero: Bools, seen: Bools, sums: sparse.csr_array, movement: Movement) -> Floats:
+def _zero_share(zero: Bools, seen: Bools, sums: sparse.csc_array, movement: Movement) -> Floats:
     """Odds of the class-month times how much more often than expected the well's other months are zero."""
     counts = sums @ seen.astype(np.float64)
     county = zero.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
@@ -145,7 +146,7 @@ def _zero_share(zero: Bools, seen: Bools, sums: sparse.csr_array, movement: Move
     return np.asarray(odds / (1.0 + odds))
 
 
-def _class_mean(value: Floats, counted: Bools, sums: sparse.csr_array) -> Floats:
+def _class_mean(value: Floats, counted: Bools, sums: sparse.csc_array) -> Floats:
     """Mean by class, drawn towards the county's mean; shape (G,)."""
     total = sums @ np.where(counted, value, 0.0)
     count = sums @ counted.astype(np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +66,8 @@ class MonthlyEnergy:
     reason: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.uint8))
     lags: Floats = field(default_factory=lambda: np.zeros((0, 0, 0)))
     split: Split | None = None
+    _annual: dict[np.datetime64, Floats] = field(default_factory=dict, init=False, repr=False)
+    """What :meth:`annual_kwh` has worked out, by the last month: the fit and the volumes ask for the same year."""
 
     def __post_init__(self) -> None:
         shape = (len(self.well_id), len(self.months))
@@ -211,10 +214,19 @@ class MonthlyEnergy:
         numpy.ndarray
             Energy [kWh], shape (N,); NaN for a well whose known months carry less than 5 % of its class's year.
         """
+        if groups is not None:
+            return self._worked_out(end, np.asarray(groups))
+        if end not in self._annual:
+            self._annual[end] = self._worked_out(end, np.zeros(len(self.well_id)))
+            self._annual[end].flags.writeable = False
+        return self._annual[end]
+
+    def _worked_out(self, end: np.datetime64, groups: npt.NDArray[Any]) -> Floats:
+        """Give :meth:`annual_kwh` of classes (N,)."""
         kwh = self._kwh_of(month_range(end - (MONTHS_PER_YEAR - 1), end))
         if not np.isnan(kwh).any():
             return np.asarray(kwh.sum(axis=1))
-        movement = fit_movement(kwh, np.zeros(len(self.well_id)) if groups is None else np.asarray(groups))
+        movement = fit_movement(kwh, groups)
         whole = np.where(np.isfinite(movement.profile), movement.profile, 1.0).sum(axis=1)[movement.group]
         told = (movement.covered >= LEAST_TOLD * whole) & (movement.covered > 0)
         return np.where(told, movement.level * whole, np.nan)

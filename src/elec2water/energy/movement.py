@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import sparse
 
 from elec2water.calendar_ import Months
 from elec2water.energy.arrays import Bools, Floats, Ints
+from elec2water.sums import membership
 
 PRIOR_WELLS = 5.0
 """Weight of the whole county's movement in that of a class, as a number of wells: a class of two borrows most of it."""
@@ -48,12 +48,6 @@ class Movement:
     def of_wells(self) -> Floats:
         """Effect of each month for each well, shape (N, M); 1 in months nobody has data for."""
         return np.asarray(np.where(np.isfinite(self.profile), self.profile, 1.0)[self.group])
-
-
-def one_hot(group: Ints, n_groups: int) -> sparse.csr_array:
-    """Give the (G, N) matrix that sums wells into their classes."""
-    n = len(group)
-    return sparse.csr_array((np.ones(n), (group, np.arange(n))), shape=(n_groups, n))
 
 
 def fit_movement(kwh: Floats, groups: npt.ArrayLike) -> Movement:
@@ -148,7 +142,7 @@ class _Patterns:
         size = len(first)
         return cls(
             number,
-            np.asarray(one_hot(number, size) @ known),
+            np.asarray(membership(number, size) @ known),
             ~np.isnan(kwh[first]),
             group[first],
             np.bincount(number, minlength=size),
@@ -182,7 +176,7 @@ def _alike(hole: Bools, group: Ints) -> tuple[Ints, Ints]:
 
 def _proportional_fit(data: _Patterns, n_groups: int, centre: Floats, seen: Bools, prior: float) -> Floats:
     """Alternate levels and class effects until neither moves; shape (G, M) with mean 1 over months ``seen`` (M,)."""
-    sums = one_hot(data.group, n_groups)
+    sums = membership(data.group, n_groups)
     observed = sums @ data.energy
     counts = np.maximum(sums @ data.n_wells, 1)[:, None]
     profile = np.repeat(centre, n_groups, axis=0)

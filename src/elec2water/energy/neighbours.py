@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from elec2water.energy.arrays import Floats, Ints
-from elec2water.energy.movement import one_hot
+from elec2water.sums import membership
 
 _BOUNDS = (0.2, 5.0)
 _NOTHING = 1e-12
@@ -33,7 +33,7 @@ def neighbour_factor(energy: Floats, mean: Floats, spread: Floats, group: Ints) 
         1 for wells without a neighbourhood.
     """
     seen = np.isfinite(energy) & (group >= 0)[:, None]
-    sums = one_hot(np.where(group >= 0, group, 0), int(group.max(initial=0)) + 1)
+    sums = membership(np.where(group >= 0, group, 0), int(group.max(initial=0)) + 1)
     observed = np.where(seen, energy, 0.0)
     expected = np.where(seen, mean, 0.0)
     noise = np.where(seen, mean**2 * spread, 0.0)

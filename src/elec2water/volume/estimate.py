@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from elec2water.calendar_ import quarter_months
+from elec2water.calendar_ import decimal_year, quarter_months
 from elec2water.coefficient import features
+from elec2water.coefficient.anomaly import limited_anomaly
 from elec2water.coefficient.context import WellContext, on_grid
 from elec2water.coefficient.posterior import Posterior
 from elec2water.coefficient.predict import blank_variance
@@ -20,6 +21,7 @@ from elec2water.energy import MonthlyEnergy
 from elec2water.energy.split import Split
 from elec2water.errors import UsageError
 from elec2water.stats import lognormal_interval, lognormal_sd, mixture_quantile
+from elec2water.sums import row_all, row_any, row_sum
 from elec2water.volume.measured import MeasuredMonths, measured_months
 from elec2water.volume.result import Volume
 from elec2water.volume.shared_error import Loadings
@@ -135,15 +137,15 @@ class _Parts:
             pair_error=v["error"],
         )
         # A meter's own bias is part of what its pairs say of the well, and months differ by more than the drift knows.
-        weight = _month_weight(np.nan_to_num(kwh))
-        own = measured.meter_rel_u**2 + v["error"] * (weight**2).sum(axis=1)
+        weight = _month_weight(_zero_if_unknown(kwh))
+        own = measured.meter_rel_u**2 + v["error"] * row_sum(weight**2)
         path += np.where(sampled, 0.0, blank_variance(context, posterior))
         return cls(
             context.well_id,
             kwh,
-            np.nan_to_num(energy.variance[:, column]),
+            _zero_if_unknown(energy.variance[:, column]),
             np.where(energy.quality[:, column] == "S", np.sqrt(energy.common[column]), 0.0),
-            np.nan_to_num(energy.lags[:, :, column]),
+            _zero_if_unknown(energy.lags[:, :, column]),
             None if energy.split is None else energy.split.window(column, np.ones(column.size, dtype=bool)),
             energy.quality[:, column],
             loadings,
@@ -162,7 +164,7 @@ def _paths(coefficient: Coefficient, posterior: Posterior, context: WellContext)
         context.months[0].astype("datetime64[s]")
         + ((context.months[-1] + 1).astype("datetime64[s]") - context.months[0].astype("datetime64[s]")) / 2
     )
-    when = float(features.decimal_year(np.array([middle]))[0])
+    when = float(decimal_year(np.array([middle]))[0])
     since, pumps = coefficient.pumps_in(context, middle)
     paths = posterior.paths(np.full(posterior.sample.size, when), pumps)
     v = posterior.variance
@@ -177,10 +179,8 @@ def _paths(coefficient: Coefficient, posterior: Posterior, context: WellContext)
 
 def _loadings(context: WellContext, coefficient: Coefficient, posterior: Posterior) -> Loadings:
     layout, static = posterior.layout, context.static
-    codes = np.full(static.codes.shape, -1, dtype=np.intp)
-    for k, factor in enumerate(layout.factors):
-        known = static.codes[:, k] >= 0
-        codes[known, k] = layout.factor_start(factor.name) + static.codes[known, k]
+    first = np.array([layout.factor_start(factor.name) for factor in layout.factors], dtype=np.intp)
+    codes = np.where(static.codes < 0, -1, static.codes + first)
     month = np.searchsorted(layout.months, context.months)
     cells = layout.cells_start + static.aquifer[:, None] * layout.months.size + month
     level = coefficient.spec.bent(np.nan_to_num(context.level))
@@ -191,7 +191,7 @@ def _loadings(context: WellContext, coefficient: Coefficient, posterior: Posteri
         codes=codes,
         cells=np.asarray(cells, dtype=np.intp),
         carry=_carry(coefficient, layout, context),
-        moving=np.stack([level, features.limited_anomaly(context.anomaly)], axis=2),
+        moving=np.stack([level, limited_anomaly(context.anomaly)], axis=2),
         moving_at=np.array(own, dtype=np.intp),
         sample=posterior.sample,
         gain=np.zeros((posterior.sample.size, layout.size)),
@@ -203,7 +203,7 @@ def _carry(coefficient: Coefficient, layout: Layout, context: WellContext) -> Fl
     """Season, trend and unseen water that come with every aquifer-month, written into the columns of these."""
     aquifer = np.repeat(np.arange(len(layout.aquifers)), layout.months.size)
     middles = (layout.months.astype("datetime64[s]") + np.timedelta64(15, "D")).astype("datetime64[s]")
-    years = np.tile(features.decimal_year(middles), len(layout.aquifers))
+    years = np.tile(decimal_year(middles), len(layout.aquifers))
     unseen = np.zeros((len(layout.aquifers), layout.months.size))
     unseen[:, np.searchsorted(layout.months, context.months)] = context.unseen
     moving = coefficient.spec.moving(aquifer, years, unseen=unseen.ravel())
@@ -264,23 +264,24 @@ class _Months:
 def _well_volumes(
     parts: _Parts, posterior: Posterior, months: _Months, meter_rel_u: float, confidence: float
 ) -> WellVolumes:
-    volume = months.volume.sum(axis=1)
+    volume = row_sum(months.volume)
     own, log_variance = _well_variance(parts, months.kwh, months.converted, volume, months.shared_variance)
     log_variance += meter_rel_u**2
     spread = _spread_at_nodes(posterior, parts, months)
     heavier = np.where(parts.sampled, 0.0, _uncertain_spread(log_variance, spread, posterior.weight))
     se = lognormal_sd(volume, log_variance + heavier)
-    imputed = np.asarray(months.imputed.any(axis=1))
+    imputed = row_any(months.imputed)
     z = _well_z(posterior, parts.sampled, spread, 0.5 * (1.0 - confidence))
     lower, upper = _bounds(volume, log_variance, z, z * se, imputed)
-    none = np.asarray(~months.known.any(axis=1))
+    none = ~row_any(months.known)
     known = np.where(none, np.nan, 1.0)
-    metered = np.asarray((months.measured | (months.kwh <= 0)).all(axis=1))
-    any_metered = np.asarray(months.measured.any(axis=1))
+    metered = row_all(months.measured | (months.kwh <= 0))
+    any_metered = row_any(months.measured)
+    converted = row_sum(months.converted)
     return WellVolumes(
         well_id=parts.well_id,
-        kwh=known * months.kwh.sum(axis=1),
-        imputed_kwh=np.where(months.imputed, months.kwh, 0.0).sum(axis=1),
+        kwh=known * row_sum(months.kwh),
+        imputed_kwh=row_sum(np.where(months.imputed, months.kwh, 0.0)),
         volume_m3=known * volume,
         se_m3=known * se,
         lower_m3=known * lower,
@@ -288,13 +289,13 @@ def _well_volumes(
         method_codes=_method_codes(none, any_metered & metered, imputed),
         quality=_worst_quality(parts.quality, none),
         partly_measured=any_metered & ~metered,
-        unread_month=np.asarray(~none & ~months.known.all(axis=1)),
+        unread_month=~none & ~row_all(months.known),
         sampled=parts.sampled,
         converted_m3=months.converted,
         own_variance_m6=own * volume**2,
         path_variance=parts.path_variance,
-        common_energy_m3=(months.converted * parts.kwh_common_u).sum(axis=1),
-        level_squared_m6=np.where(parts.sampled, 0.0, months.converted.sum(axis=1) ** 2),
+        common_energy_m3=row_sum(months.converted * parts.kwh_common_u),
+        level_squared_m6=np.where(parts.sampled, 0.0, converted**2),
         shared_variance=months.shared_variance,
     )
 
@@ -327,7 +328,7 @@ def _well_variance(
     Without the common meter error.
     """
     total = np.where(volume > 0, volume, 1.0)
-    share = converted.sum(axis=1) / total
+    share = row_sum(converted) / total
     safe_kwh = np.where(kwh > 0, kwh, 1.0)
     energy_error = np.maximum(_energy_variance(parts, converted / safe_kwh), 0.0) / total**2
     own = share**2 * np.expm1(parts.own_variance) + (1.0 - share) ** 2 * parts.measured.own_error + energy_error
@@ -337,11 +338,11 @@ def _well_variance(
 
 def _energy_variance(parts: _Parts, kappa: Floats) -> Floats:
     """Variance [m⁶] of the volume from that of the energy, covariances between the quarter's months included, (N,)."""
-    variance = (kappa**2 * parts.kwh_variance).sum(axis=1)
+    variance = row_sum(kappa**2 * parts.kwh_variance)
     for k, covariance in enumerate(parts.kwh_lags):
         n = kappa.shape[1] - k - 1
-        variance += 2.0 * (kappa[:, :n] * kappa[:, k + 1 :] * covariance[:, :n]).sum(axis=1)
-    return np.asarray(variance)
+        variance += 2.0 * row_sum(kappa[:, :n] * kappa[:, k + 1 :] * covariance[:, :n])
+    return variance
 
 
 def _shared_meters(parts: _Parts, kwh: Floats, converted: Floats) -> SharedMeters | None:
@@ -355,8 +356,15 @@ def _shared_meters(parts: _Parts, kwh: Floats, converted: Floats) -> SharedMeter
 
 
 def _month_weight(kwh: Floats) -> Floats:
-    total = kwh.sum(axis=1, keepdims=True)
-    return np.where(total > 0, kwh / np.where(total > 0, total, 1.0), 1.0 / kwh.shape[1])
+    total = row_sum(kwh)[:, None]
+    weight = kwh / np.where(total > 0, total, 1.0)
+    idle = np.flatnonzero(~(total > 0))
+    weight[idle] = 1.0 / kwh.shape[1]
+    return weight
+
+
+def _zero_if_unknown(values: Floats) -> Floats:
+    return np.where(np.isnan(values), 0.0, values)
 
 
 def _spread_at_nodes(posterior: Posterior, parts: _Parts, months: _Months) -> Floats:
@@ -401,6 +409,6 @@ def _worst_quality(quality: NDArray[np.str_], none: NDArray[np.bool_]) -> NDArra
     rank[[ord(letter) for letter in _QUALITIES]] = np.arange(len(_QUALITIES))
     # Letters as code points: comparing texts one by one takes ten times as long.
     letters = np.ascontiguousarray(quality).view(np.uint32).reshape(quality.shape)
-    worst = rank[letters].max(axis=1)
+    worst = np.maximum.reduce([rank[letter] for letter in letters.T])
     worst[none] = rank[ord("N")]
     return np.asarray(np.array(list(_QUALITIES), dtype=object)[worst])

@@ -52,15 +52,15 @@ def measured_months(
     pair_error : float
         Variance of the error of one pair.
     """
-    shape = (n_wells, months.size)
     pairs = measured.take(np.flatnonzero(working & ~measured.test & (measured.days > 0)))
-    volume, energy, days, squares = (np.zeros(shape) for _ in range(4))
+    wells, well = np.unique(pairs.well, return_inverse=True)
+    volume, energy, days, squares = (np.zeros((wells.size, months.size)) for _ in range(4))
     for m, month in enumerate(months):
         overlap = _overlap_days(pairs, month)
         share = overlap / pairs.days
         for target, value in ((volume, pairs.volume_m3 * share), (energy, pairs.energy_kwh * share), (days, overlap)):
-            target[:, m] = np.bincount(pairs.well, weights=value, minlength=n_wells)
-        squares[:, m] = np.bincount(pairs.well, weights=(pairs.volume_m3 * share) ** 2, minlength=n_wells)
+            target[:, m] = np.bincount(well, weights=value, minlength=wells.size)
+        squares[:, m] = np.bincount(well, weights=(pairs.volume_m3 * share) ** 2, minlength=wells.size)
     length = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.float64)
     whole = days >= _WHOLE_MONTH * length
     total = np.where(whole, volume, 0.0).sum(axis=1)
@@ -68,7 +68,11 @@ def measured_months(
     u = np.full(n_wells, meter_rel_u)
     stated = np.isfinite(measured.meter_rel_u)
     u[measured.well[stated]] = measured.meter_rel_u[stated]
-    return MeasuredMonths(np.where(whole, volume, np.nan), np.where(whole, energy, np.nan), u, u**2 + repeat)
+    own = u**2
+    own[wells] += repeat
+    volume_m3, energy_kwh = (np.full((n_wells, months.size), np.nan) for _ in range(2))
+    volume_m3[wells], energy_kwh[wells] = np.where(whole, volume, np.nan), np.where(whole, energy, np.nan)
+    return MeasuredMonths(volume_m3, energy_kwh, u, own)
 
 
 def _overlap_days(pairs: Measurements, month: np.datetime64) -> Floats:

@@ -15,10 +15,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from elec2water.sums import membership, row_sum
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-_CHUNK = 4_096
+_CHUNK = 16_384
+_WELLS_A_KIND = 64
+"""Wells a domain from which on it is asked how many kinds of wells there are."""
 _MOST_KEYS = 10_000_000
 
 
@@ -94,7 +98,9 @@ class Loadings:
         extended = np.append(reduced, 0.0)
         for k in range(self.codes.shape[1]):
             static += extended[self.codes[:, k]]
-        monthly = extended[self.cells] + self.moving @ reduced[self.moving_at]
+        monthly = extended[self.cells]
+        for k, slope in enumerate(reduced[self.moving_at].tolist()):
+            monthly += self.moving[:, :, k] * slope
         monthly += static[:, None]
         monthly[self.sample] -= (self.gain @ theta)[:, None]
         return np.asarray(monthly)
@@ -110,29 +116,55 @@ class Loadings:
             0..G-1, or -1 for none.
         n_domains : int
         """
-        sums = np.zeros((n_domains + 1, self.size + 1))
-        # A portion of a few domains is summed at once: writing out its (G, p) costs more than its wells.
-        at_once = max(_CHUNK, sums.size)
-        for part in _chunks(self.dense.shape[0], at_once):
-            self._add_to(sums, part, volume[part], np.where(domain[part] < 0, n_domains, domain[part]))
+        group = np.where(domain < 0, n_domains, domain)
+        crowded = group.size > _WELLS_A_KIND * (n_domains + 1)
+        if crowded and group.size > (n_domains + 1) * self.kinds.one.size:
+            sums = self._by_kind(volume, group, n_domains + 1)
+        else:
+            sums = self._by_well(volume, group, n_domains + 1)
         full = sums[:n_domains, : self.size] @ self.carry.T
         here = np.flatnonzero(domain[self.sample] >= 0)
         taken = volume[self.sample[here]].sum(axis=1)[:, None] * self.gain[here]
         np.subtract.at(full, domain[self.sample[here]], taken)
         return np.asarray(full)
 
-    def _add_to(self, sums: Floats, part: slice, volume: Floats, group: Ints) -> None:
-        """Add what some wells bring to their rows of ``sums`` (G, p + 1); the last column is of effect -1, none."""
-        first = group * sums.shape[1]
-        total = volume.sum(axis=1)
-        for codes in self.codes[part].T:
-            sums += _scatter(first, codes, total, sums.shape)
-        for cells, of_month in zip(self.cells[part].T, volume.T, strict=True):
-            sums += _scatter(first, cells, of_month, sums.shape)
-        for place, values in zip(self.dense_at, self.dense[part].T, strict=True):
-            sums[:, place] += np.bincount(group, total * values, len(sums))
-        for place, values in zip(self.moving_at, np.moveaxis(self.moving[part], 2, 0), strict=True):
-            sums[:, place] += np.bincount(group, np.einsum("nm,nm->n", volume, values), len(sums))
+    def _by_kind(self, volume: Floats, group: Ints, n_groups: int) -> Floats:
+        """Sum by effect, (G, p + 1), from the few kinds of wells there are in each of a few groups."""
+        kinds = self.kinds.one
+        sums = np.zeros((n_groups * kinds.size, self.cells.shape[1] + self.dense_at.size + self.moving_at.size))
+        for part in _chunks(group.size, _CHUNK):
+            of_kind = membership(group[part] * kinds.size + self.kinds.number[part], len(sums))
+            sums += of_kind @ self._brought(volume[part], part)
+        return self._laid_out(sums, np.repeat(np.arange(n_groups), kinds.size), np.tile(kinds, n_groups), n_groups)
+
+    def _by_well(self, volume: Floats, group: Ints, n_groups: int) -> Floats:
+        """Sum by effect, (G, p + 1), well by well."""
+        sums = np.zeros((n_groups, self.size + 1))
+        for part in _chunks(group.size, max(_CHUNK, sums.size)):
+            sums += self._laid_out(self._brought(volume[part], part), group[part], part, n_groups)
+        return sums
+
+    def _brought(self, volume: Floats, part: slice) -> Floats:
+        """Give what wells (n,) bring to sums, (n, M + q + r): volume by month; times dense and moving effects."""
+        months, dense = volume.shape[1], self.dense_at.size
+        out = np.empty((len(volume), months + dense + self.moving_at.size))
+        out[:, :months] = volume
+        np.multiply(row_sum(volume)[:, None], self.dense[part], out=out[:, months : months + dense])
+        np.einsum("nm,nmr->nr", volume, self.moving[part], out=out[:, months + dense :])
+        return out
+
+    def _laid_out(self, brought: Floats, group: Ints, wells: Ints | slice, n_groups: int) -> Floats:
+        """Sum by effect, (G, p + 1), what ``wells`` (n,) or those like them bring; the last column is of no effect."""
+        codes, cells = self.codes[wells], self.cells[wells]
+        months, own = np.split(brought, [cells.shape[1]], axis=1)
+        place = np.hstack([np.where(codes < 0, self.size, codes), cells]) + group[:, None] * (self.size + 1)
+        weight = np.hstack([np.broadcast_to(row_sum(months)[:, None], codes.shape), months])
+        flat = np.bincount(place.ravel(), weight.ravel(), n_groups * (self.size + 1))
+        sums = np.asarray(flat, dtype=np.float64).reshape(n_groups, -1)
+        of_group = membership(group, n_groups) @ own
+        for at, values in zip(np.append(self.dense_at, self.moving_at).tolist(), of_group.T, strict=True):
+            sums[:, at] += values
+        return sums
 
     def quadratic(self, matrix: Floats, weight: Floats) -> Floats:
         """Give ``ā_i'Aā_i`` (N,), ``ā_i`` a well's mean loading at the month ``weight`` (N, M), rows adding to one.
@@ -143,22 +175,25 @@ class Loadings:
 
     def quadratics(self, matrices: Sequence[Floats], weight: Floats) -> list[Floats]:
         """Give :meth:`quadratic` of several symmetric matrices (p, p)."""
-        forms = [_Form.of(self, matrix) for matrix in matrices]
-        found = [np.empty(self.dense.shape[0]) for _ in matrices]
-        for part in _chunks(self.dense.shape[0], _CHUNK):
-            moving = np.einsum("nm,nmr->nr", weight[part], self.moving[part])
-            own = np.hstack([self.dense[part], moving, weight[part]])
-            for form, out in zip(forms, found, strict=True):
-                out[part] = form.at(self.kinds.number[part], own)
+        forms, number = _Forms.of(self, matrices), self.kinds.number
+        found = np.empty((self.dense.shape[0], len(matrices)))
+        months = forms.months[number]
+        for k in range(len(forms.own)):
+            alike = np.flatnonzero(months == k)
+            for part in _chunks(alike.size, _CHUNK):
+                wells = alike[part]
+                moving = np.einsum("nm,nmr->nr", weight[wells], self.moving[wells])
+                own = np.hstack([self.dense[wells], moving, weight[wells]])
+                found[wells] = forms.at(number[wells], own, k)
         rows = self.mean_rows(self.sample, weight[self.sample])
-        for matrix, out in zip(matrices, found, strict=True):
-            out[self.sample] = np.einsum("wi,ij,wj->w", rows, matrix, rows, optimize=True)
-        return found
+        for k, matrix in enumerate(matrices):
+            found[self.sample, k] = np.einsum("wi,ij,wj->w", rows, matrix, rows, optimize=True)
+        return list(np.ascontiguousarray(found.T))
 
     @cached_property
     def kinds(self) -> Kinds:
         """Wells that load the same effects: the same classes, the same aquifer-months."""
-        return Kinds.of(np.hstack([self.codes, self.cells]))
+        return Kinds.of([*self.codes.T, *self.cells.T])
 
     def mean_rows(self, wells: Ints, weight: Floats) -> Floats:
         """Mean loadings of some wells, written out, (n, p); ``wells`` that have pairs must be ``sample`` itself."""
@@ -182,10 +217,10 @@ class Kinds:
     one: Ints
 
     @classmethod
-    def of(cls, columns: Ints) -> Kinds:
-        """Find the distinct rows of whole numbers (N, c)."""
-        key, size = np.zeros(columns.shape[0], dtype=np.intp), 1
-        for column in np.ascontiguousarray(columns.T):
+    def of(cls, columns: Sequence[Ints]) -> Kinds:
+        """Find the distinct rows of columns (N,) of whole numbers."""
+        key, size = np.zeros(columns[0].size, dtype=np.intp), 1
+        for column in map(np.ascontiguousarray, columns):
             least, most = int(column.min(initial=0)), int(column.max(initial=0))
             if size * (most - least + 1) > _MOST_KEYS:
                 key, size = _renumbered(key, size)
@@ -206,56 +241,48 @@ def _renumbered(key: Ints, size: int) -> tuple[Ints, int]:
 
 
 @dataclass(frozen=True)
-class _Form:
-    """A quadratic form of loadings, worked out beforehand for every kind of wells.
+class _Forms:
+    """J quadratic forms of loadings, worked out beforehand for every kind of wells.
 
-    With ``own`` (r,) what differs from well to well (dense and moving effects, weights of the months), the form is
+    With ``own`` (r,) what differs from well to well (dense and moving effects, weights of the months), a form is
     ``constant[kind] + slope[kind]'own + own'A_g own``, ``g`` the aquifer-months of the kind.
     """
 
-    constant: Floats
-    slope: Floats
-    months: Ints  # (K,) which matrix
-    own: Floats  # (S, r, r)
+    constant: Floats  # (K, J)
+    slope: Floats  # (K, J·r)
+    months: Ints  # (K,) which matrices
+    own: Floats  # (S, r, J·r)
 
     @classmethod
-    def of(cls, loadings: Loadings, matrix: Floats) -> _Form:
+    def of(cls, loadings: Loadings, matrices: Sequence[Floats]) -> _Forms:
         p, kinds = loadings.size, loadings.kinds
-        A = np.zeros((p + 1, p + 1))
-        A[:p, :p] = loadings.carry.T @ matrix @ loadings.carry
+        A = np.zeros((len(matrices), p + 1, p + 1))
+        A[:, :p, :p] = [loadings.carry.T @ matrix @ loadings.carry for matrix in matrices]
         codes, cells = loadings.codes[kinds.one], loadings.cells[kinds.one]
-        constant = A[codes[:, :, None], codes[:, None, :]].sum(axis=(1, 2))
-        months = Kinds.of(cells)
+        constant = A[:, codes[:, :, None], codes[:, None, :]].sum(axis=(2, 3)).T
+        months = Kinds.of(list(cells.T))
         at = np.hstack(
             [np.tile(np.append(loadings.dense_at, loadings.moving_at), (months.one.size, 1)), cells[months.one]]
         )
         at = at.astype(np.intp)
-        slope = np.zeros((codes.shape[0], at.shape[1]))
+        slope = np.zeros((len(A), *at[months.number].shape))
         for k in range(codes.shape[1]):
-            slope += 2.0 * A[codes[:, k, None], at[months.number]]
-        return cls(constant, slope, months.number, A[at[:, :, None], at[:, None, :]])
+            slope += 2.0 * A[:, codes[:, k, None], at[months.number]]
+        own = A[:, at[:, :, None], at[:, None, :]]
+        return cls(constant, _side_by_side(slope), months.number, _side_by_side(own))
 
-    def at(self, kind: Ints, own: Floats) -> Floats:
-        """Give the form of wells of some kinds (n,) with values ``own`` (n, r)."""
+    def at(self, kind: Ints, own: Floats, months: int) -> Floats:
+        """Give the forms (n, J) of wells of some kinds (n,) and one set of aquifer-months, from ``own`` (n, r)."""
         slope = self.slope[kind]
-        months = self.months[kind]
-        for k, matrix in enumerate(self.own):
-            if len(self.own) == 1:
-                slope += own @ matrix
-            else:
-                here = np.flatnonzero(months == k)
-                slope[here] += own[here] @ matrix
-        return np.asarray(self.constant[kind] + np.einsum("nr,nr->n", slope, own))
+        slope += own @ self.own[months]
+        return np.asarray(self.constant[kind] + np.einsum("nr,njr->nj", own, slope.reshape(len(own), -1, own.shape[1])))
+
+
+def _side_by_side(matrices: Floats) -> Floats:
+    """Give J matrices (J, …, r) as one, (…, J·r)."""
+    return np.concatenate(list(matrices), axis=-1)
 
 
 def _chunks(n: int, size: int) -> Iterator[slice]:
     for start in range(0, n, size):
         yield slice(start, min(start + size, n))
-
-
-def _scatter(first: Ints, place: Ints, weight: Floats, shape: tuple[int, int]) -> Floats:
-    """Give sums of ``weight`` by group and place; place -1 falls in the last column, which is dropped later."""
-    flat = first + place
-    if place.size and place.min() < 0:
-        flat[place < 0] += shape[1]
-    return np.asarray(np.bincount(flat, weight, shape[0] * shape[1]), dtype=np.float64).reshape(shape)

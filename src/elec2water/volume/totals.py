@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from elec2water.coefficient.posterior import Posterior
 from elec2water.errors import UsageError
 from elec2water.stats import mixture_quantile
-from elec2water.volume.wells import METHODS
+from elec2water.sums import membership
+from elec2water.volume.wells import ADDITIVE, METHODS
 
 if TYPE_CHECKING:
     from elec2water.volume.result import Volume
@@ -108,17 +109,18 @@ def domain_totals(volume: Volume, codes: Ints, keys: NDArray[np.object_]) -> Tot
         Domain of each well, 0..G-1 in the order of ``keys``; -1 for none.
     keys : (G,)
     """
-    wells, size = volume.wells, keys.size
+    size = keys.size
     sums = _sums(volume, codes, size)
     parts = [_part_bounds(volume, part, codes, sums) for part in _key_parts(codes, size)]
     lower, upper, se, loads = (np.concatenate(found) for found in zip(*parts, strict=True))
-    by_method = np.bincount((codes + 1) * len(METHODS) + wells.method_codes, minlength=(size + 1) * len(METHODS))
+    by_method = np.bincount((codes + 1) * len(METHODS) + volume.wells.method_codes, minlength=(size + 1) * len(METHODS))
+    n_by_method = by_method.reshape(-1, len(METHODS))[1:]
     return Totals(
         keys=keys,
-        n_wells=np.bincount(codes + 1, minlength=size + 1)[1:],
-        n_by_method=by_method.reshape(-1, len(METHODS))[1:],
-        kwh=_added(wells.kwh, codes, size),
-        imputed_kwh=_added(wells.imputed_kwh, codes, size),
+        n_wells=n_by_method.sum(axis=1),
+        n_by_method=n_by_method,
+        kwh=sums.kwh,
+        imputed_kwh=sums.imputed_kwh,
         volume_m3=sums.volume_m3,
         se_m3=sums.volume_m3 * se,
         lower_m3=sums.volume_m3 * lower,
@@ -170,8 +172,10 @@ def _key_parts(codes: Ints, n_keys: int) -> list[_KeyPart]:
 
 @dataclass(frozen=True)
 class _Sums:
-    """What adds up well by well, (G,) each."""
+    """What adds up well by well, (G,) each; a well without domain counts nowhere."""
 
+    kwh: Floats
+    imputed_kwh: Floats
     volume_m3: Floats
     own_m6: Floats
     level_m3: Floats
@@ -180,23 +184,21 @@ class _Sums:
 
 
 def _sums(volume: Volume, codes: Ints, n_keys: int) -> _Sums:
-    wells, shared = volume.wells, volume.shared_meters
-    own = _added(wells.own_variance_m6, codes, n_keys)
+    shared = volume.shared_meters
+    sums = (membership(codes + 1, n_keys + 1) @ volume.wells.additive)[1:]
+    of = dict(zip(ADDITIVE, np.ascontiguousarray(sums.T), strict=True))
+    own = of["own_variance_m6"]
     if shared is not None:
         own = own + shared.cross_variance(codes, n_keys)
     return _Sums(
-        _added(wells.volume_m3, codes, n_keys),
-        np.maximum(own, 0.0) + _added(wells.common_energy_m3, codes, n_keys) ** 2,
-        _added(wells.at_level_m3, codes, n_keys),
-        _added(wells.level_squared_m6, codes, n_keys),
-        _added(wells.through_effects_m3 * wells.shared_variance, codes, n_keys),
+        of["kwh"],
+        of["imputed_kwh"],
+        of["volume_m3"],
+        np.maximum(own, 0.0) + of["common_energy_m3"] ** 2,
+        of["at_level_m3"],
+        of["level_squared_m6"],
+        of["bent_m3"],
     )
-
-
-def _added(values: Floats, codes: Ints, n_keys: int) -> Floats:
-    """Sum by domain, (G,); NaN counts as nothing, and so does a well without domain."""
-    known = np.where(np.isnan(values), 0.0, values)
-    return np.asarray(np.bincount(codes + 1, known, n_keys + 1)[1:], dtype=np.float64)
 
 
 def _part_bounds(volume: Volume, part: _KeyPart, codes: Ints, sums: _Sums) -> tuple[Floats, ...]:
@@ -205,7 +207,8 @@ def _part_bounds(volume: Volume, part: _KeyPart, codes: Ints, sums: _Sums) -> tu
     volumes, converted = volume.wells.volume_m3[part.wells], volume.wells.converted_m3[part.wells]
     here = codes[part.wells]
     known = np.where(np.isfinite(volumes) & (here >= 0), here - part.keys.start, -1)
-    safe = np.where(sums.volume_m3 > 0, sums.volume_m3, 1.0)[part.keys]
+    total = sums.volume_m3[part.keys]
+    safe = np.where(total > 0, total, 1.0)
     loads = volume.loadings.take(part.wells).domain_sums(converted, known, safe.size)
     many = n_keys > _DOMAINS_BY_NODE
     relative = _Relative(

@@ -9,10 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elec2water.energy.split import Split
+from elec2water.sums import row_sum
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
+ADDITIVE = (
+    "kwh",
+    "imputed_kwh",
+    "volume_m3",
+    "own_variance_m6",
+    "common_energy_m3",
+    "at_level_m3",
+    "level_squared_m6",
+    "bent_m3",
+)
+"""What totals are made of; ``bent_m3`` is the converted volume times the shared variance of ln κ."""
 METHODS = ("measured", "converted", "imputed", "none")
 
 
@@ -51,9 +63,19 @@ class WellVolumes:
         return np.array(METHODS, dtype=object)[self.method_codes]
 
     @cached_property
+    def additive(self) -> Floats:
+        """What adds up well by well, nothing where it is not known, (N, 8); columns as ``ADDITIVE`` names them."""
+        columns = {name: getattr(self, name) for name in ADDITIVE if name != "bent_m3"}
+        columns["bent_m3"] = self.through_effects_m3 * self.shared_variance
+        out = np.empty((self.well_id.size, len(ADDITIVE)))
+        for k, name in enumerate(ADDITIVE):
+            out[:, k] = np.where(np.isnan(columns[name]), 0.0, columns[name])
+        return out
+
+    @cached_property
     def through_effects_m3(self) -> Floats:
         """The part of each volume that goes through the shared effects, (N,)."""
-        return np.asarray(self.converted_m3.sum(axis=1))
+        return row_sum(self.converted_m3)
 
     @cached_property
     def at_level_m3(self) -> Floats:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from elec2water.calendar_ import Months
-from elec2water.energy.arrays import Bools, Floats, Ints, Texts, numbers, texts
+from elec2water.energy.arrays import Bools, Floats, Ints, Texts, distinct_numbers, is_one_of, numbers
 from elec2water.energy.axis import Axis
 from elec2water.energy.cells import ENOUGH_DAYS, Cells
 from elec2water.energy.intervals import Intervals
@@ -120,7 +120,7 @@ def series_of_meters(
     well[links.meter[::-1]] = links.well[::-1]
     multiplier = np.full(n_meters, np.nan)
     multiplier[links.meter] = links.multiplier
-    out_of_use = np.isin(texts(wells, "status"), IDLE) | np.isin(texts(wells, "power_source"), OFF_GRID)
+    out_of_use = is_one_of(wells, "status", IDLE) | is_one_of(wells, "power_source", OFF_GRID)
     return MeterMonths(
         months=axis.months,
         kwh=kwh,
@@ -137,7 +137,7 @@ def series_of_meters(
 
 def _area_of(meter: Ints, well: Ints, area: Floats, n_meters: int) -> Floats:
     """Sum the areas of the wells on each meter, NaN where one is unknown."""
-    pair = np.unique(meter * (len(area) + 1) + well)
+    pair = distinct_numbers(meter * (len(area) + 1) + well)
     meter, well = np.divmod(pair, len(area) + 1)
     total = np.bincount(meter, weights=area[well], minlength=n_meters)
     return np.where(total > 0, total, np.nan)
