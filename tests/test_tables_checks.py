@@ -389,7 +389,7 @@ def test_pairs_of_wells_are_listed_up_to_a_twentieth_of_the_wells(tmp_path, pair
     lines = [f"{i:03d},东乡,浅层,7.5,{30 + i},{115 + i / 100:.5f},36.1" for i in range(100 - pairs)]
     lines += [f"x{i},东乡,浅层,7.5,{30 + i},{115 + i / 100 + 1e-5:.5f},36.1" for i in range(pairs)]
     head = "取水口编号,乡镇,取水层位,水泵功率,水泵安装深度,经度,纬度"
-    _, findings = read(tmp_path, wells="\n".join([head, *lines]))
+    _, findings = read(tmp_path, wells__csv="\n".join([head, *lines]))
     found = findings.frame
     assert found["rule"].isin(["POSSIBLE_SAME_WELL", "POSITION_COARSE"]).sum() == count
     assert found["rule"].eq(rule).sum() == count
