@@ -25,7 +25,7 @@ import pandas as pd
 
 from counties import GENERATORS
 from elec2water.coefficient import FitOptions, fit_coefficient
-from elec2water.coefficient.features import HEAD_BEYOND_M
+from elec2water.coefficient.delivery import HEAD_BEYOND_M
 from elec2water.coefficient.water import level_movement
 from elec2water.demo import measure_pairs, simulate_county
 from elec2water.design import design_sample

@@ -388,6 +388,34 @@ def test_what_a_later_year_of_electricity_tells_is_news_of_energy_and_not_of_wea
     assert steady.loc[("county", "链县"), "wear_and_time"] < 0
 
 
+def test_a_lost_release_keeps_its_name_and_is_missed(begun):
+    """Lost with the ledger kept: run again from the same it is the same; from another start it is the next release."""
+    third = e2w.run(begun, quarter="2026Q3")
+    before = digests(third.release.folder)
+    shutil.rmtree(third.release.folder)
+    again = e2w.run(begun, quarter="2026Q3")
+    assert again.release.release == "r1"
+    assert digests(again.release.folder) == before
+    for lost in (again.release.folder, begun / "releases" / "2026Q2" / "r1"):
+        shutil.rmtree(lost)
+    other = e2w.run(begun, quarter="2026Q3")
+    assert other.release.release == "r2"
+    said = other.findings.frame.set_index("rule").loc[["RELEASE_MISSING"]]
+    assert said["period"].tolist() == ["2026Q2"]
+    assert said["observed"].tolist() == ["r1"]
+    listed = e2w.list_releases(e2w.open_ledger(begun / "ledger.sqlite"))
+    assert listed["release"].tolist()[-2:] == ["r1", "r2"]
+
+
+def test_pairs_of_a_well_that_are_all_withdrawn_name_it(begun):
+    path = begun / "inputs" / "pairs.csv"
+    pairs = pd.read_csv(path, dtype=str)
+    gone = pairs["well_id"].iloc[-1]
+    pairs[pairs["well_id"] != gone].to_csv(path, index=False)
+    found = e2w.run(begun, quarter="2026Q3").findings.frame
+    assert set(found.loc[found["rule"].eq("PAIRS_WITHDRAWN"), "well_id"]) == {gone}
+
+
 def blind_rows(root):
     """Depths that the release before was told of, as any NetCDF reader finds them."""
     return xr.open_dataset(root / "releases" / "2026Q2" / "r1" / "coefficients.nc").sizes["depth"]

@@ -11,7 +11,7 @@ from elec2water.coefficient import fit_coefficient, gaussian
 from elec2water.coefficient.changes import find_changes
 from elec2water.coefficient.equipment import FAULTS, METER_CHECKED, Equipment
 from elec2water.coefficient.gaussian import Rows, WellVariances
-from elec2water.coefficient.innovations import Limits, scan
+from elec2water.coefficient.innovations import Limits, lone_outliers, scan
 from elec2water.coefficient.state import from_dataset, to_dataset
 from elec2water.watch import meter_findings
 
@@ -124,6 +124,25 @@ def test_a_slow_fault_is_found_by_the_sums_before_a_year_is_over():
     assert (alarms.drift_row[others] >= 0).mean() < 0.05
 
 
+def test_a_run_of_outlying_pairs_is_no_wrong_reading_but_its_last_one_may_be():
+    rows = rows_of(1, 9)
+    residual = np.array([0.0, 0.02, -2.3, -2.28, -2.33, -2.29, 0.01, 1.5, 0.0])
+    lone = lone_outliers(rows, residual, np.abs(residual) > 1.0)
+    np.testing.assert_array_equal(np.flatnonzero(lone), [5, 7])
+
+
+def test_a_change_is_dated_from_where_the_readings_show_it():
+    """The reading before leans its way by a little more than two standard deviations and agrees by chance."""
+    rows = rows_of(400, 20)
+    residual = draw(rows, 8)
+    changed = np.arange(0, 400, 10)
+    places = changed[:, None] * 20 + np.arange(14, 20)
+    residual[places] += 0.45
+    residual[places[:, 0] - 1] += 0.12
+    alarms = scanned(rows, residual)
+    assert (alarms.step_row[changed] == places[:, 0]).mean() > 0.85
+
+
 def test_a_known_change_of_pump_is_no_alarm():
     rows = rows_of(200, 24)
     residual = draw(rows, 4)
@@ -183,6 +202,28 @@ class TestCounty:
             moved = fitted.summary["coefficient_m3_per_kwh"] / usual.summary["coefficient_m3_per_kwh"]
             np.testing.assert_allclose(moved, 1.0, atol=0.03)
             assert fitted.posterior.variance["level"] < 1.15 * usual.posterior.variance["level"]
+
+    def test_a_jammed_water_meter_stays_found_however_many_readings_follow(self, case):
+        """A tenth of the water and the electricity as ever: no multiplier, and no outlier that hides the next."""
+        well = busiest(case)
+        for since in ("2026-01-01", "2026-04-01"):
+            _, jammed = followed(case, with_factor(case.pairs, well, since, 0.1))
+            row = jammed.changes.set_index("well_id").loc[[well]]
+            assert row["candidate"].tolist() == ["water_meter"]
+            assert row["step"].iloc[0] == pytest.approx(np.log(0.1), abs=0.2)
+            here = jammed.measured.start[~jammed.believed_meters]
+            assert here.min() >= np.datetime64(since)
+
+    def test_a_multiplier_is_in_the_electricity_too(self, case):
+        well = busiest(case)
+        pairs = case.pairs.copy()
+        lost = pairs["well_id"].eq(well) & pairs["start"].ge("2026-04-01")
+        pairs.loc[lost, "energy_kwh"] /= 20.0
+        place = int(np.flatnonzero(case.wells["well_id"] == well)[0])
+        kwh = case.energy.kwh.copy()
+        kwh[place, case.energy.months >= np.datetime64("2026-04")] /= 20.0
+        _, slipped = followed(replace(case, energy=replace(case.energy, kwh=kwh)), pairs)
+        assert slipped.changes.set_index("well_id").loc[[well], "candidate"].tolist() == ["multiplier"]
 
     def test_one_wrong_month_is_no_change(self, case):
         well = busiest(case)

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from elec2water.calendar_ import decimal_year
 from elec2water.coefficient import features
+from elec2water.coefficient.anomaly import energy_anomaly
+from elec2water.coefficient.columns import UNKNOWN, well_columns
+from elec2water.coefficient.priors import slope_priors
 from elec2water.keys import Keys
 
 YEAR = 2026.5
@@ -31,7 +35,7 @@ def registry(n=60, seed=1, **columns):
 
 def learn(wells, covariates=(), annual=None, depth=None, weight=None):
     stratum = Keys.of(wells["aquifer"]).as_text("未知")
-    columns = features.well_columns(
+    columns = well_columns(
         wells, stratum, annual_kwh=annual, depth_to_water=depth, reference_year=YEAR, covariates=covariates
     )
     weight = np.ones(len(wells)) if weight is None else weight
@@ -61,7 +65,7 @@ def test_features_are_logs_about_the_energy_weighted_centre():
     centre = np.average(x, weights=np.nan_to_num(weight))
     np.testing.assert_allclose(found["log_pump_depth"], x - centre)
     np.testing.assert_array_equal(found["intercept"], 1.0)
-    age = YEAR - features.decimal_year(wells["pump_installed_on"].to_numpy())
+    age = YEAR - decimal_year(wells["pump_installed_on"].to_numpy())
     np.testing.assert_allclose(found["pump_age"] - found["pump_age"][0], (age - age[0]) / 10, atol=1e-12)
 
 
@@ -112,7 +116,7 @@ def test_new_levels_and_blank_categories():
         aquifer=pd.Series([np.nan] * 60, dtype="str"), irrigation_method=pd.Series([np.nan] * 60, dtype="str")
     )
     spec, columns = learn(blanks)
-    assert spec.aquifers == (features.UNKNOWN,)
+    assert spec.aquifers == (UNKNOWN,)
     assert {f.name for f in spec.factors} == {"stratum", "township"}
 
 
@@ -155,7 +159,7 @@ def test_moving_features():
 def test_energy_anomaly_is_relative_to_the_aquifers_month():
     kwh = np.array([[100.0, 200.0], [100.0, 100.0], [0.0, np.nan], [50.0, 60.0]])
     annual = np.array([1200.0, 1200.0, 1200.0, 300.0])
-    found = features.energy_anomaly(kwh, annual, np.array([0, 0, 0, 1]))
+    found = energy_anomaly(kwh, annual, np.array([0, 0, 0, 1]))
     np.testing.assert_allclose(found[:2], [[0.0, np.log(2) / 2], [0.0, -np.log(2) / 2]], atol=1e-12)
     assert np.isnan(found[2]).all()
     np.testing.assert_allclose(found[3], 0.0, atol=1e-12)
@@ -166,17 +170,17 @@ def test_energy_anomaly_has_no_unit(scale):
     rng = np.random.default_rng(4)
     kwh, annual = rng.gamma(1.0, 50.0, (6, 3)), rng.gamma(2.0, 300.0, 6)
     code = np.array([0, 0, 0, 1, 1, 1])
-    once, again = (features.energy_anomaly(kwh * s, annual * s, code) for s in (1.0, scale))
+    once, again = (energy_anomaly(kwh * s, annual * s, code) for s in (1.0, scale))
     np.testing.assert_allclose(again, once, atol=1e-9)
 
 
 def test_every_prior_has_a_source():
-    for name, row in features.slope_priors().items():
+    for name, row in slope_priors().items():
         assert row["source"], name
         assert float(row["sd"]) > 0
 
 
 @pytest.mark.parametrize(("date", "year"), [("1970-01-01", 1970.0), ("2026-07-02T15:00", 2026.5), ("NaT", np.nan)])
 def test_decimal_years(date, year):
-    found = features.decimal_year(np.array([date], dtype="datetime64[s]"))[0]
+    found = decimal_year(np.array([date], dtype="datetime64[s]"))[0]
     assert found == pytest.approx(year, abs=0.002, nan_ok=True)

@@ -210,6 +210,14 @@ def test_rebuilding_keeps_all_but_the_approvals_and_the_old_file(tmp_path):
         assert path.with_name(f"{LEDGER_NAME}.old-{n}").read_bytes() == damaged
 
 
+def test_the_folder_may_be_given_and_is_not_moved_away(tmp_path):
+    path = filled(tmp_path)
+    before = list_releases(open_ledger(path))
+    path.unlink()
+    assert list_releases(rebuild_ledger(tmp_path)).equals(before)
+    assert sorted(p.name for p in tmp_path.iterdir() if "ledger" in p.name) == [LEDGER_NAME]
+
+
 def test_rebuilding_on_changed_releases_is_refused_and_changes_nothing(tmp_path):
     path = filled(tmp_path)
     whole = path.read_bytes()

@@ -216,5 +216,6 @@ def test_a_file_of_an_earlier_format_loads_and_is_carried_on_as_it_was_then(file
     np.testing.assert_allclose(paths.offset - paths.gain @ posterior.mean, kept["paths"], rtol=1e-7)
     assert coefficient.equipment.well_id[coefficient.equipment.detected].tolist() == ["000108"]
     assert (coefficient.spec.head_beyond_m, coefficient.spec.head_curvature) == head
+    assert coefficient.spec.delivery == ()
     later = coefficient.update(until=np.datetime64("2030-12", "M"))
     np.testing.assert_allclose(later.summary["coefficient_m3_per_kwh"], kept["in_2030"], rtol=1e-6)

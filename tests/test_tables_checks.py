@@ -381,3 +381,15 @@ def test_a_metering_point_beside_the_meter_is_no_second_meter(tmp_path):
     assert tables.readings["meter_id"].tolist() == ["0012", "0013"]
     tables, _ = read(tmp_path, readings__csv=text.replace("资产编号", "型号"))
     assert tables.readings["meter_id"].tolist() == ["1", "1"]
+
+
+@pytest.mark.parametrize(("pairs", "rule", "count"), [(5, "POSSIBLE_SAME_WELL", 5), (6, "POSITION_COARSE", 1)])
+def test_pairs_of_wells_are_listed_up_to_a_twentieth_of_the_wells(tmp_path, pairs, rule, count):
+    """Of 100 wells, counted by pairs: the well and the one it was registered as before are one."""
+    lines = [f"{i:03d},东乡,浅层,7.5,{30 + i},{115 + i / 100:.5f},36.1" for i in range(100 - pairs)]
+    lines += [f"x{i},东乡,浅层,7.5,{30 + i},{115 + i / 100 + 1e-5:.5f},36.1" for i in range(pairs)]
+    head = "取水口编号,乡镇,取水层位,水泵功率,水泵安装深度,经度,纬度"
+    _, findings = read(tmp_path, wells__csv="\n".join([head, *lines]))
+    found = findings.frame
+    assert found["rule"].isin(["POSSIBLE_SAME_WELL", "POSITION_COARSE"]).sum() == count
+    assert found["rule"].eq(rule).sum() == count

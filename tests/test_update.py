@@ -170,7 +170,7 @@ def test_falling_water_moves_every_well_by_its_head(case, early):
     months = np.arange("2026-07", "2026-10", dtype="datetime64[M]")
     window = early.windows.level
     stood, fallen = (
-        early.spec.bent(level_movement(case.wells, w, months, window, early.spec.head_beyond_m)[0])
+        early.spec.bent(level_movement(case.wells, w, months, window, early.spec.beyond(case.wells))[0])
         for w in (case.water_levels, deeper)
     )
     rise = np.nanmean(fallen - stood, axis=1)

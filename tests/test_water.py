@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core_kit import small_case
 from elec2water import hydraulics
 from elec2water.coefficient.curvature import learned_curvature, prior_weights
-from elec2water.coefficient.features import HEAD_BEYOND_M, HEAD_CURVATURE
+from elec2water.coefficient.features import HEAD_CURVATURE
 from elec2water.coefficient.fit import fit_coefficient
 from elec2water.coefficient.water import level_movement
 
@@ -78,7 +78,7 @@ def swinging(case, spec, curvature, seed=8):
     levels["depth_m"] = 30.0 * swing
     month = case.pairs["start"].to_numpy(dtype="datetime64[M]")
     months = np.arange(month.min(), month.max() + 1)
-    movement, _ = level_movement(case.wells, levels, months, months, HEAD_BEYOND_M)
+    movement, _ = level_movement(case.wells, levels, months, months, spec.beyond(case.wells))
     place = pd.Index(case.wells["well_id"]).get_indexer(case.pairs["well_id"])
     bent = replace(spec, head_curvature=curvature).bent(movement[place, (month - months[0]).astype(int)])
     usual = np.exp(1.0 + 0.2 * rng.standard_normal(len(case.wells)))[place]

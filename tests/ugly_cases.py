@@ -207,8 +207,12 @@ UGLY = [
     Case("U rar", "an archive that nothing opens", "R", {"readings.csv": None, "readings.rar": b"Rar!\x1a\x07\x00"},
         "FILE_FORMAT"),
     Case("U hidden rows", "rows that a filter hides are data", "ok", xlsx(filtered()), holds=same_total),
-    Case("U multiplier 20/1", "a multiplier that is a ratio", "F", {"meters.csv": LINKS.replace("0012,20", "0012,20/1"),
-        "readings.csv": text_of(",".join(HEAD), BY_METER)}, "MULTIPLIER_UNKNOWN", 2),
+    Case("U multiplier 100/5", "a multiplier that is a ratio", "W", {"meters.csv":
+        LINKS.replace("0012,20", "0012,100/5"), "readings.csv": text_of(",".join(HEAD), BY_METER)},
+        "MULTIPLIER_FROM_RATIO", 2, holds=lambda t: t.meters["multiplier"].iloc[0] == 20.0),
+    Case("U multiplier 5/100", "a ratio the wrong way round", "F", {"meters.csv":
+        LINKS.replace("0012,20", "0012,5/100"), "readings.csv": text_of(",".join(HEAD), BY_METER)},
+        "MULTIPLIER_UNKNOWN", 2),
     Case("U link order", "a link that ends before it begins", "F", {"meters.csv":
         "表号,取水口编号,启用日期,停用日期\n0012,0012,2026-08-01,2026-01-01\n0013,0013,,\n0014,0014,,\n"},
         "PERIOD_ORDER", 2),

@@ -155,3 +155,15 @@ def days_in_month(months: npt.ArrayLike) -> npt.NDArray[np.int64]:
         raise UsageError(f"months: expected known months, found {int(np.isnat(month).sum())} blank one(s) (NaT)")
     days = (month + 1).astype("datetime64[D]") - month.astype("datetime64[D]")
     return np.asarray(days.astype(np.int64))
+
+
+def decimal_year(dates: Months) -> npt.NDArray[np.float64]:
+    """Give dates of any shape as decimal years of 365.25 days from 1970; NaN for ``NaT``.
+
+    Examples
+    --------
+    >>> float(decimal_year(np.array(["2000-01-01T12"], dtype="datetime64[s]"))[0])
+    2000.0
+    """
+    days = dates.astype("datetime64[s]").astype(np.float64) / 86400.0
+    return np.where(np.isnat(dates), np.nan, 1970.0 + days / 365.25)

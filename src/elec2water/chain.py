@@ -20,6 +20,7 @@ from elec2water.pairs import Measurements, measurements, merge_pairs
 from elec2water.release import ReleaseInfo, list_release_folders, read_release
 
 COEFFICIENTS = "coefficients.nc"
+_STATES = {"zh": {"approved": "已批准", "draft": "未批准"}, "en": {}}
 ENOUGH = 2.0
 """Times the sample wells or pairs of the last search for the variances at which they are sought anew."""
 
@@ -75,6 +76,22 @@ def later_findings(root: Path, quarter: str, *, lang: str = "zh") -> Findings:
     if not later:
         return Findings.empty()
     return findings_of("RELEASED_LATER", table="pairs", period=quarter, observed=", ".join(sorted(later)), lang=lang)
+
+
+def missing_findings(root: Path, ledger: Ledger, quarter: str, *, lang: str = "zh") -> Findings:
+    """Name the releases of earlier quarters that the ledger knows and the folder has no more: others stand for them."""
+    listed = list_releases(ledger)
+    here = {(folder.parent.name, folder.name) for folder in list_release_folders(root)}
+    gone = [row for row in listed.to_dict("records") if (row["quarter"], row["release"]) not in here]
+    gone = [row for row in gone if row["quarter"] < quarter]
+    return findings_of(
+        "RELEASE_MISSING",
+        table="releases",
+        period=[row["quarter"] for row in gone],
+        observed=[row["release"] for row in gone],
+        state=[_STATES[lang].get(row["state"], row["state"]) for row in gone],
+        lang=lang,
+    )
 
 
 def load_coefficient(release: ReleaseInfo) -> Coefficient:

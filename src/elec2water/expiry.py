@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from elec2water.calendar_ import quarter_months
-from elec2water.coefficient import Coefficient, features
+from elec2water.calendar_ import decimal_year, quarter_months
+from elec2water.coefficient import Coefficient
 from elec2water.coefficient.features import FeatureSpec
 from elec2water.coefficient.posterior import DRIFT_MEMORY_YEARS
 from elec2water.findings import Findings, findings_of
@@ -77,7 +77,7 @@ def measurement_ages(
     last = _last(coefficient, now)
     years = np.maximum((now - last) / np.timedelta64(1, "s") / (365.25 * 86400.0), 0.0)
     pumps, every = coefficient.equipment.history(coefficient.sample_id), np.arange(last.size)
-    then = posterior.paths(features.decimal_year(last), pumps.number(every, last)).variance
+    then = posterior.paths(decimal_year(last), pumps.number(every, last)).variance
     path_now = volume.wells.path_variance[posterior.sample]
     fallen = _level_change(wells.iloc[posterior.sample], water_levels, last, now, coefficient.spec)
     correction = _correction(coefficient, volume, last, now, fallen)
@@ -155,7 +155,8 @@ def _level_change(
     months = np.arange(last.min().astype("datetime64[M]") - _YEAR + 1, end + 1)
     depth = depth_by_well(wells, water_levels, months).depth_m
     known = np.isfinite(depth) & (depth > 0.0)
-    total = np.cumsum(np.where(known, np.log(np.where(known, depth + spec.head_beyond_m, 1.0)), 0.0), axis=1)
+    head = depth + spec.beyond(wells)[:, None]
+    total = np.cumsum(np.where(known, np.log(np.where(known, head, 1.0)), 0.0), axis=1)
     count = np.asarray(np.cumsum(known, axis=1), dtype=np.int64)
     then = (last.astype("datetime64[M]") - months[0]).astype(np.intp)
     today = np.full(last.size, months.size - 1, dtype=np.intp)
@@ -186,8 +187,8 @@ def _correction(
     effect = {name: float(posterior.mean[layout.moving_start + names.index(name)]) for name in ("years", "level")}
     pumps = coefficient.equipment.history(coefficient.sample_id)
     moments = np.full(last.size, now)
-    worn_now = features.decimal_year(moments) - spec.worn_since(pumps.since(every, moments))
-    worn_then = features.decimal_year(last) - spec.worn_since(pumps.since(every, last))
+    worn_now = decimal_year(moments) - spec.worn_since(pumps.since(every, moments))
+    worn_then = decimal_year(last) - spec.worn_since(pumps.since(every, last))
     return np.asarray(effect["years"] * (worn_now - worn_then) + effect["level"] * np.nan_to_num(fallen))
 
 

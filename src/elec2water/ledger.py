@@ -72,6 +72,13 @@ class Ledger:
             engine.dispose()
 
 
+def entered_releases(ledger: Ledger, quarter: str) -> dict[str, str]:
+    """Give the releases of a quarter that the ledger knows: SHA-256 of the manifest by name."""
+    listed = list_releases(ledger)
+    here = listed.loc[listed["quarter"].eq(quarter)]
+    return dict(zip(here["release"].tolist(), here["manifest_sha256"].tolist(), strict=True))
+
+
 def open_ledger(path: Path) -> Ledger:
     """Open the ledger of a project; make it when the project has no release yet.
 
@@ -94,7 +101,9 @@ def open_ledger(path: Path) -> Ledger:
     if not path.exists():
         releases = list_release_folders(path.parent)
         if releases:
-            raise LedgerError(f"{path}: is missing, but there are {len(releases)} release(s) beside it. {_ADVICE}")
+            raise LedgerError(
+                f"{path}: is missing, but there are {len(releases)} release(s) beside it. {_advice(path)}"
+            )
         _create(path, [])
     _check(path)
     return Ledger(path)
@@ -182,15 +191,15 @@ def list_releases(ledger: Ledger) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(set(columns) - {"n_errors"}, "str"))
 
 
-def rebuild_ledger(path: Path) -> Ledger:
+def rebuild_ledger(path: str | Path) -> Ledger:
     """Make the ledger anew from the release folders, when it is lost; approvals are lost with it.
 
     A file in its place is kept beside it, as ``ledger.sqlite.old-1``, ``…-2``, never deleted.
 
     Parameters
     ----------
-    path : Path
-        ``ledger.sqlite`` in the project folder.
+    path : path_like
+        ``ledger.sqlite`` in the project folder, or that folder.
 
     Returns
     -------
@@ -201,7 +210,9 @@ def rebuild_ledger(path: Path) -> Ledger:
     ReleaseError
         If a release folder no longer agrees with its manifest; the ledger is then left as it is.
     """
-    path = path.resolve()
+    path = Path(path).resolve()
+    if path.is_dir():
+        path = path / LEDGER_NAME
     infos = [read_release(folder, verify=True) for folder in list_release_folders(path.parent)]
     rows = [_row(info) for info in infos]
     if path.exists():
@@ -214,7 +225,11 @@ def rebuild_ledger(path: Path) -> Ledger:
 
 
 _DRAFT = _releases.c.state == "draft"
-_ADVICE = "Restore it from a copy, or call elec2water.ledger.rebuild_ledger, which keeps all but the approvals."
+
+
+def _advice(path: Path) -> str:
+    code = f"import elec2water; elec2water.rebuild_ledger({str(path)!r})"
+    return f'Restore it from a copy, or make it anew, which keeps all but the approvals: python -c "{code}"'
 
 
 def _engine(path: Path) -> sa.Engine:
@@ -252,11 +267,13 @@ def _check(path: Path) -> None:
                 connection.execute(sa.select(_releases).limit(1))
         _check_size(path)
     except (sa.exc.DBAPIError, OSError) as error:
-        raise LedgerError(f"{path}: is not a readable ledger ({getattr(error, 'orig', error)}). {_ADVICE}") from error
+        raise LedgerError(
+            f"{path}: is not a readable ledger ({getattr(error, 'orig', error)}). {_advice(path)}"
+        ) from error
     finally:
         engine.dispose()
     if state != "ok" or version is None or version < 1:
-        raise LedgerError(f"{path}: is damaged ({state}, schema {version}). {_ADVICE}")
+        raise LedgerError(f"{path}: is damaged ({state}, schema {version}). {_advice(path)}")
     if version > SCHEMA_VERSION:
         raise LedgerError(
             f"{path}: has schema {version}, this package knows {SCHEMA_VERSION}: it was written by a newer elec2water. "
@@ -275,7 +292,7 @@ def _check_size(path: Path) -> None:
     expected = int.from_bytes(header[16:18]) * int.from_bytes(header[28:32])
     found = path.stat().st_size
     if found != expected:
-        raise LedgerError(f"{path}: is damaged: it has {found} bytes and says it has {expected}. {_ADVICE}")
+        raise LedgerError(f"{path}: is damaged: it has {found} bytes and says it has {expected}. {_advice(path)}")
 
 
 def _check_approvable(connection: sa.Connection, path: Path, quarter: str, release: str) -> None:

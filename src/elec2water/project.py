@@ -16,7 +16,14 @@ from threadpoolctl import threadpool_limits
 
 from elec2water import outputs, schema
 from elec2water.calendar_ import quarter_months
-from elec2water.chain import Start, earlier_releases, later_findings, start_of, with_older_levels
+from elec2water.chain import (
+    Start,
+    earlier_releases,
+    later_findings,
+    missing_findings,
+    start_of,
+    with_older_levels,
+)
 from elec2water.coefficient import FitOptions
 from elec2water.config import load_config
 from elec2water.county import (
@@ -36,7 +43,7 @@ from elec2water.energy.history import coverage, meter_months
 from elec2water.errors import UsageError
 from elec2water.fieldwork.outputs import design_files
 from elec2water.findings import Findings
-from elec2water.ledger import approve_release, open_ledger, record_release
+from elec2water.ledger import approve_release, entered_releases, open_ledger, record_release
 from elec2water.news import news_sentence, read_news
 from elec2water.planning import plan_sample
 from elec2water.quarter import Progress, estimate_quarter
@@ -234,6 +241,7 @@ def run(folder: str | Path, *, quarter: str, as_of: str | None = None, progress:
         earlier = earlier_releases(root, ledger, quarter)
         county = accepted(county, known_pairs=bool(earlier))
         told = later_findings(root, quarter, lang=county.config.project.language)
+        told += missing_findings(root, ledger, quarter, lang=county.config.project.language)
         county = replace(county, findings=county.findings + told)
         start = start_of(earlier[-1] if earlier else None, county)
         county = with_older_levels(county, start)
@@ -246,7 +254,8 @@ def run(folder: str | Path, *, quarter: str, as_of: str | None = None, progress:
         with threadpool_limits(limits=1, user_api="blas"):
             quarter_run = estimate_quarter(county, quarter, months, tell, start, earlier)
         tell("writing the release")
-        info = publish_release(root, quarter, outputs.release_files(quarter_run), manifest=manifest, lock=lock)
+        files, entered = outputs.release_files(quarter_run), entered_releases(ledger, quarter)
+        info = publish_release(root, quarter, files, manifest=manifest, lock=lock, entered=entered)
         record_release(ledger, info)
     return _finished(info)
 

@@ -156,7 +156,8 @@ class _Told:
         tell("what moved since the release before")
         lang, final = self.county.config.project.language, self.stages.final
         revisions = revised_quarters(self.county, self.energy, final, self.earlier, self.domains)
-        found = record_findings(final, lang=lang) + revision_findings(revisions, lang=lang)
+        well_id = self.county.wells["well_id"].to_numpy(dtype=object)
+        found = record_findings(final, well_id, lang=lang) + revision_findings(revisions, lang=lang)
         if self.start.reason:
             found += findings_of("VARIANCES_REFITTED", table="pairs", observed=self.start.reason, lang=lang)
         return self._news(self.start.release), revisions, found

@@ -70,11 +70,11 @@ def level_findings(
     layout, window = coefficient.posterior.layout, coefficient.windows.level
     if not coefficient.posterior.rows.moving[:, layout.moving_names.index("level")].any():
         return Findings.empty()
-    months, beyond = quarter_months(quarter), coefficient.spec.head_beyond_m
+    months = quarter_months(quarter)
     aquifer, codes = np.unique(wells["aquifer"].astype("str").fillna("").to_numpy(dtype=object), return_inverse=True)
     last = last_observed(wells, water_levels, codes.astype(np.intp), aquifer.size)
     late = np.where(np.isnat(last), 0, (months[-1] - last).astype("timedelta64[M]").astype(np.int64))[codes]
-    movement, _ = level_movement(wells, water_levels, months, window, beyond)
+    movement, _ = level_movement(wells, water_levels, months, window, coefficient.spec.beyond(wells))
     unknown = ~np.isfinite(movement).any(axis=1) & (late < LATE_LEVELS)
     found = Findings.empty()
     if unknown.sum() >= UNKNOWN_LEVELS * len(wells):

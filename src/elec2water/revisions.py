@@ -127,16 +127,16 @@ def revision_findings(revisions: pd.DataFrame, *, lang: str = "zh") -> Findings:
     )
 
 
-def record_findings(coefficient: Coefficient, *, lang: str = "zh") -> Findings:
-    """Say which pairs were corrected or withdrawn since the release before, and how many stand from its state."""
-    record, well_id = coefficient.record, coefficient.sample_id
+def record_findings(coefficient: Coefficient, well_id: NDArray[np.object_], *, lang: str = "zh") -> Findings:
+    """Say which pairs were corrected or withdrawn since the release before, and how many stand from its state.
+
+    ``well_id`` (N,) are those of the registry: a well all of whose pairs were withdrawn is no sample well any more.
+    """
+    record = coefficient.record
     found = []
-    place = coefficient.posterior.sample
     for rule, measured in (("PAIRS_CORRECTED", record.corrected), ("PAIRS_WITHDRAWN", record.withdrawn)):
         if measured is not None and measured.well.size:
-            known = np.isin(measured.well, place)
-            ids = np.full(measured.well.size, "", dtype=object)
-            ids[known] = well_id[np.searchsorted(place, measured.well[known])]
+            ids = well_id[measured.well]
             period = month_of(measured.middle).astype(str)
             kappa = [f"{value:.3f}" for value in measured.coefficient]
             found.append(findings_of(rule, table="pairs", well_id=ids, period=period, observed=kappa, lang=lang))

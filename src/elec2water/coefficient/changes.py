@@ -22,6 +22,7 @@ _MULTIPLIERS = np.array([2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0,
 _CLOSE = 0.10
 _LARGE_FALL, _LARGE_RISE, _MULTIPLIED = -0.35, 0.60, 0.6
 _SHARE_BY_ENERGY = 0.5
+_ANOMALY_SEEN = 2.0
 _NO_WEIGHT = 1e6
 _ROUNDS = 4
 
@@ -120,7 +121,10 @@ def _named(alarms: Alarms, wells: Ints, rows: Rows, anomaly: Floats) -> NDArray[
     name = np.full(wells.size, NEW_PUMP, dtype=object)
     name[(step < _LARGE_FALL) | (step > _LARGE_RISE)] = WATER_METER
     name[(step < _LARGE_FALL) & (more > -_SHARE_BY_ENERGY * step)] = OTHER_LOAD
-    name[near & (np.abs(step) > _MULTIPLIED)] = MULTIPLIER
+    # A multiplier is in the electricity of the readings too; where they stand as they were, the water was misread.
+    told = np.array([bool(anomaly[slice(*np.searchsorted(rows.well, [w, w + 1]))].any()) for w in wells], dtype=bool)
+    moved = ~told | (-more * np.sign(step) > _SHARE_BY_ENERGY * np.minimum(np.abs(step), _ANOMALY_SEEN))
+    name[near & (np.abs(step) > _MULTIPLIED) & moved] = MULTIPLIER
     return name
 
 

@@ -8,7 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from elec2water.calendar_ import decimal_year
 from elec2water.coefficient import features
+from elec2water.coefficient.anomaly import energy_anomaly
+from elec2water.coefficient.columns import Columns, well_columns
+from elec2water.coefficient.delivery import HEAD_BEYOND_M, DeliveryHeads, delivery_head, published_heads
 from elec2water.coefficient.equipment import METER_CHECKED, NEVER, Equipment
 from elec2water.coefficient.features import FeatureSpec, Static
 from elec2water.coefficient.options import FitOptions
@@ -89,7 +93,8 @@ def describe_wells(
     annual = annual_energy(known.energy, windows.energy_end, months[-1], first, spec)
     # The limits of the fit, not those that another registry would suggest: a class keeps its name and its effect.
     options = replace(options, strata_breaks=dict(spec.strata_breaks) or options.strata_breaks)
-    columns, moving = _columns(known, months, windows.level, options, (spec.reference_year, spec.head_beyond_m), annual)
+    heads = (spec.head_beyond_m, spec.delivery)
+    columns, moving = _columns(known, months, windows.level, options, spec.reference_year, heads, annual)
     return _context(known, columns, moving, months, windows, spec)
 
 
@@ -130,10 +135,12 @@ def annual_energy(
 
 def learn_wells(known: Known, months: Months, windows: Windows, options: FitOptions) -> tuple[FeatureSpec, WellContext]:
     """Learn from a registry how its wells become features, and see them with these over ``months``."""
-    reference_year = float(features.decimal_year(np.array([windows.level[-1] + 1], dtype="datetime64[s]"))[0])
+    reference_year = float(decimal_year(np.array([windows.level[-1] + 1], dtype="datetime64[s]"))[0])
     energy = known.energy
     annual = np.full(len(known.wells), np.nan) if energy is None else energy.annual_kwh(windows.energy_end)
-    columns, moving = _columns(known, months, windows.level, options, (reference_year, features.HEAD_BEYOND_M), annual)
+    delivery = published_heads()
+    heads = (HEAD_BEYOND_M, delivery)
+    columns, moving = _columns(known, months, windows.level, options, reference_year, heads, annual)
     weight = np.asarray(columns["annual_kwh"], dtype=np.float64)
     spec = features.learn_features(
         columns,
@@ -141,6 +148,7 @@ def learn_wells(known: Known, months: Months, windows: Windows, options: FitOpti
         reference_year=reference_year,
         wear=(options.wear_mean_per_year, _wear_sd(options, moving.level)),
         covariates=options.covariates,
+        delivery=delivery,
     )
     spec = replace(spec, strata_breaks=tuple((name, tuple(limits)) for name, limits in moving.strata.breaks.items()))
     return spec, _context(known, columns, moving, months, windows, spec)
@@ -165,12 +173,17 @@ def _columns(
     months: Months,
     level_window: Months,
     options: FitOptions,
-    scales: tuple[float, float],
+    reference_year: float,
+    heads: tuple[float, DeliveryHeads],
     annual: Floats,
-) -> tuple[features.Columns, _Moving]:
-    """Gather columns of wells and what moves; ``scales``: the year from which wear counts, the head beyond [m]."""
+) -> tuple[Columns, _Moving]:
+    """Gather columns of wells and what moves.
+
+    ``reference_year`` is the one from which wear counts, ``heads`` what a pump lifts beyond the depth to water [m] and
+    what each method delivers at.
+    """
     wells, energy = known.wells, known.energy
-    reference_year, head_beyond_m = scales
+    head_beyond_m, delivery = heads
     n = len(wells)
     strata = classify(wells, options.strata_by, breaks=dict(options.strata_breaks), classes=options.strata_classes)
     kwh = np.full((n, months.size), np.nan)
@@ -178,21 +191,23 @@ def _columns(
         span = energy.window(months[0], months[-1]).kwh
         place = (months - months[0]).astype(np.intp)
         kwh = span if span.shape[1] == months.size else span[:, place]
-    level, reference = level_movement(wells, known.water_levels, months, level_window, head_beyond_m)
-    columns = features.well_columns(
+    beyond = head_beyond_m + np.nan_to_num(delivery_head(wells, delivery))
+    level, reference = level_movement(wells, known.water_levels, months, level_window, beyond)
+    columns = well_columns(
         wells,
         strata.keys,
         annual_kwh=annual,
         depth_to_water=reference,
         reference_year=reference_year,
         covariates=options.covariates,
+        delivery=delivery,
     )
     return columns, _Moving(strata, kwh, level)
 
 
 def _context(
     known: Known,
-    columns: features.Columns,
+    columns: Columns,
     moving: _Moving,
     months: Months,
     windows: Windows,
@@ -210,7 +225,7 @@ def _context(
         annual,
         foretold.level,
         foretold.sd,
-        features.energy_anomaly(moving.kwh, annual, static.aquifer),
+        energy_anomaly(moving.kwh, annual, static.aquifer),
         _dates(wells, "pump_installed_on"),
         _dates(wells, "water_meter_checked_on"),
     )
@@ -227,11 +242,12 @@ def _foretold(
     last = last_observed(wells, water_levels, aquifer, n_aquifers)
     spread = np.arange(0, len(wells), max(1, len(wells) // _WELLS_THAT_TELL))
     told_by = np.union1d(observed_wells(water_levels, wells), spread).astype(np.intp)
+    beyond = spec.beyond(wells)
 
     def movement(some: Months, places: NDArray[np.intp]) -> Floats:
         own = observed_wells(water_levels, wells)
         needed = np.union1d(places, own[own >= 0])
-        found, _ = level_movement(wells.iloc[needed], water_levels, some, window, spec.head_beyond_m)
+        found, _ = level_movement(wells.iloc[needed], water_levels, some, window, beyond[needed])
         return found[np.searchsorted(needed, places)]
 
     return foretell(level, months, aquifer, (last, first_level(water_levels)), told_by[told_by >= 0], movement)

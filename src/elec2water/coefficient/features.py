@@ -6,35 +6,32 @@ turns any wells into :class:`Static` features and any wells and months into :cla
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from elec2water.calendar_ import decimal_year
+from elec2water.coefficient.anomaly import limited_anomaly
+from elec2water.coefficient.columns import Columns, floats_of, keys_of
+from elec2water.coefficient.delivery import HEAD_BEYOND_M, USUAL_LIFT_M, DeliveryHeads, delivery_head, lift_of_pump
+from elec2water.coefficient.priors import slope_priors
 from elec2water.coefficient.shared import Factor, Layout, Regressor
 from elec2water.hydraulics import conversion_coefficient
 from elec2water.keys import Keys
-from elec2water.sums import membership
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
-Columns = Mapping[str, "NDArray[np.generic] | Keys"]
-"""Columns of N wells by name: numbers and dates as they are, texts by their distinct names."""
 
-UNKNOWN = "未知"
 REST = "其他"
 _MOVEMENTS = 6
 _TYPICAL_EFFICIENCY = 0.45
 _INTERCEPT_SD = 1.0
 _FEW_BLANKS = 0.02
-_ANOMALY_LIMIT = 2.0
 _SHOULD_VARY = 1e-6
-_FIXED_FACTOR_SD = {"aquifer": 0.25, "irrigation_method": 0.25}
+_FIXED_FACTOR_SD = {"aquifer": 0.25, "irrigation_method": 0.15}
 _COVARIATE_FACTOR_SD = 0.15
 _MOVING = (
     ("sin_year", 0.0, 0.04),
@@ -43,8 +40,6 @@ _MOVING = (
     ("energy_anomaly", -0.03, 0.05),
     ("short_test", 0.0, 0.03),
 )
-HEAD_BEYOND_M = 12.0
-"""Drawdown, friction and outlet [m]: what a pump lifts beyond the depth to water, where nothing better is known."""
 HEAD_CURVATURE = 0.8
 """How much steeper κ falls the further the head has risen, where no pairs have told, see :meth:`FeatureSpec.bent`."""
 _BENDS_WITHIN = 0.5
@@ -54,13 +49,6 @@ _UNSEEN_SHARE = 0.5
 OWN_MOVING = ("level", "energy_anomaly")
 """Moving regressors that differ from well to well; the others follow from aquifer and month."""
 _SEASON_BY_AQUIFER_SD = 0.03
-
-
-@cache
-def slope_priors() -> Mapping[str, Mapping[str, str]]:
-    """Give the published prior of each slope, from ``data/priors.csv``, by name."""
-    text = resources.files("elec2water").joinpath("data/priors.csv").read_text(encoding="utf-8")
-    return {row["name"]: row for row in csv.DictReader(text.splitlines())}
 
 
 @dataclass(frozen=True)
@@ -105,6 +93,7 @@ class FeatureSpec:
     strata_breaks: tuple[tuple[str, tuple[float, ...]], ...] = ()
     head_beyond_m: float = HEAD_BEYOND_M
     head_curvature: float = HEAD_CURVATURE
+    delivery: DeliveryHeads = ()
 
     def layout(self, months: NDArray[np.datetime64]) -> Layout:
         """Places and priors of the shared effects for fitting over ``months``."""
@@ -140,6 +129,10 @@ class FeatureSpec:
         rest = float(np.sqrt(1.0 - _UNSEEN_SHARE))
         own = [Regressor(f"{UNSEEN}[{name}]", 0.0, rest, random=True) for name in self.aquifers]
         return common, *own
+
+    def beyond(self, wells: pd.DataFrame) -> Floats:
+        """Give what each pump lifts beyond its depth to water, its method's delivery head too, (N,) [m]."""
+        return np.asarray(self.head_beyond_m + np.nan_to_num(delivery_head(wells, self.delivery)))
 
     def bent(self, movement: Floats) -> Floats:
         """Give the movement of ln head as a pump answers to it: ``a + c a²``, any shape.
@@ -178,19 +171,19 @@ class FeatureSpec:
         columns : mapping
             Columns of the wells by name (N,): what :func:`well_columns` gives.
         """
-        aquifer = _keys(columns, "aquifer")
+        aquifer = keys_of(columns, "aquifer")
         n = aquifer.size
         dense, blank = [np.ones(n)], [np.zeros(n)]
         indicators = []
         for feature in self.numeric:
-            value, missing = _centred(feature, _floats(columns, feature.column, n), aquifer)
+            value, missing = _centred(feature, floats_of(columns, feature.column, n), aquifer)
             dense.append(value)
             blank.append(np.where(missing, feature.spread**2, 0.0))
             if feature.indicator:
                 indicators.append(missing.astype(np.float64))
         dense += indicators
         blank += [np.zeros(n)] * len(indicators)
-        codes = [_level_codes(f.levels, _keys(columns, f.name)) for f in self.factors]
+        codes = [_level_codes(f.levels, keys_of(columns, f.name)) for f in self.factors]
         return Static(
             np.column_stack(dense),
             np.column_stack(codes) if codes else np.empty((n, 0), dtype=np.intp),
@@ -250,37 +243,6 @@ class FeatureSpec:
         return np.column_stack(columns)
 
 
-def well_columns(
-    wells: pd.DataFrame,
-    stratum: Keys,
-    *,
-    annual_kwh: Floats | None = None,
-    depth_to_water: Floats | None = None,
-    reference_year: float,
-    covariates: Sequence[str] = (),
-) -> dict[str, NDArray[np.generic] | Keys]:
-    """Gather what the features are made of, columns of N wells by name, from a registry frame and its companions."""
-    n = len(wells)
-    columns: dict[str, NDArray[np.generic] | Keys] = {}
-    for row in slope_priors().values():
-        name = row["column"]
-        if name and name in wells.columns:
-            columns[name] = _as_number(wells[name])
-    columns["annual_kwh"] = np.full(n, np.nan) if annual_kwh is None else annual_kwh
-    columns["energy_per_mu"] = _energy_per_mu(
-        _floats(columns, "annual_kwh", n), _floats(columns, "irrigated_area_mu", n)
-    )
-    columns["depth_to_water"] = np.full(n, np.nan) if depth_to_water is None else depth_to_water
-    columns["pump_age_decades"] = _age_decades(wells, reference_year)
-    columns["stratum"] = stratum
-    for name in ("aquifer", "township", "irrigation_method"):
-        columns[name] = _named(wells[name]) if name in wells.columns else _all_one(n)
-    for name in covariates:
-        number = _as_number(wells[name])
-        columns[name] = number if np.isfinite(number).any() else _named(wells[name])
-    return columns
-
-
 def learn_features(
     columns: Columns,
     *,
@@ -288,6 +250,7 @@ def learn_features(
     reference_year: float,
     wear: tuple[float, float],
     covariates: Sequence[str] = (),
+    delivery: DeliveryHeads = (),
 ) -> FeatureSpec:
     """Learn centres, fills and levels from the whole registry.
 
@@ -303,9 +266,11 @@ def learn_features(
         Prior of the change of ln κ a year.
     covariates : sequence of str
         Further columns asked for in the configuration.
+    delivery : pairs of (method, head in m)
+        What ``columns`` were made with, kept with the features.
     """
     covariates = list(dict.fromkeys(covariates))
-    aquifer = _keys(columns, "aquifer")
+    aquifer = keys_of(columns, "aquifer")
     rows = [(name, r["column"], r["transform"] == "log") for name, r in slope_priors().items() if r["transform"]]
     used = {column for _, column, _ in rows}
     rows += [(name, name, False) for name in covariates if not isinstance(columns[name], Keys) and name not in used]
@@ -315,16 +280,16 @@ def learn_features(
         if (feature := _learn_numeric(name, column, columns, aquifer, weight, log=log)) is not None
     ]
     factors = [
-        Factor("stratum", _levels(_keys(columns, "stratum")), variance="stratum"),
-        Factor("township", _levels(_keys(columns, "township")), variance="township"),
+        Factor("stratum", _levels(keys_of(columns, "stratum")), variance="stratum"),
+        Factor("township", _levels(keys_of(columns, "township")), variance="township"),
     ]
     factors += [
         Factor(name, levels, sd=sd)
         for name, sd in _FIXED_FACTOR_SD.items()
-        if len(levels := _levels(_keys(columns, name))) > 1
+        if len(levels := _levels(keys_of(columns, name))) > 1
     ]
     factors += [
-        Factor(name, _levels(_keys(columns, name)), sd=_COVARIATE_FACTOR_SD)
+        Factor(name, _levels(keys_of(columns, name)), sd=_COVARIATE_FACTOR_SD)
         for name in covariates
         if isinstance(columns[name], Keys) and name not in {f.name for f in factors}
     ]
@@ -335,69 +300,8 @@ def learn_features(
         _physics_intercept(numeric),
         reference_year,
         wear,
+        delivery=delivery,
     )
-
-
-def energy_anomaly(kwh: Floats, annual_kwh: Floats, aquifer: Ints) -> Floats:
-    """Give how unusual a well's energy of a month is: ln of it against a twelfth of its year, less its aquifer's mean.
-
-    Within a well κ and energy move against each other: a farmer who needs the same water burns more when κ has
-    fallen (trap 3 of METHOD.md). Shapes (N, M), (N,), (N,) → (N, M); NaN where there is no energy.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log_ratio = np.log(kwh) - np.log(annual_kwh / 12.0)[:, None]
-    known = np.isfinite(log_ratio)
-    log_ratio[~known] = np.nan
-    of_aquifer = membership(aquifer, int(aquifer.max(initial=0)) + 1)
-    total, count = (of_aquifer @ values for values in (np.where(known, log_ratio, 0.0), known.astype(np.float64)))
-    log_ratio -= (total / np.maximum(count, 1.0))[aquifer]
-    return np.asarray(log_ratio)
-
-
-def limited_anomaly(anomaly: Floats) -> Floats:
-    """Anomaly within ±2 (a factor of seven), zero where unknown: a month of almost no energy is no lever."""
-    return np.clip(np.nan_to_num(anomaly), -_ANOMALY_LIMIT, _ANOMALY_LIMIT)
-
-
-def _energy_per_mu(kwh: Floats, mu: Floats) -> Floats:
-    """Energy of a year for every mu irrigated [kWh/mu], NaN where either is blank or zero."""
-    return np.where((kwh > 0) & (mu > 0), kwh, np.nan) / np.where(mu > 0, mu, np.nan)
-
-
-def _as_number(series: pd.Series) -> Floats:
-    if series.dtype == object or isinstance(series.dtype, pd.StringDtype):
-        return np.asarray(pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan))
-    return np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
-
-
-def _named(series: pd.Series) -> Keys:
-    return Keys.of(series).as_text(UNKNOWN)
-
-
-def _all_one(n: int) -> Keys:
-    return Keys(np.zeros(n, dtype=np.intp), np.array([UNKNOWN], dtype=object))
-
-
-def _age_decades(wells: pd.DataFrame, reference_year: float) -> Floats:
-    if "pump_installed_on" not in wells.columns:
-        return np.full(len(wells), np.nan)
-    age = reference_year - decimal_year(wells["pump_installed_on"].to_numpy(dtype="datetime64[s]"))
-    return np.clip(age, 0.0, 30.0) / 10.0
-
-
-def decimal_year(dates: NDArray[np.datetime64]) -> Floats:
-    """Decimal years of dates; NaN for NaT."""
-    days = dates.astype("datetime64[s]").astype(np.float64) / 86400.0
-    return np.where(np.isnat(dates), np.nan, 1970.0 + days / 365.25)
-
-
-def _floats(columns: Columns, name: str, n: int) -> Floats:
-    return np.asarray(columns[name], dtype=np.float64) if name in columns else np.full(n, np.nan)
-
-
-def _keys(columns: Columns, name: str) -> Keys:
-    found = columns[name]
-    return found if isinstance(found, Keys) else Keys.of(found)
 
 
 def _levels(values: Keys) -> tuple[str, ...]:
@@ -429,7 +333,7 @@ def _transform(values: Floats, *, log: bool) -> Floats:
 def _learn_numeric(
     name: str, column: str, columns: Columns, aquifer: Keys, weight: Floats, *, log: bool
 ) -> Numeric | None:
-    x = _transform(_floats(columns, column, aquifer.size), log=log)
+    x = _transform(floats_of(columns, column, aquifer.size), log=log)
     known = np.isfinite(x)
     if not known.any() or np.ptp(x[known]) < _SHOULD_VARY:
         return None
@@ -468,16 +372,17 @@ def _centred(feature: Numeric, values: Floats, aquifer: Keys) -> tuple[Floats, N
 def _physics_intercept(numeric: Sequence[Numeric]) -> float:
     """Ln κ at the centre of the registry from κ = 367.1 η/H, with the head guessed from whatever depth is known.
 
-    Depth to water and what is lifted beyond it; a setting depth hangs some 15 m below the water;
-    a pump is rated about a quarter above the head it works at.
+    Depth to water and what is lifted beyond it; a pump hangs some 15 m below the water and is rated about a quarter
+    above the head it works at; sprinklers and drip want pressure.
     """
     centre = {f.name: f.centre for f in numeric}
     guesses = []
     if "log_water_depth" in centre:
         guesses.append(np.exp(centre["log_water_depth"]) + HEAD_BEYOND_M)
     if "log_pump_depth" in centre:
-        guesses.append(max(np.exp(centre["log_pump_depth"]) - 15.0, 5.0) + HEAD_BEYOND_M)
+        guesses.append(float(lift_of_pump(np.exp(centre["log_pump_depth"]))) + HEAD_BEYOND_M)
     if "log_pump_head" in centre:
         guesses.append(0.8 * np.exp(centre["log_pump_head"]))
-    head = float(np.exp(np.mean(np.log(guesses)))) if guesses else 45.0
+    head = float(np.exp(np.mean(np.log(guesses)))) if guesses else USUAL_LIFT_M + HEAD_BEYOND_M
+    head *= float(np.exp(centre.get("log_delivery", 0.0)))
     return float(np.log(conversion_coefficient(_TYPICAL_EFFICIENCY, head)))

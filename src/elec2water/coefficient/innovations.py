@@ -34,6 +34,8 @@ EACH_AT_LEAST = 1.0
 """Standard deviations by which each of two pairs must lean to the side of a change."""
 AGREE_WITHIN = 2.5
 """Standard deviations within which the two must agree on its size, unless both are as far out as this themselves."""
+CLEARER_BY = 1.5
+"""Standard deviations by which a change one pair later must be the clearer; one that began earlier hardly ever is."""
 _FEWEST_BEFORE = 3
 _INNER = 0.90
 _USUAL_WIDTH = 1.2
@@ -208,12 +210,15 @@ def _run_width(scores: list[Floats]) -> float:
 def lone_outliers(rows: Rows, residual: Floats, outlying: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Tell which outlying pairs (R,) stand alone among their well's: wrong readings, for a changed well stays changed.
 
-    The next pair is then back, by more than half of the way, where the one before was.
+    The next pair is then back, by more than half of the way, where the last one before that is not outlying was: within
+    a run of outlying pairs, which is a change, the one before is no measure of it.
     """
     lone = np.zeros(outlying.size, dtype=bool)
-    j = np.flatnonzero(outlying[1:-1]) + 1
-    j = j[(rows.well[j - 1] == rows.well[j]) & (rows.well[j + 1] == rows.well[j])]
-    out, back = residual[j] - residual[j - 1], residual[j + 1] - residual[j - 1]
+    place = np.arange(outlying.size)
+    usual = np.maximum.accumulate(np.where(outlying, -1, place))
+    j = np.flatnonzero(outlying[:-1])
+    j = j[(usual[j] >= 0) & (rows.well[usual[j]] == rows.well[j]) & (rows.well[j + 1] == rows.well[j])]
+    out, back = residual[j] - residual[usual[j]], residual[j + 1] - residual[usual[j]]
     lone[j] = np.sign(out) * back < _WAY_BACK * np.abs(out)
     return lone
 
@@ -271,13 +276,17 @@ def _steps_seen(part: _Part) -> _Steps:
 def _find_steps(alarms: Alarms, part: _Part, seen: _Steps, width: Floats, limit: float) -> None:
     """Note the first change of level of each well: beyond the limit, and both pairs say so.
 
-    One wrong reading is none: the pair beside it neither leans its way nor agrees with it.
+    One wrong reading is none: the pair beside it neither leans its way nor agrees with it. Where the next two pairs
+    show it far more clearly, the change began with these, and the pair before only leaned its way.
     """
     agreed = (seen.odd < width * AGREE_WITHIN) | (seen.lean > width * AGREE_WITHIN)
     found = (np.abs(seen.score) > width * limit) & (seen.lean > width * EACH_AT_LEAST) & agreed
     found &= part.before[:, :-1] >= _FEWEST_BEFORE
     here = np.flatnonzero(found.any(axis=1))
     first = found.argmax(axis=1)[here]
+    after = np.minimum(first + 1, found.shape[1] - 1)
+    gain = np.abs(seen.score[here, after]) - np.abs(seen.score[here, first])
+    first = np.where(found[here, after] & (gain > CLEARER_BY * width[here, first]), after, first)
     wells = part.group.wells[here]
     alarms.step_row[wells] = part.group.rows[here, first]
     alarms.step_found[wells] = part.group.rows[here, first + 1]

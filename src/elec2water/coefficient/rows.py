@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from elec2water.calendar_ import month_of
-from elec2water.coefficient import features
+from elec2water.calendar_ import decimal_year, month_of
 from elec2water.coefficient.context import WellContext
 from elec2water.coefficient.equipment import FAULT_VARIANCE, FAULTS, NEVER, Equipment
 from elec2water.coefficient.features import FeatureSpec, Static
@@ -33,7 +32,7 @@ def measured_rows(
     pumps = equipment.history(context.well_id[sample])
     moving = spec.moving(
         aquifer,
-        features.decimal_year(middle),
+        decimal_year(middle),
         level=context.level[measured.well, column],
         anomaly=np.where(measured.test, 0.0, context.anomaly[measured.well, column]),
         short_test=measured.test,
@@ -45,7 +44,7 @@ def measured_rows(
     rows = Rows(
         well=position,
         y=np.log(measured.coefficient),
-        time=features.decimal_year(middle),
+        time=decimal_year(middle),
         pump=pumps.number(position, middle),
         cell=np.asarray(aquifer * layout.months.size + cell_month, dtype=np.intp),
         static=_static_when_measured(shared_static(context.static, layout, sample), position, middle, installed, spec),

@@ -16,9 +16,10 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from elec2water.calendar_ import decimal_year
 from elec2water.coefficient.context import Windows
 from elec2water.coefficient.equipment import NEW_PUMP, Equipment
-from elec2water.coefficient.features import FeatureSpec, Numeric, decimal_year
+from elec2water.coefficient.features import FeatureSpec, Numeric
 from elec2water.coefficient.gauges import PLACE, Gauges
 from elec2water.coefficient.gaussian import Rows, WellVariances
 from elec2water.coefficient.options import FitOptions
@@ -330,9 +331,10 @@ def _spec_of(features: Mapping[str, Any]) -> FeatureSpec:
         features["reference_year"],
         tuple(features["wear"]),
         tuple((name, tuple(limits)) for name, limits in features.get("strata_breaks", ())),
-        # Files that do not say it have the slope on the depth to water alone, and a straight one.
+        # Files that do not say it have the slope on the depth to water alone, a straight one, and open outlets.
         features.get("head_beyond_m", 0.0),
         features.get("head_curvature", 0.0),
+        tuple((method, head) for method, head in features.get("delivery", ())),
     )
 
 

@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from elec2water.calendar_ import month_of
-from elec2water.coefficient import features
+from elec2water.calendar_ import decimal_year, month_of
 from elec2water.coefficient.changes import Seen, see_changes, watched
 from elec2water.coefficient.context import WellContext, on_grid
 from elec2water.coefficient.equipment import FAULT_VARIANCE, FAULTS, Equipment
@@ -278,7 +277,7 @@ def _rows_of_known_wells(
     first = np.searchsorted(old.well, sample)
     aquifer = (old.cell[first] // coefficient.posterior.layout.months.size)[position]
     middle = pair_moments(measured, layout)
-    year = features.decimal_year(middle)
+    year = decimal_year(middle)
     pumps = equipment.history(coefficient.sample_id[sample])
     month = np.clip(np.searchsorted(layout.months, month_of(middle)), 0, layout.months.size - 1)
     worn_since = spec.worn_since(pumps.since(position, middle))
@@ -324,7 +323,7 @@ def _as_known(coefficient: Coefficient, given: Given, sample: NDArray[np.intp], 
 
 def _outlook(coefficient: Coefficient, given: Given, months: Months, posterior: Posterior) -> Outlook:
     """When the coefficient stands, and where water stood at its sample wells over the last year known till then."""
-    year = float(features.decimal_year(np.array([months[-1] + 1], dtype="datetime64[s]"))[0])
+    year = float(decimal_year(np.array([months[-1] + 1], dtype="datetime64[s]"))[0])
     level = np.zeros(posterior.sample.size)
     before = pd.Index(coefficient.posterior.sample).get_indexer(pd.Index(posterior.sample))
     if coefficient.outlook.level.size:

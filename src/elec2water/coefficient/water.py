@@ -17,11 +17,11 @@ def level_movement(
     water_levels: pd.DataFrame | None,
     months: Months,
     window: Months,
-    head_beyond_m: float,
+    head_beyond_m: Floats,
 ) -> tuple[Floats, Floats]:
     """Give the ln head less the well's own over ``window``, (N, M), and the usual depth to water (N,) [m].
 
-    NaN where nothing is known.
+    NaN where nothing is known. ``head_beyond_m`` (N,) is what each pump lifts beyond the depth to water.
     """
     n = len(wells)
     if water_levels is None or water_levels.empty:
@@ -30,7 +30,7 @@ def level_movement(
     levels: Levels = depth_by_well(wells, water_levels, wanted)
     depth = np.where(levels.depth_m > 0.0, levels.depth_m, np.nan)
     here = np.isin(wanted, window)
-    log_head = np.log(depth + head_beyond_m)
+    log_head = np.log(depth + head_beyond_m[:, None])
     anomaly = log_head[:, np.isin(wanted, months)] - _mean_known(log_head[:, here])[:, None]
     return _share_movement(anomaly, wells), np.exp(_mean_known(np.log(depth[:, here])))
 

@@ -16,7 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from elec2water.coefficient.features import Static, learn_features, well_columns
+from elec2water.coefficient.columns import well_columns
+from elec2water.coefficient.delivery import published_heads
+from elec2water.coefficient.features import Static, learn_features
 from elec2water.coefficient.posterior import SD_PRIORS
 from elec2water.coefficient.result import Coefficient
 from elec2water.coefficient.shared import Layout
@@ -108,10 +110,17 @@ def published(wells: pd.DataFrame, annual_kwh: Floats) -> Anticipated:
     Anticipated
     """
     known = np.where(annual_kwh > 0, annual_kwh, np.nan)
+    delivery = published_heads()
     columns = well_columns(
-        wells, Keys.of(np.full(len(wells), "", dtype=object)), annual_kwh=known, reference_year=_MEASURED_IN
+        wells,
+        Keys.of(np.full(len(wells), "", dtype=object)),
+        annual_kwh=known,
+        reference_year=_MEASURED_IN,
+        delivery=delivery,
     )
-    spec = learn_features(columns, weight=np.nan_to_num(known), reference_year=_MEASURED_IN, wear=_WEAR)
+    spec = learn_features(
+        columns, weight=np.nan_to_num(known), reference_year=_MEASURED_IN, wear=_WEAR, delivery=delivery
+    )
     layout = spec.layout(_ANY_MONTH)
     sd = {prior.name: prior.median for prior in SD_PRIORS}
     prior = layout.prior(sd)

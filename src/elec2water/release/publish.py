@@ -65,6 +65,7 @@ def publish_release(
     *,
     manifest: Mapping[str, object],
     lock: ProjectLock | None = None,
+    entered: Mapping[str, str] | None = None,
 ) -> ReleaseInfo:
     """Write the next release of a quarter, whole or not at all.
 
@@ -87,6 +88,9 @@ def publish_release(
         of the release, the digest of the run and the size and SHA-256 of every output are added.
     lock : ProjectLock, optional
         The lock that the caller holds; by default it is taken for the time of writing.
+    entered : mapping of str to str, optional
+        SHA-256 of the manifest of each release of the quarter in the ledger. One whose folder is gone keeps its name:
+        only the very same files take it again, others become the next release.
 
     Returns
     -------
@@ -108,7 +112,7 @@ def publish_release(
         raise UsageError(f"the lock given is of {lock.project_folder}, the release is for {folder}: lock that project.")
     with project_lock(folder) if lock is None else contextlib.nullcontext():
         try:
-            return _publish(folder, quarter, files, manifest)
+            return _publish(folder, quarter, files, manifest, entered or {})
         except OSError as error:
             raise ReleaseError(
                 f"the release of {quarter} could not be written: {error}. Nothing was left under a final name. "
@@ -257,7 +261,11 @@ def _verify(release: ReleaseInfo) -> None:
 
 
 def _publish(
-    folder: Path, quarter: str, files: Mapping[str, FileContent], manifest: Mapping[str, object]
+    folder: Path,
+    quarter: str,
+    files: Mapping[str, FileContent],
+    manifest: Mapping[str, object],
+    entered: Mapping[str, str],
 ) -> ReleaseInfo:
     place = folder / "releases" / quarter
     _make_folder(place.parent)
@@ -267,13 +275,12 @@ def _publish(
     if found is not None:
         _sync_folder(place)
         return found
-    release = f"r{1 + max((int(p.name[1:]) for p in place.iterdir() if _RELEASE.fullmatch(p.name)), default=0)}"
-    temporary = place / (_TEMPORARY + release)
+    temporary = place / (_TEMPORARY + "next")
     try:
         temporary.mkdir(mode=0o700)
         facts = _write_files(temporary, files)
-        added = {"quarter": quarter, "release": release, "digest": run_digest(quarter, manifest), "outputs": facts}
-        content = _json_bytes({**manifest, **added})
+        added = {"quarter": quarter, "digest": run_digest(quarter, manifest), "outputs": facts}
+        release, content = _named({**manifest, **added}, place, entered)
         _write_file(temporary / MANIFEST, content)
         _sync_folder(temporary)
         temporary.rename(place / release)
@@ -281,6 +288,17 @@ def _publish(
         shutil.rmtree(temporary, ignore_errors=True)
     _sync_folder(place)
     return ReleaseInfo(quarter, release, place / release, json.loads(content), created=True)
+
+
+def _named(manifest: Mapping[str, object], place: Path, entered: Mapping[str, str]) -> tuple[str, bytes]:
+    """Give the name of a new release and its manifest: that of a lost one which it is again, else the next number."""
+    here = {path.name for path in place.iterdir() if _RELEASE.fullmatch(path.name)}
+    for name in sorted(entered.keys() - here):
+        content = _json_bytes({**manifest, "release": name})
+        if hashlib.sha256(content).hexdigest() == entered[name]:
+            return name, content
+    number = 1 + max((int(name[1:]) for name in here | entered.keys()), default=0)
+    return f"r{number}", _json_bytes({**manifest, "release": f"r{number}"})
 
 
 def _write_files(folder: Path, files: Mapping[str, FileContent]) -> dict[str, dict[str, object]]:

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from elec2water.calendar_ import quarter_months
-from elec2water.coefficient import Coefficient, features
+from elec2water.calendar_ import decimal_year, quarter_months
+from elec2water.coefficient import Coefficient
 from elec2water.coefficient.equipment import Equipment
 from elec2water.volume import Volume
 
@@ -89,7 +89,7 @@ def _middle(months: Months) -> np.datetime64:
 
 
 def _year(when: np.datetime64) -> float:
-    return float(features.decimal_year(np.array([when]))[0])
+    return float(decimal_year(np.array([when]))[0])
 
 
 def _pumps(coefficient: Coefficient, when: np.datetime64, wells: pd.DataFrame) -> Ints:

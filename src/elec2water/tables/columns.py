@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,6 +88,7 @@ class _Checked:
     values: Any
     wrong: Mapping[str, npt.NDArray[np.bool_]]
     normalised: int
+    noted: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
     other: npt.NDArray[np.float64] | None = None
 
 
@@ -102,7 +103,12 @@ def _checked(column: schema.Column, heading: Heading, cells: pa.Array) -> _Check
     else:
         parsed = parse.parse_numbers(cells, column.unit)
     values = parsed.values * heading.factor if heading.factor != 1.0 else parsed.values
-    wrong = dict(parsed.wrong)
+    wrong, noted = dict(parsed.wrong), {}
+    if column.column == "multiplier" and wrong["NOT_A_NUMBER"].any():
+        ratio = parse.parse_ratios(cells)
+        read = wrong["NOT_A_NUMBER"] & np.isfinite(ratio)
+        values, noted["MULTIPLIER_FROM_RATIO"] = np.where(read, ratio, values), read
+        wrong["NOT_A_NUMBER"] = wrong["NOT_A_NUMBER"] & ~read
     if column.range_rule == "POWER_RANGE" and wrong["NOT_A_NUMBER"].any():
         wrong["POWER_RANGE@FORM"] = wrong["NOT_A_NUMBER"] & parse.matches(cells, _POWER_OTHERWISE)
         wrong["NOT_A_NUMBER"] = wrong["NOT_A_NUMBER"] & ~wrong["POWER_RANGE@FORM"]
@@ -119,7 +125,7 @@ def _checked(column: schema.Column, heading: Heading, cells: pa.Array) -> _Check
         values = np.where(left_out, missing, values)
     if column.default and column.type == "number":
         values = np.where(np.isnan(values) & ~left_out, float(column.default), values)
-    return _Checked(column, cells, values, wrong, parsed.normalised)
+    return _Checked(column, cells, values, wrong, parsed.normalised, noted)
 
 
 def _swapped(checks: list[_Checked]) -> list[_Checked]:
@@ -203,7 +209,7 @@ def _defaults(known: Mapping[str, schema.Column], there: set[str], size: int) ->
 def _reported(check: _Checked, table: TypedTable, context: Context) -> list[Findings]:
     name = check.column.column
     found = []
-    for rule, mask in check.wrong.items():
+    for rule, mask in {**check.wrong, **check.noted}.items():
         if rule == "UNKNOWN_WORD" and name in _FOR_UNKNOWN:
             rule = "UNKNOWN_WORD@QUALITY"
         at = np.flatnonzero(mask)
@@ -211,7 +217,7 @@ def _reported(check: _Checked, table: TypedTable, context: Context) -> list[Find
             where = table.place(at)
             found.append(
                 context.finding(
-                    rule, **where, observed=_raw(check.cells, at), limit=_limits(check, rule, at), column=name
+                    rule, **where, observed=_raw(check.cells, at), limit=_limits(check, rule, at, table), column=name
                 )
             )
     if check.column.required and check.column.type != "id":
@@ -239,7 +245,9 @@ def _raw(cells: pa.Array, at: npt.NDArray[np.int64]) -> list[str]:
     return [hide(text) for text in texts]
 
 
-def _limits(check: _Checked, rule: str, at: npt.NDArray[np.int64]) -> object:
+def _limits(check: _Checked, rule: str, at: npt.NDArray[np.int64], table: TypedTable) -> object:
+    if rule in check.noted:
+        return [f"{value:g}" for value in table.numbers(check.column.column)[at]]
     return check.other[at] if rule == "POSITION_SWAPPED" and check.other is not None else _limit(check.column, rule)
 
 

@@ -21,6 +21,7 @@ _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
 _GROUPED = r"^[+-]?[0-9]{1,3}(?:(?:,[0-9]{3})+|(?: [0-9]{3})+)(\.[0-9]*)?$"
 _GROUPED_UNIT = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?\s*[^0-9,.\s][^0-9,]*$"
 _DASHES = r"^[\x{2212}\x{2013}]\s*([0-9])"
+_RATIO = r"^(?P<over>[1-9][0-9]{0,5})/(?P<under>[1-9][0-9]{0,5})$"
 _WITH_UNIT = r"^(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))\s*(?P<unit>[^0-9.+\-*/ ][^0-9+\-*]*)$"
 _DMS = r"^(?P<d>[0-9]{1,3})[°度](?P<m>[0-9]{1,2})[′'分](?P<s>[0-9]{1,2}(?:\.[0-9]+)?)(?:′′|''|\"|秒)?[NEne北东]?$"
 _PRECISION_LOST = r"^[0-9](\.[0-9]+)?[eE]\+[0-9]+$|^[0-9]{15,}\.0$"
@@ -288,6 +289,16 @@ def matches(column: pa.Array, pattern: str) -> Bools:
     """Tell which cells are of a form, once they are tidied."""
     coded = encode(column)
     return coded.spread(mask_of(pc.match_substring_regex(tidy(coded.values), pattern)), missing=False)
+
+
+def parse_ratios(column: pa.Array) -> npt.NDArray[np.float64]:
+    """Read a ratio of two whole numbers, the first the larger, as its quotient: 100/5 is 20; NaN where it is none."""
+    coded = encode(column)
+    parts = pc.extract_regex(tidy(coded.values), _RATIO)
+    over, under = (pc.cast(pc.struct_field(parts, name), pa.float64()).fill_null(np.nan) for name in ("over", "under"))
+    over, under = np.asarray(over), np.asarray(under)
+    told = over > under
+    return coded.spread(np.where(told, over / np.where(told, under, 1.0), np.nan), missing=np.nan)
 
 
 def _odd_numbers(text: pa.Array, unit: str) -> npt.NDArray[np.float64]:

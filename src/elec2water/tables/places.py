@@ -24,7 +24,7 @@ Checked = tuple[TypedTable, Findings]
 SAME_WELL_M = 5.0
 """Wells nearer than a rig's own size are one well, or a nest of wells of different depths."""
 COARSE_SHARE = 0.05
-"""Where more wells than this share a place, the places are rounded."""
+"""Where more pairs of wells than this share of all wells stand in one place, the places are rounded."""
 FAR_KM, FAR_TIMES = 60.0, 8.0
 """A well farther from the middle than this, and than so many median distances, is not of the county."""
 LINK_KM = 5.0
@@ -76,10 +76,10 @@ def same_wells(table: TypedTable, context: Context) -> Checked:
     near = np.flatnonzero(np.isfinite(distance[:, 1]) & (other < len(known)))
     one, two = known[near], known[other[near]]
     alike = _alike(table, one, two)
-    if alike.sum() > max(COARSE_SHARE * len(close), 4):
-        return table, context.finding("POSITION_COARSE", observed=int(alike.sum()))
     one, two, apart = one[alike], two[alike], distance[near, 1][alike]
     later = one > two
+    if later.sum() > max(COARSE_SHARE * len(close), 4):
+        return table, context.finding("POSITION_COARSE", observed=len(one))
     return table, context.finding(
         "POSSIBLE_SAME_WELL",
         **table.place(one[later]),

@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from elec2water.calendar_ import quarter_months
+from elec2water.calendar_ import decimal_year, quarter_months
 from elec2water.coefficient import features
+from elec2water.coefficient.anomaly import limited_anomaly
 from elec2water.coefficient.context import WellContext, on_grid
 from elec2water.coefficient.posterior import Posterior
 from elec2water.coefficient.predict import blank_variance
@@ -163,7 +164,7 @@ def _paths(coefficient: Coefficient, posterior: Posterior, context: WellContext)
         context.months[0].astype("datetime64[s]")
         + ((context.months[-1] + 1).astype("datetime64[s]") - context.months[0].astype("datetime64[s]")) / 2
     )
-    when = float(features.decimal_year(np.array([middle]))[0])
+    when = float(decimal_year(np.array([middle]))[0])
     since, pumps = coefficient.pumps_in(context, middle)
     paths = posterior.paths(np.full(posterior.sample.size, when), pumps)
     v = posterior.variance
@@ -190,7 +191,7 @@ def _loadings(context: WellContext, coefficient: Coefficient, posterior: Posteri
         codes=codes,
         cells=np.asarray(cells, dtype=np.intp),
         carry=_carry(coefficient, layout, context),
-        moving=np.stack([level, features.limited_anomaly(context.anomaly)], axis=2),
+        moving=np.stack([level, limited_anomaly(context.anomaly)], axis=2),
         moving_at=np.array(own, dtype=np.intp),
         sample=posterior.sample,
         gain=np.zeros((posterior.sample.size, layout.size)),
@@ -202,7 +203,7 @@ def _carry(coefficient: Coefficient, layout: Layout, context: WellContext) -> Fl
     """Season, trend and unseen water that come with every aquifer-month, written into the columns of these."""
     aquifer = np.repeat(np.arange(len(layout.aquifers)), layout.months.size)
     middles = (layout.months.astype("datetime64[s]") + np.timedelta64(15, "D")).astype("datetime64[s]")
-    years = np.tile(features.decimal_year(middles), len(layout.aquifers))
+    years = np.tile(decimal_year(middles), len(layout.aquifers))
     unseen = np.zeros((len(layout.aquifers), layout.months.size))
     unseen[:, np.searchsorted(layout.months, context.months)] = context.unseen
     moving = coefficient.spec.moving(aquifer, years, unseen=unseen.ravel())
