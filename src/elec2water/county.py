@@ -27,6 +27,7 @@ from elec2water.tables import Tables, read_tables
 
 _YEAR = 12
 _QUARTER = 3
+_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -242,13 +243,12 @@ def not_said_before(found: Findings, said: Findings) -> Findings:
     return Findings(frame.loc[~again]) if again.any() else found
 
 
-def _neighbours(wells: pd.DataFrame) -> NDArray[np.object_]:
-    """Village of each well, its township where none is named."""
-    township = wells["township"].astype("str")
-    if "village" not in wells.columns:
-        return township.to_numpy(dtype=object)
-    whole = township.fillna("") + "/" + wells["village"].astype("str")
-    return whole.where(wells["village"].notna(), township).to_numpy(dtype=object)
+def _neighbours(wells: pd.DataFrame) -> NDArray[np.float64]:
+    """Give a number to the village of each well, its township where none is named; NaN where neither is."""
+    names = [wells[name] for name in ("township", "village") if name in wells.columns]
+    codes = [np.asarray(pd.factorize(name)[0], dtype=np.float64) + 1.0 for name in names]
+    number = codes[0] if len(codes) == 1 else codes[0] * (codes[1].max(initial=0.0) + 1.0) + codes[1]
+    return np.where(number > 0, number, np.nan)
 
 
 def _ids(county: County) -> NDArray[np.object_]:
@@ -294,10 +294,10 @@ def _reading_span(readings: pd.DataFrame) -> tuple[np.datetime64, np.datetime64]
         if start not in readings.columns or end not in readings.columns:
             continue
         begins, ends = (readings[c].to_numpy(dtype="datetime64[s]") for c in (start, end))
-        if (~np.isnat(begins)).any():
-            first.append(np.nanmin(begins))
-        if (~np.isnat(ends)).any():
-            last.append(np.nanmax(ends) - np.timedelta64(1, "s"))
+        if begins.size:
+            first.append(np.fmin.reduce(begins))
+            last.append(np.fmax.reduce(ends) - np.timedelta64(1, "s"))
+    first, last = ([day for day in days if not np.isnat(day)] for days in (first, last))
     if not first or not last:
         raise UsageError("readings: expected at least one dated reading, found none; check the dates of the table")
     return min(first).astype("datetime64[M]"), max(last).astype("datetime64[M]")
@@ -308,7 +308,9 @@ def _any_unbilled(readings: pd.DataFrame, months: NDArray[np.datetime64]) -> boo
     if "read_on" in readings.columns and readings["read_on"].notna().any():
         return False
     starts, ends = (readings[name].to_numpy(dtype="datetime64[s]") for name in ("start", "end"))
-    return not all(bool(((starts < month + 1) & (ends > month)).any()) for month in months)
+    # The latest bills are looked at first: most files end with them.
+    parts = [slice(max(end - _AT_ONCE, 0), end) for end in range(starts.size, 0, -_AT_ONCE)]
+    return not all(any(((starts[p] < month + 1) & (ends[p] > month)).any() for p in parts) for month in months)
 
 
 def _first_needed(pairs: pd.DataFrame, end: np.datetime64) -> np.datetime64:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 Labels: TypeAlias = "Keys | Sequence[object] | NDArray[np.generic] | pd.Series"
@@ -67,3 +68,15 @@ class Keys:
             codes, names = np.where(codes < 0, names.size, codes), np.append(names, blank)
         distinct, place = np.unique(names.astype(str), return_inverse=True)
         return Keys(np.asarray(place, dtype=np.intp)[codes], distinct.astype(object))
+
+
+def recurring_text(texts: Sequence[str] | NDArray[np.object_], place: NDArray[np.integer[Any]]) -> pd.Series[str]:
+    """Give a column of texts that recur, by the place (N,) of each among the distinct ones, which are handled once.
+
+    Examples
+    --------
+    >>> recurring_text(["measured", "none"], np.array([0, 1, 0])).tolist()
+    ['measured', 'none', 'measured']
+    """
+    distinct = pa.array(texts, pa.large_string())
+    return pd.Series(pd.array(distinct.take(pa.array(place)), dtype="str"), copy=False)

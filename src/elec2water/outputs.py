@@ -17,15 +17,17 @@ from elec2water.coefficient import Coefficient
 from elec2water.coefficient.state import to_dataset
 from elec2water.config import Config
 from elec2water.energy import MonthlyEnergy
+from elec2water.energy.arrays import positions
 from elec2water.energy.history import well_months
 from elec2water.findings import COLUMNS, Findings
-from elec2water.keys import Keys
+from elec2water.keys import Keys, recurring_text
 from elec2water.release import ReleaseInfo, csv_bytes, netcdf_bytes, parquet_bytes
 from elec2water.release.formats import unescape_text
 from elec2water.stats import lognormal_interval
 from elec2water.strata import Strata
 from elec2water.survey import DesignEstimate
 from elec2water.volume import StratumCoefficients, Volume
+from elec2water.volume.wells import METHODS
 
 Floats = NDArray[np.float64]
 
@@ -68,12 +70,12 @@ def wells_frame(volume: Volume, flags: NDArray[np.object_]) -> pd.DataFrame:
             "well_id": w.well_id,
             "quarter": volume.quarter,
             "energy_kwh": w.kwh,
-            "coefficient_m3_per_kwh": np.where(w.method == "none", np.nan, kappa),
+            "coefficient_m3_per_kwh": np.where(w.method_codes == METHODS.index("none"), np.nan, kappa),
             "volume_m3": w.volume_m3,
             "se_m3": w.se_m3,
             "lower_m3": w.lower_m3,
             "upper_m3": w.upper_m3,
-            "method": w.method,
+            "method": recurring_text(METHODS, w.method_codes),
             "quality": w.quality,
             "flags": flags,
         }
@@ -86,12 +88,11 @@ def well_flags(volume: Volume, findings: Findings) -> NDArray[np.object_]:
     ``partly_measured`` and the rules of the warnings that name it, joined by ``|``.
     """
     w = volume.wells
-    index = pd.Index(w.well_id)
     frame = findings.frame
     named = frame.loc[frame["severity"].ne("info") & frame["well_id"].ne(""), ["well_id", "rule"]].drop_duplicates()
     by_well = named.sort_values(["well_id", "rule"]).groupby("well_id", sort=False)["rule"].agg("|".join)
     flags = np.full(w.well_id.size, "", dtype=object)
-    place = index.get_indexer(by_well.index)
+    place = positions(by_well.index, pd.Series(w.well_id, dtype="str"))
     flags[place[place >= 0]] = by_well.to_numpy(dtype=object)[place >= 0]
     for name, mask in (("unread_month", w.unread_month), ("partly_measured", w.partly_measured), ("sample", w.sampled)):
         flags[mask] = [f"{name}|{flag}" if flag else name for flag in flags[mask]]
@@ -205,7 +206,8 @@ def read_totals(folder: Path) -> pd.DataFrame:
         dtype={"domain": str, "key": str, "quarter": str},
         keep_default_na=False,
     )
-    frame["key"] = [unescape_text(key) for key in frame["key"]]
+    escaped = frame["key"].str.startswith("'")
+    frame.loc[escaped, "key"] = frame.loc[escaped, "key"].map(unescape_text)
     return frame
 
 

@@ -12,6 +12,8 @@ from elec2water.energy.intervals import Intervals
 from elec2water.energy.links import Epochs
 
 _NOWHERE = -1
+_AT_ONCE = 1 << 14
+"""Rows that are looked at together: what is made of them on the way stays in the cache of the processor."""
 
 
 def add_whole_months(cells: Cells, billing: Intervals, epochs: Epochs, blocked: Bools, axis: Axis) -> Bools:
@@ -59,13 +61,14 @@ def _cells_filled(billing: Intervals, axis: Axis) -> tuple[Ints, Bools]:
     base, size = axis.edges[0], int(axis.edges[-1] - axis.edges[0])
     column = np.full(size + 1, _NOWHERE)
     column[axis.edges[:-1] - base] = np.arange(len(axis.days))
-    offset = billing.start - base
-    inside = (offset >= 0) & (offset < size)
-    cell = column[offset if inside.all() else np.where(inside, offset, size)]
-    good = (cell >= 0) & (axis.edges[cell + 1] == billing.end) & (billing.kwh >= 0) & ~billing.estimated
-    cell += billing.meter * len(axis.days)
-    if not good.all():
-        cell[~good] = 0
+    cell, good = np.empty(len(billing), dtype=np.int64), np.empty(len(billing), dtype=bool)
+    for at in range(0, len(billing), _AT_ONCE):
+        part = slice(at, at + _AT_ONCE)
+        offset = billing.start[part] - base
+        month = column[np.where((offset >= 0) & (offset < size), offset, size)]
+        fits = (month >= 0) & (axis.edges[month + 1] == billing.end[part])
+        good[part] = fits & (billing.kwh[part] >= 0) & ~billing.estimated[part]
+        cell[part] = np.where(good[part], month + billing.meter[part] * len(axis.days), 0)
     return cell, good
 
 

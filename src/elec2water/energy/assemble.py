@@ -333,11 +333,12 @@ def _energy_of(wells: pd.DataFrame, of_wells: Cells, axis: Axis) -> MonthlyEnerg
 
 def _months_around(months: Months, forms: Forms) -> Months:
     """Give the months asked for, and those around them that have readings."""
-    days = [forms.billing.start, forms.billing.end - 1, forms.reads.day]
-    known = [edge for part in days if len(part) for edge in (part.min(), part.max())]
-    if not known:
+    bills, reads = forms.billing, forms.reads.day
+    begins = [part.min() for part in (bills.start, reads) if len(part)]
+    ends = [part.max() - until for part, until in ((bills.end, 1), (reads, 0)) if len(part)]
+    if not begins:
         return months
-    read = np.array([min(known), max(known)]).astype("datetime64[D]").astype("datetime64[M]")
+    read = np.array([min(begins), max(ends)]).astype("datetime64[D]").astype("datetime64[M]")
     lower = max(min(read[0], months[0]), months[0] - MONTHS_BEFORE)
     upper = min(max(read[1], months[-1]), months[-1] + MONTHS_AFTER)
     return month_range(lower, upper)

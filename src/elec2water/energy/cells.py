@@ -67,7 +67,7 @@ class Cells:
         np.bitwise_or.at(self.reason.reshape(-1), flat, reason)
 
 
-def scaled_up(cells: Cells, days: Floats, shape_per_day: float) -> Cells:
+def scaled_up(cells: Cells, days: Floats, shape_per_day: float, *, in_place: bool = False) -> Cells:
     """Scale partly read months up to the whole month, or make them NaN.
 
     With daily energies independent gamma of one rate, the part f of the days that was read holds a Beta-distributed
@@ -81,6 +81,8 @@ def scaled_up(cells: Cells, days: Floats, shape_per_day: float) -> Cells:
         Days each cell should have.
     shape_per_day : float
         The gamma shape a of a day's energy: small where irrigation comes in bursts.
+    in_place : bool
+        Change the arrays of ``cells``, which nobody else holds, where few rows are partly read.
 
     Returns
     -------
@@ -95,8 +97,9 @@ def scaled_up(cells: Cells, days: Floats, shape_per_day: float) -> Cells:
         return _scaled(cells, wanted, shape_per_day)
     some = Cells(cells.kwh[odd], cells.variance[odd], cells.days[odd], cells.reason[odd], cells.lags[:, odd])
     scaled = _scaled(some, wanted[odd], shape_per_day)
-    out = Cells(*(getattr(cells, name).copy() for name in ("kwh", "variance", "days", "reason", "lags")))
-    for name in ("kwh", "variance", "days", "reason"):
+    names = ("kwh", "variance", "days", "reason", "lags")
+    out = cells if in_place else Cells(*(getattr(cells, name).copy() for name in names))
+    for name in names[:-1]:
         getattr(out, name)[odd] = getattr(scaled, name)
     out.lags[:, odd] = scaled.lags
     return out

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
 from elec2water.energy.cells import REASONS
 from elec2water.energy.monthly import QUALITIES, MonthlyEnergy
 from elec2water.energy.screen.series import MeterMonths
 from elec2water.errors import UsageError
 from elec2water.findings import Findings
+from elec2water.keys import recurring_text
 
 READ = ("A", "E", "J")
 _SAID = {"A": "", "S": "no reading, or too few days read", "N": "nothing known", "J": "see corrections"}
@@ -118,14 +115,7 @@ def well_months(energy: MonthlyEnergy) -> pd.DataFrame:
         If a quality is none of the letters.
     """
     n, m = energy.kwh.shape
-    letters = np.array(list(METHODS))
-    is_letter = energy.quality.ravel()[:, None] == letters
-    if not is_letter.any(axis=1).all():
-        odd = sorted(set(np.unique(energy.quality).tolist()) - set(METHODS))
-        raise UsageError(
-            f"energy.quality: expected the letters {', '.join(METHODS)}, found {', '.join(map(repr, odd))}"
-        )
-    letter = np.argmax(is_letter, axis=1)
+    letter = _letter_codes(energy.quality)
     said = [_reason(code) for code in range(sum(REASONS) + 1)]
     reason = energy.reason.astype(np.int64).ravel()
     for mark, words in _SAID.items():
@@ -133,21 +123,29 @@ def well_months(energy: MonthlyEnergy) -> pd.DataFrame:
         said.append(words)
     return pd.DataFrame(
         {
-            "well_id": _recurring(energy.well_id, np.repeat(np.arange(n), m)),
-            "month": _recurring(energy.months.astype(str), np.tile(np.arange(m), n)),
+            "well_id": recurring_text(energy.well_id, np.repeat(np.arange(n), m)),
+            "month": recurring_text(energy.months.astype(str).tolist(), np.tile(np.arange(m), n)),
             "energy_kwh": energy.kwh.ravel(),
             "se_kwh": np.sqrt(energy.variance).ravel(),
-            "quality": _recurring(letters, letter),
-            "method": _recurring(list(METHODS.values()), letter),
-            "reason": _recurring(said, reason),
+            "quality": recurring_text(list(METHODS), letter),
+            "method": recurring_text(list(METHODS.values()), letter),
+            "reason": recurring_text(said, reason),
         }
     )
 
 
-def _recurring(values: Sequence[object] | npt.NDArray[Any], place: npt.NDArray[np.int64]) -> pd.Series[str]:
-    """Give texts that recur, by their places among the distinct ones, each handled once."""
-    distinct = pa.array([str(value) for value in values], pa.large_string())
-    return pd.Series(pd.array(distinct.take(pa.array(place)), dtype="str"), copy=False)
+def _letter_codes(quality: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
+    """Give each quality its place in ``METHODS``, row by row; a letter is a code point, and these are few."""
+    code = np.ascontiguousarray(quality).view(np.uint32).ravel()
+    place = np.full(max(int(code.max(initial=0)), 127) + 1, -1, dtype=np.int64)
+    place[[ord(letter) for letter in METHODS]] = np.arange(len(METHODS))
+    letter = place[code] if quality.dtype.itemsize == np.dtype("U1").itemsize else np.full(1, -1)
+    if (letter < 0).any():
+        odd = sorted(set(np.unique(quality).tolist()) - set(METHODS))
+        raise UsageError(
+            f"energy.quality: expected the letters {', '.join(METHODS)}, found {', '.join(map(repr, odd))}"
+        )
+    return letter
 
 
 def _reason(code: int) -> str:

@@ -133,7 +133,7 @@ def impute(
     if not gaps.any():
         return energy
     asked = np.flatnonzero(gaps | _spoken_for(energy.well_id, labels, ~gaps))
-    around = None if neighbours is None else np.asarray(neighbours, dtype=object)[asked]
+    around = None if neighbours is None else np.asarray(neighbours)[asked]
     law = predict_missing(_rows(energy, asked), labels[asked], power_kw=size[asked], neighbours=around)
     kwh, variance, quality = energy.kwh.copy(), energy.variance.copy(), energy.quality.astype("<U1")
     well, month = np.nonzero(np.isnan(energy.kwh[asked]) & np.isfinite(law.mean))
@@ -219,9 +219,7 @@ def predict_missing(
     movement, like = follow_years_before(movement, energy.months)
     model = fit_credibility(scaled, movement)
     if neighbours is not None:
-        factor = neighbour_factor(
-            scaled, model.mean, model.spread, pd.factorize(np.asarray(neighbours, dtype=object))[0]
-        )
+        factor = neighbour_factor(scaled, model.mean, model.spread, pd.factorize(np.asarray(neighbours))[0])
         model = fit_credibility(scaled, movement, factor)
     model = model.like(like)
     known = np.isfinite(energy.kwh).any(axis=1, keepdims=True) & np.isfinite(movement.profile)[movement.group]

@@ -41,7 +41,8 @@ def cells_of_wells(cells: Cells, epochs: Epochs, n_wells: int, axis: Axis, shape
         Shape (N, M); ``kwh`` NaN where too little was read.
     """
     if _one_to_one(epochs):
-        return scaled_up(_moved(cells, epochs, n_wells), axis.days, shape_per_day)
+        moved = _moved(cells, epochs, n_wells)
+        return scaled_up(moved, axis.days, shape_per_day, in_place=moved is not cells)
     sums = scaled_up(_summed(cells, epochs, epochs.well, n_wells), axis.days, shape_per_day)
     parallel = _wells_in_parallel(cells, epochs, n_wells, axis)
     if parallel.any():

@@ -26,6 +26,7 @@ _QUOTED = re.compile(r'[",\r\n]')
 _FIXED = re.compile(r"\.\df")
 _SURE_BELOW = 2.0**40
 _SURE_FROM_MIDDLE = 2.0**-12  # a product below 2⁴⁰ is exact to 2⁻¹³
+_FEW_DIGITS = 3
 
 _ROW_GROUP = 1 << 20
 
@@ -162,6 +163,8 @@ def _cells(column: pd.Series, spec: str) -> pa.Array:
     """Write every value of a column as a field ready to be joined; what recurs (keys, counts) is written once."""
     if column.dtype.kind == "f":
         return _float_cells(column.to_numpy(dtype=np.float64, na_value=np.nan), spec)
+    if column.dtype.kind in "iu" and isinstance(column.dtype, np.dtype):
+        return pa.array(column.to_numpy()).cast(pa.large_string())
     codes, levels = pd.factorize(column, use_na_sentinel=True)
     fields = pa.concat_arrays([_distinct_cells(pd.Series(levels)), pa.array([""], pa.large_string())])
     return fields.take(pa.array(np.where(codes < 0, len(levels), codes)))
@@ -201,7 +204,9 @@ def _float_cells(values: NDArray[np.float64], spec: str) -> pa.Array:
 
 def _exact_cells(values: NDArray[np.float64], spec: str) -> pa.Array:
     write: Callable[[float], str] = f"{{:z{spec}}}".format if spec else lambda value: repr(value + 0.0)
-    return pa.array(["" if math.isnan(value) else write(value) for value in values.tolist()], pa.large_string())
+    codes, levels = pd.factorize(values, use_na_sentinel=False)
+    fields = ["" if math.isnan(value) else write(value) for value in levels.tolist()]
+    return pa.array(fields, pa.large_string()).take(pa.array(codes))
 
 
 def _fixed_cells(values: NDArray[np.float64], digits: int) -> tuple[NDArray[np.bool_], pa.Array]:
@@ -216,11 +221,22 @@ def _fixed_cells(values: NDArray[np.float64], digits: int) -> tuple[NDArray[np.b
         quick = scaled < _SURE_BELOW
         quick &= np.abs(scaled - np.floor(scaled) - 0.5) > _SURE_FROM_MIDDLE
     whole = np.rint(np.where(quick, scaled, 0.0)).astype(np.int64)
-    sign = np.where((values < 0) & (whole > 0), "-", "")
-    units, decimals = (pa.array(part).cast(pa.large_string()) for part in np.divmod(whole, power))
+    units, decimals = np.divmod(whole, power)
+    fields = pa.array(units).cast(pa.large_string())
     if digits:
-        units = _joined(units, pc.utf8_lpad(decimals, digits, "0"), between=".")
-    return quick, _joined(pa.array(sign, pa.large_string()), units)
+        fields = _joined(fields, _padded(decimals, digits), between=".")
+    negative = (values < 0) & (whole > 0)
+    if negative.any():
+        fields = _joined(pc.if_else(pa.array(negative), _text("-"), _text("")), fields)
+    return quick, fields
+
+
+def _padded(numbers: NDArray[np.int64], digits: int) -> pa.Array:
+    """Write whole numbers with leading zeros; the few that so few digits make are written once."""
+    if digits <= _FEW_DIGITS:
+        every = pa.array([f"{number:0{digits}d}" for number in range(10**digits)], pa.large_string())
+        return every.take(pa.array(numbers))
+    return pc.utf8_lpad(pa.array(numbers).cast(pa.large_string()), digits, "0")
 
 
 def _joined(*parts: pa.Array | pa.Scalar, between: str = "") -> pa.Array:
