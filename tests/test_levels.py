@@ -171,3 +171,35 @@ def test_row_order_does_not_matter_and_interpolation_stays_between_its_ends(obse
         far = np.abs(days[:, None] - day[place == k]).min(axis=1) > 366
         beyond = far & ((days < day[place == k].min()) | (days > day[place == k].max()))
         assert np.isnan(table[k][beyond]).all()
+
+
+def _walked(place, start, months, depths):
+    return [
+        dict(zip(place, start, strict=True)) | {"month": m, "depth_m": d} for m, d in zip(months, depths, strict=True)
+    ]
+
+
+def test_a_township_that_is_no_longer_observed_goes_on_at_its_own_level():
+    """One of two townships of an aquifer stops after two years: its water falls on with the other's, 20 m above it."""
+    months = pd.date_range("2020-01-01", periods=60, freq="MS").astype("datetime64[s]")
+    fall = 0.1 * np.arange(60) + np.sin(np.arange(60))
+    rows = _walked(("township", "aquifer"), ("东", "浅"), months[:24], 20.0 + fall[:24])
+    rows += _walked(("township", "aquifer"), ("西", "浅"), months, 40.0 + fall)
+    wells = pd.DataFrame({"well_id": ["1", "2", "3"], "township": ["东", "西", "北"], "aquifer": "浅"})
+    depth = depth_by_well(wells, pd.DataFrame(rows), months.to_numpy()).depth_m
+    np.testing.assert_allclose(depth[0], 20.0 + fall, atol=1e-9)
+    np.testing.assert_allclose(depth[1], 40.0 + fall, atol=1e-9)
+    # A township of which nothing is known moves as its aquifer, and does not jump when a gauge is given up.
+    np.testing.assert_allclose(np.diff(depth[2]), np.diff(fall), atol=1e-9)
+
+
+def test_a_gauge_that_is_given_up_does_not_move_the_others():
+    """Three observed wells 10, 20 and 60 m deep; the deepest is given up: the township's other wells go on falling."""
+    months = pd.date_range("2020-01-01", periods=60, freq="MS").astype("datetime64[s]")
+    fall = 0.1 * np.arange(60)
+    rows = []
+    for well, depth, last in (("1", 10.0, 60), ("2", 20.0, 60), ("3", 60.0, 30)):
+        rows += _walked(("well_id",), (well,), months[:last], depth + fall[:last])
+    wells = pd.DataFrame({"well_id": ["1", "2", "3", "4"], "township": "东", "aquifer": "浅"})
+    depth = depth_by_well(wells, pd.DataFrame(rows), months.to_numpy()).depth_m
+    np.testing.assert_allclose(np.diff(depth), 0.1, atol=1e-9)

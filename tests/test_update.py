@@ -327,3 +327,35 @@ def test_without_a_table_the_water_stands_where_it_was_last_known(case, early, l
     np.testing.assert_array_equal(
         before, fallen.context(case.wells, deeper, case.energy, early.windows.level[-2:]).level
     )
+
+
+def test_a_pump_of_which_the_registry_tells_late_is_no_news_of_the_pairs(case, early):
+    """The same pairs, and three sample wells that got a pump half a year ago: a step of the registry alone."""
+    known_before = early.update(early_pairs(case), **known(case))
+    wells = case.wells.copy()
+    wells["pump_installed_on"] = np.where(
+        wells["well_id"].isin(early.sample_id[:3]), np.datetime64("2025-03-10", "s"), np.datetime64("2015-01-01", "s")
+    )
+    usual = wells.assign(pump_installed_on=np.datetime64("2015-01-01", "s"))
+    last = known_before.update(None, usual, case.water_levels, energy=case.energy)
+    news = last.update(None, wells, case.water_levels, energy=case.energy).news
+    assert news["energy_and_registry"].abs().max() > 1e-3
+    np.testing.assert_allclose(news["new_pairs"], 0.0, atol=2e-6)
+
+
+def test_before_a_pump_was_put_in_its_age_is_that_of_a_pump_not_known(case, early):
+    months = np.arange(np.datetime64("2025-07"), np.datetime64("2025-10"))
+    dated = case.wells.assign(pump_installed_on=np.datetime64("2012-01-01", "s"))
+    fitted = replace(case, wells=dated.assign(pump_installed_on=dates_of(len(dated)))).fit()
+    later, blank = dated.copy(), dated.copy()
+    later.loc[later.index[5], "pump_installed_on"] = np.datetime64("2025-10-02", "s")
+    blank.loc[blank.index[5], "pump_installed_on"] = np.datetime64("NaT", "s")
+    static = [fitted.context(some, case.water_levels, case.energy, months).static for some in (later, blank, dated)]
+    np.testing.assert_array_equal(static[0].dense, static[1].dense)
+    np.testing.assert_array_equal(static[0].blank, static[1].blank)
+    assert not np.array_equal(static[0].dense, static[2].dense)
+
+
+def dates_of(n):
+    """Dates of installation over twenty years."""
+    return np.datetime64("2003-01-01", "s") + np.arange(n) * np.timedelta64(7300 // n, "D")

@@ -167,10 +167,9 @@ def depth_by_well(wells: pd.DataFrame, water_levels: pd.DataFrame, months: npt.A
     stated = Series.of(cell_of_row[areal], day[areal], depth[areal], len(aquifer))
     own_depth = own.table(grid)
     long = own.counts >= SHORT_SERIES
-    township, guides = _township_depths(stated, own_depth, long, cell_of_well[observed], grid)
-    regional = np.where(np.isfinite(township), township, _group_means(township, aquifer)[aquifer])
-    guide = np.where(guides[:, None], _rows(regional, cell_of_well[observed]), np.nan)
-    anchored = _anchored(own, own_depth, guide, grid)
+    seen = _township_depths(stated, _inside(own, own_depth, grid), long, cell_of_well[observed], grid)
+    township, regional = _regional(seen, aquifer, grid)
+    anchored = _anchored(own, own_depth, _rows(regional, cell_of_well[observed]), grid)
     asked = np.searchsorted(grid, _mid_months(wanted))
     result = _rows(regional[:, asked], cell_of_well)
     result[observed] = anchored[:, asked]
@@ -181,6 +180,7 @@ def depth_by_well(wells: pd.DataFrame, water_levels: pd.DataFrame, months: npt.A
     return Levels(wells["well_id"].to_numpy(dtype=object), wanted, result, source)
 
 
+_MONTH_DAYS = 31
 _MONTHS_BEFORE, _MONTHS_AFTER = 120, 12
 
 
@@ -244,26 +244,70 @@ def _flat(table: Floats, middle: Ints, usable: Bools) -> tuple[Ints, Ints, Float
     return place, middle[column], table[usable]
 
 
-def _township_depths(stated: Series, own_depth: Floats, long: Bools, cell: Ints, middle: Ints) -> tuple[Floats, Bools]:
-    """Give the depth of each township × aquifer, and which observed wells it can guide.
+def _inside(series: Series, depth: Floats, middle: Ints) -> Floats:
+    """Keep of a table (K, M) what lies between the first and the last observation of each place, its month included."""
+    first, last = _span(series)
+    half = _MONTH_DAYS / 2.0
+    known = (middle >= first[:, None] - half) & (middle <= last[:, None] + half)
+    return np.where(known, depth, np.nan)
 
-    The depth is what was stated for the cell, else the mean of its observed wells (those with long series, if any).
-    A cell guides a well whose own observations are not part of its depth.
 
-    Returns
-    -------
-    tuple of numpy.ndarray, shapes (K, M) and (n_observed,)
+def _township_depths(stated: Series, own_depth: Floats, long: Bools, cell: Ints, middle: Ints) -> Floats:
+    """Give the depth of each township × aquifer while it is observed, (K, M).
+
+    It is what was stated for the cell, else the mean of its observed wells (those with long series, if any).
     """
     located = cell >= 0
     has_long = np.zeros(stated.n_places + 1, dtype=bool)
     has_long[cell[located & long]] = True
     speaks = located & (long | ~has_long[cell])
-    mean = _group_means(own_depth[speaks], cell[speaks], stated.n_places)
+    mean = _linked_means(own_depth[speaks], cell[speaks], stated.n_places)
     by_rows = stated.counts > 0
-    depth = np.where(by_rows[:, None], stated.table(middle), mean)
-    guided = np.zeros(len(cell), dtype=bool)
-    guided[located] = by_rows[cell[located]] | ~speaks[located]
-    return depth, guided
+    return np.where(by_rows[:, None], _inside(stated, stated.table(middle), middle), mean)
+
+
+def _regional(seen: Floats, aquifer: Ints, middle: Ints) -> tuple[Floats, Floats]:
+    """Carry townships on at their own level as their aquifer moves, where they are not observed any more or not yet.
+
+    Parameters
+    ----------
+    seen : (K, M)
+        Depths of township × aquifer while they were observed.
+    aquifer : (K,)
+
+    Returns
+    -------
+    tuple of numpy.ndarray, (K, M) each
+        Of the townships that were observed, and with those that were not, which take that of their aquifer. What
+        nothing tells stands for a year beyond the last observation.
+    """
+    series = _as_series(seen, middle)
+    path = _linked_means(seen, aquifer)
+    township = _anchored(series, series.table(middle), path[aquifer], middle)
+    held = _as_series(path, middle).table(middle)
+    return township, np.where(np.isfinite(township), township, held[aquifer])
+
+
+def _as_series(table: Floats, middle: Ints) -> Series:
+    return Series(*_flat(table, middle, np.isfinite(table)), n_places=len(table))
+
+
+def _linked_means(values: Floats, group: Ints, n_groups: int | None = None) -> Floats:
+    """Mean of each group by column as its members move, (G, M), NaN where none is known.
+
+    From column to column it changes by the mean change of the members known in both, so that one that is no longer
+    observed, or not yet, does not move it; its level is the mean of all that is known. Where all are always known it is
+    their plain mean.
+    """
+    plain = _group_means(values, group, n_groups)
+    change = np.nan_to_num(_group_means(np.diff(values, axis=1), group, len(plain)))
+    path = np.concatenate([np.zeros((len(plain), 1)), np.cumsum(change, axis=1)], axis=1)
+    apart = values - path[group]
+    known = np.isfinite(apart)
+    total = np.bincount(group, weights=np.where(known, apart, 0.0).sum(axis=1), minlength=len(plain))
+    count = np.bincount(group, weights=known.sum(axis=1), minlength=len(plain))
+    level = np.divide(total, count, out=np.zeros(len(plain)), where=count > 0)
+    return np.where(np.isfinite(plain), path + level[:, None], np.nan)
 
 
 def _group_means(values: Floats, group: Ints, n_groups: int | None = None) -> Floats:

@@ -23,7 +23,14 @@ from elec2water.keys import Keys
 from elec2water.news import Stages, release_news
 from elec2water.pairs import pairs_frame
 from elec2water.release import ReleaseInfo
-from elec2water.review import level_findings, model_findings, pair_energy_findings, pairs_off_grid, sample_findings
+from elec2water.review import (
+    level_findings,
+    model_findings,
+    pair_energy_findings,
+    pairs_off_grid,
+    pumps_to_come,
+    sample_findings,
+)
 from elec2water.revisions import record_findings, revised_quarters, revision_findings
 from elec2water.sampled import sampled_wells
 from elec2water.survey import DesignEstimate, design_totals, gap_findings
@@ -171,6 +178,7 @@ class _Told:
             sample_findings(coefficient, county.strata, county.folder, lang=lang)
             + pair_energy_findings(coefficient, self.energy, well_id, lang=lang)
             + pairs_off_grid(county.pairs, county.wells, lang=lang)
+            + pumps_to_come(county.wells, _reading_days(county.tables.readings)[1], lang=lang)
             + level_findings(coefficient, county.wells, county.water_levels, self.volume.quarter, lang=lang)
             + model_findings(coefficient, self.volume, county.wells, lang=lang)
             + change_findings(coefficient, lang=lang)
@@ -247,10 +255,15 @@ def _measured(coefficient: Coefficient, volume: Volume) -> tuple[Floats, Floats]
     return m3, kwh
 
 
+def _reading_days(readings: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Give the first and the last day of readings, NaT where there are none."""
+    days = readings[["start", "end", "read_on"]]
+    return days.min().min(), days.max().max()
+
+
 def _days_of(readings: pd.DataFrame) -> str:
     """Say from which day to which there are readings."""
-    days = readings[["start", "end", "read_on"]]
-    first, last = days.min().min(), days.max().max()
+    first, last = _reading_days(readings)
     return "–" if pd.isna(first) else f"{first:%Y-%m-%d} – {last:%Y-%m-%d}"
 
 

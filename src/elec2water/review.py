@@ -126,6 +126,22 @@ def pair_energy_findings(
     )
 
 
+def pumps_to_come(wells: pd.DataFrame, last: pd.Timestamp, *, lang: str = "zh") -> Findings:
+    """Name the wells whose pump is registered as installed after the last reading (``last``) of the county."""
+    if "pump_installed_on" not in wells.columns or pd.isna(last):
+        return Findings.empty()
+    later = wells.loc[wells["pump_installed_on"].gt(last)]
+    return findings_of(
+        "PUMP_NOT_YET",
+        table="wells",
+        row=later.index.to_numpy(),
+        well_id=later["well_id"].to_numpy(dtype=object),
+        observed=later["pump_installed_on"].dt.strftime("%Y-%m-%d").to_numpy(dtype=object),
+        limit=f"{last:%Y-%m-%d}",
+        lang=lang,
+    )
+
+
 def pairs_off_grid(pairs: pd.DataFrame, wells: pd.DataFrame, *, lang: str = "zh") -> Findings:
     """Name the sample wells that the grid does not drive: their pairs tell nothing of the coefficient."""
     off = wells.loc[~on_grid(wells), "well_id"]

@@ -123,6 +123,7 @@ def revision_findings(revisions: pd.DataFrame, *, lang: str = "zh") -> Findings:
         percent=[f"{value:+.2f}" for value in said["change_percent"]],
         late=said["late_pairs"].to_numpy(dtype=object),
         corrected=(said["corrected_pairs"] + said["withdrawn_pairs"]).to_numpy(dtype=object),
+        energy=[f"{value:+.0f}" for value in said["now_kwh"] - said["published_kwh"]],
         lang=lang,
     )
 

@@ -202,6 +202,11 @@ def _columns(
         covariates=options.covariates,
         delivery=delivery,
     )
+    # Of the pump before one that was put in after these months the age is not known.
+    installed = _dates(wells, "pump_installed_on")
+    later = (installed >= (months[-1] + 1).astype("datetime64[s]")) & (installed < NEVER)
+    age = np.asarray(columns["pump_age_decades"], dtype=np.float64)
+    columns["pump_age_decades"] = np.where(later, np.nan, age)
     return columns, _Moving(strata, kwh, level)
 
 

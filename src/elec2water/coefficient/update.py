@@ -140,12 +140,17 @@ def _without_new(coefficient: Coefficient, given: Given) -> tuple[Coefficient, C
 def _at_known_months(coefficient: Coefficient, given: Given) -> Coefficient:
     layout, place = coefficient.posterior.layout, np.unique(given.merged.pairs.well)
     known = pd.Index(coefficient.posterior.sample).get_indexer(pd.Index(place))
-    sample, rows = updated_rows(coefficient, given, layout, coefficient.equipment)
+    sample_id = coefficient.sample_id[known]
+    # A pump that the registry tells of now is news of the registry, not of the new pairs.
+    equipment = coefficient.equipment
+    if given.context is not None:
+        equipment = equipment.of_wells(sample_id).adding(given.context.registered(place))
+    sample, rows = updated_rows(coefficient, given, layout, equipment)
     posterior = _at_nodes(coefficient, rows, layout, sample)
     level = coefficient.outlook.level
     outlook = replace(coefficient.outlook, level=level[known] if level.size else level)
-    sample_id = coefficient.sample_id[known]
-    return replace(coefficient, posterior=posterior, sample_id=sample_id, measured=given.merged.pairs, outlook=outlook)
+    seen = replace(coefficient, posterior=posterior, sample_id=sample_id, measured=given.merged.pairs, outlook=outlook)
+    return replace(seen, equipment=equipment)
 
 
 def absorb(
