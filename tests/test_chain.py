@@ -417,7 +417,7 @@ def test_pairs_of_a_well_that_are_all_withdrawn_name_it(begun):
 
 
 def test_the_total_of_the_county_comes_out_of_the_files_without_the_package(two_quarters):
-    """Oracle: electricity x coefficient by class and month, with plain pandas and xarray; its error, but for terms of second order, likewise."""
+    """Oracle: electricity x coefficient by class and month, plain pandas; its error but for terms of second order."""
     folder = two_quarters / "releases" / "2026Q2" / "r1"
     state = xr.open_dataset(folder / "coefficients.nc")
     energy = pd.read_parquet(folder / "energy.parquet")
