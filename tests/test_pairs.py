@@ -2,6 +2,8 @@
 
 import numpy as np
 import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from elec2water.pairs import measurements, short_test_rel_u
 
@@ -63,3 +65,25 @@ def test_taking_pairs_keeps_all_columns_together():
 
 def test_no_pairs_is_an_empty_table():
     assert measurements(frame([]), REGISTRY).well.size == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(order=st.permutations(range(6)))
+def test_pairs_of_one_well_and_day_stand_by_what_they_say_and_not_by_their_rows(order):
+    """A month of a water meter and two short tests begin on one day; undated tests have no day at all."""
+    table = pd.DataFrame(
+        {
+            "well_id": pd.Series(["a", "a", "a", "b", "b", "b"], dtype="str"),
+            "start": np.array(["2026-05-01"] * 3 + ["NaT"] * 3, dtype="datetime64[s]"),
+            "end": np.array(["2026-06-01", "2026-05-01", "2026-05-01"] + ["NaT"] * 3, dtype="datetime64[s]"),
+            "energy_kwh": [900.0, 12.0, 11.0, 10.0, 10.0, 9.0],
+            "volume_m3": [2700.0, 30.0, 33.0, 31.0, 30.0, 30.0],
+            "kind": pd.Series(["meter", *["test"] * 5], dtype="str"),
+        },
+        index=np.arange(2, 8),
+    )
+    well_id = np.array(["b", "a"], dtype=object)
+    ordered = measurements(table, well_id)
+    shuffled = measurements(table.iloc[list(order)].set_axis(table.index), well_id)
+    for name in ("well", "start", "end", "energy_kwh", "volume_m3", "test"):
+        np.testing.assert_array_equal(getattr(ordered, name), getattr(shuffled, name))

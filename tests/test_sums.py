@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elec2water.energy.arrays import distinct_numbers, is_one_of, positions
-from elec2water.sums import membership, row_all, row_any, row_sum
+from elec2water.sums import membership, renumbered, row_all, row_any, row_sum
 
 
 @pytest.mark.parametrize("columns", [1, 3, 7, 8, 12])
@@ -59,3 +59,12 @@ def test_words_are_looked_for_in_a_column_that_may_be_absent_or_blank():
     frame = pd.DataFrame({"status": pd.Series(["sealed", None, "in_use"], dtype="str")})
     assert is_one_of(frame, "status", ("sealed", "abandoned")).tolist() == [True, False, False]
     assert is_one_of(frame, "power_source", ("diesel",)).tolist() == [False, False, False]
+
+
+@given(st.lists(st.integers(0, 30), min_size=1))
+def test_keys_are_renumbered_as_unique_does(key):
+    expected, place = np.unique(key, return_inverse=True)
+    for size in (31, 10**12):
+        number, there = renumbered(np.array(key, dtype=np.intp), size)
+        assert there.tolist() == expected.tolist()
+        assert number.tolist() == place.tolist()

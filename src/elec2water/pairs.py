@@ -73,6 +73,15 @@ class Measurements:
         np.minimum.at(first, self.well, month.astype(np.int64))
         return np.where(first == _NEVER, np.datetime64("NaT", "M"), first.astype("datetime64[M]"))
 
+    def order(self) -> NDArray[np.intp]:
+        """Give the places of the pairs by well and time, and by what they say where these are equal, (R,).
+
+        Where a pair stands in the file decides only between pairs that are equal in all: the fit adds up the same
+        numbers in the same order whatever the order of the rows.
+        """
+        figures = (self.volume_m3, self.energy_kwh, self.meter_rel_u, self.test)
+        return np.asarray(np.lexsort((self.row, *figures, self.end, self.start, self.well)), dtype=np.intp)
+
     def take(self, index: NDArray[np.generic]) -> Measurements:
         """Keep the pairs of an index or mask."""
         fields = (
@@ -120,7 +129,7 @@ def measurements(pairs: pd.DataFrame, well_id: NDArray[np.object_]) -> Measureme
     )
     usable = (well >= 0) & (energy > 0) & (volume > 0) & np.isfinite(energy) & np.isfinite(volume)
     table = table.take(np.flatnonzero(usable))
-    return table.take(np.lexsort((table.row, table.start, table.well)))
+    return table.take(table.order())
 
 
 @dataclass(frozen=True)
@@ -183,7 +192,7 @@ def merge_pairs(known: Measurements, given: Measurements, *, whole: bool = False
     )
     n_kept = int(kept.sum())
     joined = replace(joined, row=np.where(np.arange(joined.well.size) < n_kept, 0, joined.row))
-    order = np.lexsort((joined.row, joined.start, joined.well))
+    order = joined.order()
     origin = np.concatenate([place[kept], match]).astype(np.intp)[order]
     corrected = np.concatenate([np.zeros(n_kept, dtype=bool), corrects >= 0])[order]
     gone = np.setdiff1d(place, np.concatenate([origin, corrects])).astype(np.intp)

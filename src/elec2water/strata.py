@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from elec2water.errors import UsageError
 from elec2water.keys import Keys
+from elec2water.sums import renumbered
 
 UNKNOWN = "未知"
 WHOLE = "全部"
@@ -275,7 +276,8 @@ def _numeric_column(x: Floats, name: str, limits: tuple[float, ...] | None, clas
 def _category_column(values: pd.Series, name: str) -> _Column:
     codes, distinct = pd.factorize(values)
     texts = [*(str(value).strip() or UNKNOWN for value in distinct), UNKNOWN]
-    found = sorted({texts[code] for code in np.unique(codes)}, key=lambda label: (label == UNKNOWN, label))
+    there = [*range(len(distinct)), *([-1] if (codes < 0).any() else [])]
+    found = sorted({texts[code] for code in there}, key=lambda label: (label == UNKNOWN, label))
     place = {label: k for k, label in enumerate(found)}
     renumbered = np.array([place.get(text, -1) for text in texts], dtype=np.int64)
     return _Column(name, renumbered[codes], tuple(found), None)
@@ -340,7 +342,7 @@ def _cross(columns: Sequence[_Column], n: int) -> tuple[Integers, Integers]:
         return np.zeros(n, dtype=np.int64), np.zeros((min(n, 1), 0), dtype=np.int64)
     shape = tuple(len(column.classes) for column in columns)
     flat = np.ravel_multi_index(tuple(column.codes for column in columns), shape)
-    found, cell_of_well = np.unique(flat, return_inverse=True)
+    cell_of_well, found = renumbered(flat, math.prod(shape))
     return cell_of_well.astype(np.int64), np.stack(np.unravel_index(found, shape), axis=1).astype(np.int64)
 
 

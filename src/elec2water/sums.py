@@ -11,6 +11,8 @@ Ints = NDArray[np.intp]
 
 _FEW = 8
 """Columns that are added one after the other, as ``sum`` adds so few: the same to the last digit."""
+_SPARSE, _SMALL = 16, 1_000_000
+"""Of so many more keys than rows that are possible no table is made."""
 
 
 def row_sum(values: Floats) -> Floats:
@@ -54,3 +56,20 @@ def membership(group: Ints, n_groups: int) -> sparse.csc_array:
     """
     n = group.size
     return sparse.csc_array((np.ones(n), group, np.arange(n + 1)), shape=(n_groups, n))
+
+
+def renumbered(key: Ints, size: int) -> tuple[Ints, Ints]:
+    """Give numbers to the keys (N,), 0..size-1, that occur, in their order: (N,), and the keys they stand for, (K,).
+
+    Examples
+    --------
+    >>> renumbered(np.array([5, 2, 5]), 9)
+    (array([1, 0, 1]), array([2, 5]))
+    """
+    if size > _SPARSE * key.size + _SMALL:
+        found, place = np.unique(key, return_inverse=True)
+        return np.asarray(place, dtype=np.intp), found
+    there = np.zeros(size, dtype=bool)
+    there[key] = True
+    number = np.cumsum(there) - 1
+    return number[key], np.flatnonzero(there)

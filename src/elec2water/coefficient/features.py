@@ -173,21 +173,20 @@ class FeatureSpec:
         """
         aquifer = keys_of(columns, "aquifer")
         n = aquifer.size
-        dense, blank = [np.ones(n)], [np.zeros(n)]
-        indicators = []
-        for feature in self.numeric:
+        dense, indicators = [np.ones(n)], []
+        blank = np.zeros((n, 1 + len(self.numeric) + sum(feature.indicator for feature in self.numeric)))
+        for k, feature in enumerate(self.numeric, start=1):
             value, missing = _centred(feature, floats_of(columns, feature.column, n), aquifer)
             dense.append(value)
-            blank.append(np.where(missing, feature.spread**2, 0.0))
+            blank[missing, k] = feature.spread**2
             if feature.indicator:
                 indicators.append(missing.astype(np.float64))
         dense += indicators
-        blank += [np.zeros(n)] * len(indicators)
         codes = [_level_codes(f.levels, keys_of(columns, f.name)) for f in self.factors]
         return Static(
             np.column_stack(dense),
             np.column_stack(codes) if codes else np.empty((n, 0), dtype=np.intp),
-            np.column_stack(blank),
+            blank,
             self._movement_group(aquifer),
         )
 

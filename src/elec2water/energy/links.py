@@ -132,9 +132,17 @@ def epochs_of(links: Links, power_kw: Floats, area_mu: Floats, kappa: Floats | N
     order = np.lexsort((links.well[link], epoch))
     link, epoch = link[order], epoch[order]
     well = links.well[link]
-    coefficient = None if kappa is None else kappa[well]
-    share, variance, basis = split_shares(
-        epoch, links.share[link], power_kw[well], area_mu[well], len(meter), kappa=coefficient
+    stated = links.share[link]
+    share, variance, basis = np.ones(len(well)), np.zeros(len(well)), np.full(len(well), STATED)
+    # Of a meter that serves one well nothing is shared: all of a county's, in most.
+    shared = np.flatnonzero((np.bincount(epoch, minlength=len(meter))[epoch] > 1) | ~np.isnan(stated))
+    share[shared], variance[shared], basis[shared] = split_shares(
+        epoch[shared],
+        stated[shared],
+        power_kw[well[shared]],
+        area_mu[well[shared]],
+        len(meter),
+        kappa=None if kappa is None else kappa[well[shared]],
     )
     return Epochs(meter, start, end, first, epoch, well, share, variance, basis if variance.any() else None)
 

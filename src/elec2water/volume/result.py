@@ -196,6 +196,11 @@ class Volume:
         return joint_covariance(self, totals)
 
     @cached_property
+    def brought(self) -> Floats:
+        """What each well's converted volume brings to the loadings of totals, (N, M + q + r)."""
+        return self.loadings.brought(self.wells.converted_m3)
+
+    @cached_property
     def bend(self) -> Bend:
         """Second-order terms of the totals, from at most 20,000 wells spread evenly over the registry."""
         return Bend.of_volume(self)

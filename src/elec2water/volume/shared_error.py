@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from elec2water.sums import membership, row_sum
+from elec2water.sums import membership, renumbered, row_sum
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -105,7 +105,7 @@ class Loadings:
         monthly[self.sample] -= (self.gain @ theta)[:, None]
         return np.asarray(monthly)
 
-    def domain_sums(self, volume: Floats, domain: Ints, n_domains: int) -> Floats:
+    def domain_sums(self, volume: Floats, domain: Ints, n_domains: int, brought: Floats | None = None) -> Floats:
         """``Σ_i Σ_m V_im a_im`` for every domain, (G, p).
 
         Parameters
@@ -115,42 +115,47 @@ class Loadings:
         domain : (N,)
             0..G-1, or -1 for none.
         n_domains : int
+        brought : (N, M + q + r), optional
+            What :meth:`brought` makes of ``volume``, where sums of several kinds of domains are made of it.
         """
+        brought = self.brought(volume) if brought is None else brought
         group = np.where(domain < 0, n_domains, domain)
         crowded = group.size > _WELLS_A_KIND * (n_domains + 1)
         if crowded and group.size > (n_domains + 1) * self.kinds.one.size:
-            sums = self._by_kind(volume, group, n_domains + 1)
+            sums = self._by_kind(brought, group, n_domains + 1)
         else:
-            sums = self._by_well(volume, group, n_domains + 1)
+            sums = self._by_well(brought, group, n_domains + 1)
         full = sums[:n_domains, : self.size] @ self.carry.T
         here = np.flatnonzero(domain[self.sample] >= 0)
         taken = volume[self.sample[here]].sum(axis=1)[:, None] * self.gain[here]
         np.subtract.at(full, domain[self.sample[here]], taken)
         return np.asarray(full)
 
-    def _by_kind(self, volume: Floats, group: Ints, n_groups: int) -> Floats:
+    def _by_kind(self, brought: Floats, group: Ints, n_groups: int) -> Floats:
         """Sum by effect, (G, p + 1), from the few kinds of wells there are in each of a few groups."""
         kinds = self.kinds.one
-        sums = np.zeros((n_groups * kinds.size, self.cells.shape[1] + self.dense_at.size + self.moving_at.size))
+        sums = np.zeros((n_groups * kinds.size, brought.shape[1]))
         for part in _chunks(group.size, _CHUNK):
             of_kind = membership(group[part] * kinds.size + self.kinds.number[part], len(sums))
-            sums += of_kind @ self._brought(volume[part], part)
+            sums += of_kind @ brought[part]
         return self._laid_out(sums, np.repeat(np.arange(n_groups), kinds.size), np.tile(kinds, n_groups), n_groups)
 
-    def _by_well(self, volume: Floats, group: Ints, n_groups: int) -> Floats:
+    def _by_well(self, brought: Floats, group: Ints, n_groups: int) -> Floats:
         """Sum by effect, (G, p + 1), well by well."""
         sums = np.zeros((n_groups, self.size + 1))
         for part in _chunks(group.size, max(_CHUNK, sums.size)):
-            sums += self._laid_out(self._brought(volume[part], part), group[part], part, n_groups)
+            sums += self._laid_out(brought[part], group[part], part, n_groups)
         return sums
 
-    def _brought(self, volume: Floats, part: slice) -> Floats:
-        """Give what wells (n,) bring to sums, (n, M + q + r): volume by month; times dense and moving effects."""
+    def brought(self, volume: Floats) -> Floats:
+        """Give what wells bring to sums, (N, M + q + r): volume by month (N, M); times dense and moving effects."""
         months, dense = volume.shape[1], self.dense_at.size
         out = np.empty((len(volume), months + dense + self.moving_at.size))
-        out[:, :months] = volume
-        np.multiply(row_sum(volume)[:, None], self.dense[part], out=out[:, months : months + dense])
-        np.einsum("nm,nmr->nr", volume, self.moving[part], out=out[:, months + dense :])
+        for part in _chunks(len(volume), _CHUNK):
+            some, here = volume[part], out[part]
+            here[:, :months] = some
+            np.multiply(row_sum(some)[:, None], self.dense[part], out=here[:, months : months + dense])
+            np.einsum("nm,nmr->nr", some, self.moving[part], out=here[:, months + dense :])
         return out
 
     def _laid_out(self, brought: Floats, group: Ints, wells: Ints | slice, n_groups: int) -> Floats:
@@ -223,21 +228,14 @@ class Kinds:
         for column in map(np.ascontiguousarray, columns):
             least, most = int(column.min(initial=0)), int(column.max(initial=0))
             if size * (most - least + 1) > _MOST_KEYS:
-                key, size = _renumbered(key, size)
+                key, there = renumbered(key, size)
+                size = there.size
             key = key * (most - least + 1) + (column - least)
             size *= most - least + 1
-        number, kinds = _renumbered(key, size)
-        one = np.empty(kinds, dtype=np.intp)
+        number, there = renumbered(key, size)
+        one = np.empty(there.size, dtype=np.intp)
         one[number] = np.arange(number.size)
         return cls(number, one)
-
-
-def _renumbered(key: Ints, size: int) -> tuple[Ints, int]:
-    """Give numbers to the keys, 0..size-1, that occur, and say how many there are."""
-    there = np.zeros(size, dtype=bool)
-    there[key] = True
-    number = np.cumsum(there) - 1
-    return number[key], int(number[-1]) + 1
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,8 @@ def _part_bounds(volume: Volume, part: _KeyPart, codes: Ints, sums: _Sums) -> tu
     known = np.where(np.isfinite(volumes) & (here >= 0), here - part.keys.start, -1)
     total = sums.volume_m3[part.keys]
     safe = np.where(total > 0, total, 1.0)
-    loads = volume.loadings.take(part.wells).domain_sums(converted, known, safe.size)
+    loadings, brought = volume.loadings.take(part.wells), volume.brought[part.wells]
+    loads = loadings.domain_sums(converted, known, safe.size, brought)
     many = n_keys > _DOMAINS_BY_NODE
     relative = _Relative(
         loads / safe[:, None],
