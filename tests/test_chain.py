@@ -416,6 +416,21 @@ def test_pairs_of_a_well_that_are_all_withdrawn_name_it(begun):
     assert set(found.loc[found["rule"].eq("PAIRS_WITHDRAWN"), "well_id"]) == {gone}
 
 
+def test_the_total_of_the_county_comes_out_of_the_files_without_the_package(two_quarters):
+    """Oracle: electricity x coefficient by class and month, plain pandas; its error but for terms of second order."""
+    folder = two_quarters / "releases" / "2026Q2" / "r1"
+    state = xr.open_dataset(folder / "coefficients.nc")
+    energy = pd.read_parquet(folder / "energy.parquet")
+    kwh = energy.pivot_table(index="stratum", columns="month", values="energy_kwh", aggfunc="sum", observed=True)
+    kappa = state["coefficient"].to_pandas()
+    kwh = kwh.reindex(index=kappa.index, columns=kappa.columns).fillna(0.0)
+    totals = pd.read_csv(folder / "totals.csv").set_index("domain").loc["county"]
+    assert (kwh * kappa.fillna(0.0)).to_numpy().sum() == pytest.approx(totals["volume_m3"], rel=1e-6)
+    loading = kwh.to_numpy().ravel()
+    joint = np.nan_to_num(state["coefficient_covariance"].to_numpy()).reshape(loading.size, loading.size)
+    assert np.sqrt(loading @ joint @ loading) == pytest.approx(totals["se_m3"], rel=0.08)
+
+
 def blind_rows(root):
     """Depths that the release before was told of, as any NetCDF reader finds them."""
     return xr.open_dataset(root / "releases" / "2026Q2" / "r1" / "coefficients.nc").sizes["depth"]

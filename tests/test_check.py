@@ -66,7 +66,11 @@ def test_a_meter_is_drawn_with_its_flags(folder):
     axes = meter_series(months, meter=meter, lang="en")
     heights = [bar.get_height() for bar in axes.patches if bar.get_width() == 0.8]
     assert max(heights) == months["energy_kwh"].max()
-    assert any("SPIKE" in text.get_text() for text in axes.texts)
+    said = " ".join(text.get_text().replace("\n", " ") for text in axes.texts)
+    assert "a month that fits ten times the usual" in said
+    assert "SPIKE" not in said
+    chinese = meter_series(months, meter=meter)
+    assert any("某月电量像是多录了一位" in text.get_text() for text in chinese.texts)
     assert png_bytes(axes)[:4] == b"\x89PNG"
     with pytest.raises(UsageError, match="no such"):
         meter_months(reading.meters, reading.reporter.meter_id, "no such", county.findings)
@@ -94,7 +98,8 @@ def test_coverage_counts_wells_that_were_read():
 def test_every_value_that_is_not_what_was_read_has_a_letter_a_method_and_a_reason(folder):
     done = project.run(folder, quarter="2026Q3")
     table = pd.read_parquet(done.release.folder / "energy.parquet")
-    assert list(table.columns) == ["well_id", "month", "energy_kwh", "se_kwh", "quality", "method", "reason"]
+    columns = ["well_id", "month", "energy_kwh", "se_kwh", "quality", "method", "reason", "stratum"]
+    assert list(table.columns) == columns
     assert len(table) == 3 * len(read_project(folder).wells)
     changed = table[table["quality"] != "A"]
     assert set(changed["quality"]) <= set("EJSN")

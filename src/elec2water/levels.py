@@ -339,7 +339,7 @@ def _cells(wells: pd.DataFrame, water_levels: pd.DataFrame) -> tuple[Ints, Ints,
 
 def observed_wells(water_levels: pd.DataFrame, wells: pd.DataFrame) -> Ints:
     """Give the place in the registry of the well of each observation, -1 where it is of none."""
-    if "well_id" not in water_levels.columns:
+    if "well_id" not in water_levels.columns or not water_levels["well_id"].notna().any():
         return np.full(len(water_levels), -1, dtype=np.int64)
     listed = pd.Index(wells["well_id"].astype("str")).drop_duplicates()
     place = np.asarray(listed.get_indexer(pd.Index(water_levels["well_id"].astype("str"))), dtype=np.int64)

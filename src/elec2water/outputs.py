@@ -180,7 +180,7 @@ def release_files(result: QuarterRun) -> dict[str, bytes]:
         "wells.parquet": parquet_bytes(wells_frame(result.volume, flags)),
         "coefficients.csv": csv_bytes(coefficients, float_format=_COEFFICIENT_DIGITS),
         "coefficients.nc": netcdf_bytes(coefficient_dataset(result, by_stratum)),
-        "energy.parquet": parquet_bytes(well_months(_of_quarter(result))),
+        "energy.parquet": parquet_bytes(energy_frame(result)),
         "design_totals.csv": csv_bytes(result.survey.table, float_format={"volume_m3": ".3f", "se_m3": ".3f"}),
         "findings.csv": csv_bytes(result.findings.frame),
     }
@@ -191,6 +191,16 @@ def _digits(frame: pd.DataFrame) -> dict[str, str]:
     floats = [name for name in frame.columns if frame[name].dtype.kind == "f"]
     plain = ("_m3", "published_kwh", "now_kwh", "_percent")
     return {name: ".3f" if name.endswith(plain) else ".6f" for name in floats}
+
+
+def energy_frame(result: QuarterRun) -> pd.DataFrame:
+    """Electricity of every well and month of the quarter, and the class whose coefficient it has: ``energy.parquet``.
+
+    The sum of energy x ``coefficient`` of ``coefficients.nc`` by class and month is the county's volume.
+    """
+    frame, strata = well_months(_of_quarter(result)), result.strata
+    codes = np.repeat(np.asarray(strata.codes, dtype=np.intp), len(quarter_months(result.volume.quarter)))
+    return frame.assign(stratum=recurring_text(strata.cells["stratum"].astype(str).tolist(), codes))
 
 
 def _of_quarter(result: QuarterRun) -> MonthlyEnergy:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from textwrap import wrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,12 +14,19 @@ from numpy.typing import NDArray
 
 from elec2water.errors import UsageError
 from elec2water.figure import GREY, INK, Lang, Words, axes_or_new, label, legend, require, words
-from elec2water.fonts import drawable
+from elec2water.fonts import chinese_font, drawable
+from elec2water.rules import rules
 
 _WARN = "#b3372f"
 _READ = LinearSegmentedColormap.from_list("read", ["#b3372f", "#f2d7a0", "#e8efe4", "#2f6b4f"])
 _MOST_GROUPS = 45
 _MOST_TICKS = 12
+_BEFORE_DETAIL = re.compile("[：:（(]")
+_WIDEST: Mapping[Lang, int] = {"zh": 18, "en": 34}
+"""Characters of a line above the bars."""
+_CHARACTER: Mapping[Lang, float] = {"zh": 0.015, "en": 0.0085}
+_LINE = 0.07
+"""Width of a character in widths of the figure, and height of a line in the highest bar."""
 _TEXT: Words = {
     "zh": {
         "series": "电表 {meter} 的月电量",
@@ -75,8 +86,7 @@ def meter_series(months: pd.DataFrame, *, meter: str, ax: Axes | None = None, la
     unread = ~np.isfinite(energy)
     if unread.any():
         ax.plot(place[unread], np.full(unread.sum(), 0.02 * top), "x", color=_WARN, markersize=5, label=text["N"])
-    _flag(ax, months, np.nan_to_num(energy), top)
-    ax.set_ylim(0.0, 1.35 * top)
+    _flag(ax, months, np.nan_to_num(energy), top, lang)
     ax.set_xlim(-0.6, len(months) - 0.4)
     _months_below(ax, months["month"].tolist())
     label(ax, text["series"].format(meter=meter), "", text["energy"])
@@ -138,20 +148,41 @@ def coverage_calendar(coverage: pd.DataFrame, *, group: str = "", ax: Axes | Non
     return ax
 
 
-def _flag(ax: Axes, months: pd.DataFrame, energy: NDArray[np.float64], top: float) -> None:
-    """Write the rules above the months they speak of; of months with the same rules in a row the first is labelled."""
+def _spoken(flags: str, lang: Lang) -> str:
+    """Give what rules look for in words: of their meaning what stands before the first colon or bracket."""
+    known = rules()
+    names = [known[code].meaning[lang] if code in known else "" for code in flags.split("|")]
+    brief = [_BEFORE_DETAIL.split(name)[0].strip() for name in names]
+    return "\n".join(
+        "\n".join(wrap(drawable(name or code), _WIDEST[lang]))
+        for name, code in zip(brief, flags.split("|"), strict=True)
+    )
+
+
+def _flag(ax: Axes, months: pd.DataFrame, energy: NDArray[np.float64], top: float, lang: Lang) -> None:
+    """Write the rules above the months they speak of; of months with the same rules in a row the first is labelled.
+
+    Each stands above all bars it reaches over, and above the label before it where that reaches so far.
+    """
     flags = months["flags"].fillna("").astype(str).tolist()
-    for place, (rules, before) in enumerate(zip(flags, ["", *flags[:-1]], strict=True)):
-        if not rules:
+    roof = np.minimum(energy, 1.05 * top)
+    for place, (codes, before) in enumerate(zip(flags, ["", *flags[:-1]], strict=True)):
+        if not codes:
             continue
         ax.axvspan(place - 0.5, place + 0.5, color=_WARN, alpha=0.10, linewidth=0)
-        if rules != before:
-            height = min(energy[place], 1.05 * top) + 0.04 * top
-            right = place > 0.7 * len(flags)
+        if codes != before:
+            said = _spoken(codes, lang)
+            lines = said.split("\n")
+            reach = int(np.ceil(max(map(len, lines)) * _CHARACTER[lang] * len(flags)))
+            right = place > 0.6 * len(flags)
+            under = slice(max(place - reach, 0), place + 1) if right else slice(place, place + reach + 1)
+            height = float(roof[under].max()) + 0.04 * top
+            roof[under] = height + _LINE * len(lines) * top
             ax.text(
-                place, height, rules.replace("|", "\n"), fontsize=6.5, color=_WARN, va="bottom",
-                ha="right" if right else "left",
+                place, height, said, fontsize=6.5, color=_WARN, va="bottom", ha="right" if right else "left",
+                family=chinese_font(said).get_family(),
             )  # fmt: skip
+    ax.set_ylim(0.0, max(1.35 * top, float(roof.max(initial=0.0)) + 0.2 * top))
 
 
 def _months_below(ax: Axes, months: list[str], offset: float = 0.0) -> None:

@@ -31,6 +31,22 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
 }
 
 
+_EFFECTS: Mapping[str, Mapping[str, str]] = {
+    "zh": {
+        NEW_PUMP: "自该月起按新井况计算",
+        WATER_METER: "自该月起其水表读数不予采用，水量按此前的系数折算",
+        MULTIPLIER: "自该月起其系数不参与率定，水量仍按水表",
+        OTHER_LOAD: "自该月起其系数不参与率定，水量仍按水表",
+    },
+    "en": {
+        NEW_PUMP: "from then on it counts as a changed well",
+        WATER_METER: "from then on its water meter is not believed; its volume is converted as before",
+        MULTIPLIER: "from then on it tells nothing of its class; its volume is what its water meter says",
+        OTHER_LOAD: "from then on it tells nothing of its class; its volume is what its water meter says",
+    },
+}
+
+
 def meter_findings(coefficient: Coefficient, quarter: str, *, lang: str = "zh") -> Findings:
     """Name the wells whose water meters read in the quarter and are not believed since a fault was found."""
     pairs, well = coefficient.measured, coefficient.posterior.rows.well
@@ -69,6 +85,7 @@ def change_findings(coefficient: Coefficient, *, lang: str = "zh") -> Findings:
         limit=f"{limits.step:.1f}",
         percent=[f"{100.0 * np.expm1(value):+.0f}" for value in steps["step"]],
         candidate=names[sudden].to_numpy(dtype=object),
+        effect=steps["candidate"].map(_EFFECTS[lang]).to_numpy(dtype=object),
         lang=lang,
     )
     return found + findings_of(

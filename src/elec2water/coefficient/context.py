@@ -246,6 +246,8 @@ def _foretold(
     if water_levels is None or water_levels.empty:
         return Foretold(level, np.zeros((n_aquifers, months.size)))
     last = last_observed(wells, water_levels, aquifer, n_aquifers)
+    if not (last < months[-1]).any():
+        return Foretold(level, np.zeros((n_aquifers, months.size)))
     spread = np.arange(0, len(wells), max(1, len(wells) // _WELLS_THAT_TELL))
     told_by = np.union1d(observed_wells(water_levels, wells), spread).astype(np.intp)
     beyond = spec.beyond(wells)

@@ -64,8 +64,8 @@ def _groups_of_rows(wells: pd.DataFrame, water_levels: pd.DataFrame, group: Ints
     well = observed_wells(water_levels, wells)
     of_row = np.where(well >= 0, group[well], -1)
     if "aquifer" in water_levels.columns and "aquifer" in wells.columns:
-        named = pd.Series(group, index=wells["aquifer"].astype("str").to_numpy(dtype=object))
-        by_name = named.loc[~named.index.duplicated()]
+        one_of_each = np.flatnonzero(~wells["aquifer"].duplicated().to_numpy(dtype=bool))
+        by_name = pd.Series(group[one_of_each], index=wells["aquifer"].iloc[one_of_each].astype("str").to_numpy(object))
         place = by_name.index.get_indexer(pd.Index(water_levels["aquifer"].astype("str").to_numpy(dtype=object)))
         of_row = np.where((of_row < 0) & (place >= 0), by_name.to_numpy()[place], of_row)
     return np.asarray(of_row, dtype=np.intp)
