@@ -11,6 +11,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 _ANOMALY_LIMIT = 2.0
+_AT_ONCE = 1 << 14
+"""Wells that are looked at together: what is made of them on the way stays in the cache of the processor."""
 
 
 def energy_anomaly(kwh: Floats, annual_kwh: Floats, aquifer: Ints) -> Floats:
@@ -19,14 +21,21 @@ def energy_anomaly(kwh: Floats, annual_kwh: Floats, aquifer: Ints) -> Floats:
     Within a well κ and energy move against each other: a farmer who needs the same water burns more when κ has
     fallen (trap 3 of METHOD.md). Shapes (N, M), (N,), (N,) → (N, M); NaN where there is no energy.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log_ratio = np.log(kwh) - np.log(annual_kwh / 12.0)[:, None]
-    known = np.isfinite(log_ratio)
-    log_ratio[~known] = np.nan
-    of_aquifer = membership(aquifer, int(aquifer.max(initial=0)) + 1)
-    total, count = (of_aquifer @ values for values in (np.where(known, log_ratio, 0.0), known.astype(np.float64)))
-    log_ratio -= (total / np.maximum(count, 1.0))[aquifer]
-    return np.asarray(log_ratio)
+    log_ratio = np.empty(kwh.shape)
+    total, count = np.zeros((2, int(aquifer.max(initial=0)) + 1, kwh.shape[1]))
+    parts = [slice(at, at + _AT_ONCE) for at in range(0, len(kwh), _AT_ONCE)]
+    for part in parts:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.log(kwh[part]) - np.log(annual_kwh[part] / 12.0)[:, None]
+        known = np.isfinite(ratio)
+        of_aquifer = membership(aquifer[part], len(total))
+        total += of_aquifer @ np.where(known, ratio, 0.0)
+        count += of_aquifer @ known.astype(np.float64)
+        log_ratio[part] = np.where(known, ratio, np.nan)
+    mean = total / np.maximum(count, 1.0)
+    for part in parts:
+        log_ratio[part] -= mean[aquifer[part]]
+    return log_ratio
 
 
 def limited_anomaly(anomaly: Floats) -> Floats:

@@ -186,9 +186,10 @@ def _columns(
     head_beyond_m, delivery = heads
     n = len(wells)
     strata = classify(wells, options.strata_by, breaks=dict(options.strata_breaks), classes=options.strata_classes)
-    kwh = np.full((n, months.size), np.nan)
-    if energy is not None:
-        span = energy.window(months[0], months[-1]).kwh
+    if energy is None:
+        kwh = np.full((n, months.size), np.nan)
+    else:
+        span = energy.kwh_between(months[0], months[-1])
         place = (months - months[0]).astype(np.intp)
         kwh = span if span.shape[1] == months.size else span[:, place]
     beyond = head_beyond_m + np.nan_to_num(delivery_head(wells, delivery))

@@ -223,7 +223,7 @@ class MonthlyEnergy:
 
     def _worked_out(self, end: np.datetime64, groups: npt.NDArray[Any]) -> Floats:
         """Give :meth:`annual_kwh` of classes (N,)."""
-        kwh = self._kwh_of(month_range(end - (MONTHS_PER_YEAR - 1), end))
+        kwh = self.kwh_between(end - (MONTHS_PER_YEAR - 1), end)
         if not np.isnan(kwh).any():
             return np.asarray(kwh.sum(axis=1))
         movement = fit_movement(kwh, groups)
@@ -231,8 +231,9 @@ class MonthlyEnergy:
         told = (movement.covered >= LEAST_TOLD * whole) & (movement.covered > 0)
         return np.where(told, movement.level * whole, np.nan)
 
-    def _kwh_of(self, months: Months) -> Floats:
-        """Give the energy of consecutive months, NaN beyond those held, (N, M)."""
+    def kwh_between(self, first: np.datetime64, last: np.datetime64) -> Floats:
+        """Give the energy of the months from `first` to `last`, both included, NaN beyond those held, (N, M) [kWh]."""
+        months = month_range(first, last)
         here = np.flatnonzero(np.isin(self.months, months))
         if here.size == len(months):
             return self.kwh[:, here[0] : here[-1] + 1]

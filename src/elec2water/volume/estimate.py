@@ -122,7 +122,9 @@ class _Parts:
         energy: MonthlyEnergy,
         on_grid: NDArray[np.bool_],
     ) -> _Parts:
-        column = np.searchsorted(energy.months, context.months)
+        first = int(np.searchsorted(energy.months, context.months[0]))
+        held = np.arange(first, first + context.months.size)
+        column = slice(first, first + held.size)
         kwh = np.where(on_grid[:, None], energy.kwh[:, column], np.nan)
         loadings, offset, path = _paths(coefficient, posterior, context)
         sampled = np.zeros(kwh.shape[0], dtype=bool)
@@ -146,7 +148,7 @@ class _Parts:
             _zero_if_unknown(energy.variance[:, column]),
             np.where(energy.quality[:, column] == "S", np.sqrt(energy.common[column]), 0.0),
             _zero_if_unknown(energy.lags[:, :, column]),
-            None if energy.split is None else energy.split.window(column, np.ones(column.size, dtype=bool)),
+            None if energy.split is None else energy.split.window(held, np.ones(held.size, dtype=bool)),
             energy.quality[:, column],
             loadings,
             offset,
