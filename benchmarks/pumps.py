@@ -38,6 +38,8 @@ REPLACED_A_YEAR = 0.03
 GAIN = (0.27, 0.15)
 BEFORE, AFTER = 3, 2
 MOVED = 0.08
+SAME_CHANGE = 3
+"""Months within which two alarms of a well are of one change."""
 SIZES = (0.0, 0.10, 0.15, 0.20, 0.25, 0.30, 9.0)
 
 
@@ -119,13 +121,29 @@ def attainable(size: np.ndarray, sd: float) -> np.ndarray:
     return special.ndtr(np.abs(size) / sd - limit) + special.ndtr(-np.abs(size) / sd - limit)
 
 
+def episodes(made: Replaced, told: pd.DataFrame) -> list[tuple[int, int]]:
+    """Give place of the well and month of the first alarm of each change, those found by the first fit left out.
+
+    An alarm that dates the change of the one before anew, by at most a quarter, is no other.
+    """
+    told = told.sort_values(["well_id", "at", "since"], kind="stable")
+    place = made.county.rows(told["well_id"].to_numpy(dtype=object)).tolist()
+    since = told["since"].to_numpy(dtype="datetime64[M]").astype(int).tolist()
+    found: list[tuple[int, int]] = []
+    last: dict[int, int] = {}
+    for well, at, month in zip(place, told["at"].tolist(), since, strict=True):
+        if abs(month - last.get(well, -SAME_CHANGE)) > SAME_CHANGE and at >= FIRST_MONTHS:
+            found.append((well, at))
+        last[well] = month
+    return found
+
+
 def events(made: Replaced, state: Coefficient, pairs: pd.DataFrame, told: pd.DataFrame) -> tuple[list[dict], dict]:
     """Give a row a replacement that could be found by the end, and the false alarms with the years watched."""
     county = made.county
     column = np.searchsorted(county.months, pairs["start"].to_numpy(dtype="datetime64[M]"))
     reads = pd.DataFrame({"place": county.rows(pairs["well_id"].to_numpy(dtype=object)), "month": column})
-    known = told[told["at"] >= FIRST_MONTHS].drop_duplicates("well_id")
-    alarm = dict(zip(county.rows(known["well_id"].to_numpy(dtype=object)).tolist(), known["at"], strict=True))
+    alarms = episodes(made, told)
     rows, years = [], 0.0
     for place, months in reads.groupby("place")["month"]:
         read, new = months.to_numpy(), made.month[place]
@@ -133,17 +151,17 @@ def events(made: Replaced, state: Coefficient, pairs: pd.DataFrame, told: pd.Dat
         before, after = (read < new).sum(), np.sort(read[read >= new])
         if new < FIRST_MONTHS or before < BEFORE or after.size < AFTER:
             continue
-        at = alarm.get(place, 10**6)
+        at = [at for well, at in alarms if well == place and at >= after[0]]
         size, sd = float(made.size[place]), step_sd(state, place, int(before))
         rows.append(
             {
                 "size": size,
-                "two": bool(after[0] <= at <= after[1]),
-                "ever": bool(after[0] <= at < 10**6),
+                "two": bool(at and min(at) <= after[1]),
+                "ever": bool(at),
                 "attainable": float(attainable(np.array(size), sd)),
             }
         )
-    false = [(place, at) for place, at in alarm.items() if made.month[place] < 0 or at < made.month[place]]
+    false = [(place, at) for place, at in alarms if made.month[place] < 0 or at < made.month[place]]
     unmoved = sum(not has_moved(county, place, at) for place, at in false)
     return rows, {"false": len(false), "unmoved": unmoved, "years": years}
 

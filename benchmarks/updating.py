@@ -49,7 +49,8 @@ def otherwise(county, seed, *, slope_sd=LEVEL_SLOPE_SD):
     """Let κ of all wells of a county fall so much more or less, with time and with its head, as it may by the prior."""
     wear, slope = np.random.default_rng([seed, 11]).standard_normal(2) * (FitOptions().wear_sd_per_year, slope_sd)
     years = np.arange(county.months.size) / 12.0
-    head, _ = level_movement(county.wells, county.water_levels, county.months, county.months[:12], HEAD_BEYOND_M)
+    beyond = np.full(len(county.wells), HEAD_BEYOND_M)
+    head, _ = level_movement(county.wells, county.water_levels, county.months, county.months[:12], beyond)
     factor = np.exp(wear * years + slope * np.nan_to_num(head))
     return dataclasses.replace(county, kappa=county.kappa * factor, volume_m3=county.volume_m3 * factor)
 
