@@ -11,6 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from elec2water.identifiers import places
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -21,8 +23,6 @@ NO_DAY = np.int64(-(10**9))
 """Stands for a blank date among day numbers (days since 1970-01-01)."""
 FOREVER = np.int64(10**9)
 """Day number that no date reaches: an interval without an end."""
-_FEW = 8
-"""A list at least so many times as long as the ids looked for in it is not hashed."""
 
 
 def numbers(frame: pd.DataFrame, column: str) -> Floats:
@@ -66,16 +66,7 @@ def positions(ids: pd.Series[Any] | pd.Index[Any], among: pd.Series[Any] | pd.In
     """
     values = pa.array(ids.astype("str"), type=pa.large_string(), from_pandas=True)
     listed = pa.array(among.astype("str"), type=pa.large_string(), from_pandas=True)
-    if len(values) * _FEW > len(listed):
-        return _filled(pc.index_in(values, value_set=listed, skip_nulls=True))
-    # Of a long list only what a few ids may be is worth a place in the table of hashes.
-    asked = np.flatnonzero(pc.is_in(listed, value_set=values, skip_nulls=True).to_numpy(zero_copy_only=False))
-    place = _filled(pc.index_in(values, value_set=listed.take(pa.array(asked)), skip_nulls=True))
-    return np.append(asked, -1)[place]
-
-
-def _filled(found: pa.Array) -> Ints:
-    return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+    return places(values, listed)
 
 
 def is_one_of(frame: pd.DataFrame, column: str, words: Sequence[str]) -> Bools:
