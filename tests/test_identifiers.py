@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from elec2water import identifiers
 
-SIZE = 120_000
+SIZE = 101_000
 
 
 def by_hand(ids, among):
@@ -22,10 +22,10 @@ def names(numbers, form):
     return [form.format(k) for k in numbers.tolist()]
 
 
-@pytest.mark.parametrize("form", ["{:09d}", "W{:07d}", "{}", "{:x}", "井{:06d}", "37021200{:010d}", "{:025d}"])
-@pytest.mark.parametrize("spread", [1, 1_000])
-def test_long_lists_are_found_as_one_by_one(form, spread):
+@pytest.mark.parametrize("form", ["{:09d}", "W{:07d}", "{}", "{:x}", "井{:09d}", "37021200{:010d}", "{:025d}"])
+def test_long_lists_are_found_as_one_by_one(form):
     rng = np.random.default_rng(3)
+    spread = 1_000 if form == "井{:09d}" else 1
     listed = rng.permutation(SIZE)[: SIZE - 5_000] * spread
     asked = rng.integers(0, SIZE, SIZE) * spread
     ids, among = names(asked, form), [*names(listed, form), *names(listed[:100], form)]
