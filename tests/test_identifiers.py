@@ -54,4 +54,4 @@ def test_names_put_in_order_are_the_same_cells(form):
     put = identifiers.ascending(column)
     assert put.to_pylist() == column.to_pylist()
     inside = put.dictionary.to_pylist()
-    assert inside == (sorted(inside) if form == "{:09d}" else column.dictionary.to_pylist())
+    assert inside == sorted(inside)

@@ -39,12 +39,27 @@ def by_order(text: pa.Array) -> pa.DictionaryArray:
     return _by_blocks(text, again) if 0 < again <= len(text) // 2 else _coded(text)
 
 
+def in_order(names: pa.Array) -> Ints | None:
+    """Give the places (n,) of distinct names in ascending order of their bytes, None where they stand in it already.
+
+    Examples
+    --------
+    >>> in_order(pa.array(["W03", "W01", "W02"])).tolist(), in_order(pa.array(["W01", "W02"]))
+    ([1, 2, 0], None)
+    """
+    if pc.all(pc.less(names.slice(0, max(len(names) - 1, 0)), names.slice(1))).as_py():
+        return None
+    serials = _serials(names)
+    if serials is not None:
+        return np.argsort(serials.numbers, kind="stable")
+    return np.asarray(pc.array_sort_indices(names)).astype(np.int64)
+
+
 def ascending(coded: pa.DictionaryArray) -> pa.DictionaryArray:
-    """Put the distinct values of a column in order where they are serial numbers, which takes no comparing of text."""
-    serials = _serials(coded.dictionary)
-    if serials is None:
+    """Put the distinct values of a column, of which none is missing, in order."""
+    order = in_order(coded.dictionary)
+    if order is None:
         return coded
-    order = np.argsort(serials.numbers, kind="stable")
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
     return pa.DictionaryArray.from_arrays(pa.array(rank).take(coded.indices), coded.dictionary.take(pa.array(order)))

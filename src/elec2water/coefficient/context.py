@@ -192,7 +192,8 @@ def _columns(
         span = energy.kwh_between(months[0], months[-1])
         place = (months - months[0]).astype(np.intp)
         kwh = span if span.shape[1] == months.size else span[:, place]
-    beyond = head_beyond_m + np.nan_to_num(delivery_head(wells, delivery))
+    delivered = delivery_head(wells, delivery)
+    beyond = head_beyond_m + np.nan_to_num(delivered)
     level, reference = level_movement(wells, known.water_levels, months, level_window, beyond)
     columns = well_columns(
         wells,
@@ -201,7 +202,7 @@ def _columns(
         depth_to_water=reference,
         reference_year=reference_year,
         covariates=options.covariates,
-        delivery=delivery,
+        delivery=delivered,
     )
     # Of the pump before one that was put in after these months the age is not known.
     installed = _dates(wells, "pump_installed_on")

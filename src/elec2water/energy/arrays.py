@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from elec2water.identifiers import places
+from elec2water.identifiers import in_order, places
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -85,7 +85,7 @@ def distinct_numbers(numbers: Ints) -> Ints:
 
 
 def codes(ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
-    """Give ids numbers in the order in which they first occur.
+    """Give ids numbers in the order of their names, so that nothing depends on which meter a file lists first.
 
     Exports list the same meters month after month, or all months of a meter one after the other; both are recognised
     by comparing neighbours, so that a million names are hashed and not twelve million.
@@ -102,8 +102,17 @@ def codes(ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
     names : pandas.Index
         The distinct ids, by code.
     """
-    if isinstance(ids.dtype, pd.CategoricalDtype):
-        return _codes_of_categories(ids)
+    code, names = _codes_of_categories(ids) if isinstance(ids.dtype, pd.CategoricalDtype) else _codes_of_texts(ids)
+    order = in_order(pa.array(names.astype("str"), type=pa.large_string()))
+    if order is None:
+        return code, names
+    rank = np.full(len(order) + 1, -1, dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[code], names[order]
+
+
+def _codes_of_texts(ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
+    """Give numbers to ids in the order in which they first occur."""
     values = pa.chunked_array([pa.array(ids.astype("str"), type=pa.large_string(), from_pandas=True)]).combine_chunks()
     n = len(values)
     if n > 1 and values.null_count == 0:
