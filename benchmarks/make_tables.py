@@ -304,6 +304,7 @@ def retests() -> str:
     words = {
         "meter_drawn": "One month of metering each, the wear of each county drawn from what is believed of it:",
         "meter_drawn_12": "The same, the sixty wells of the first year read every month of it:",
+        "meter_drawn_12_of_30": "Thirty wells in the first year, read every month of it:",
         "test": "One short pumping test each:",
     }
     found = [
