@@ -145,9 +145,9 @@ def speed_tables() -> str:
             parts.append(writer(json.loads(path.read_text(encoding="utf-8"))))
     parts.append(
         "## A whole quarter\n\nParquet in, everything a run writes out; one process, seconds of the processor. The "
-        "quarter alone is the folder with the bills of its three months and the pairs of the same; a well is then known by the "
-        "electricity of the quarter, the other nine months of its year counting as a mean one of the three. Fifteen "
-        "months are what a county keeps.\n"
+        "quarter alone is the folder with the bills of its three months and the pairs of the same; a well is then "
+        "known by the electricity of the quarter, the other nine months of its year counting as a mean one of the "
+        "three. Fifteen months are what a county keeps.\n"
     )
     parts += [path.read_text(encoding="utf-8") for path in sorted(RESULTS.glob("bench_scale*.md"))]
     return "\n".join(parts)
