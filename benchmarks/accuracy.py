@@ -3,7 +3,8 @@
 A county is drawn, its sample wells are chosen by ``design``, measured for 18 months with 12 % refusals, and a
 quarter is estimated from its electricity bills: the next quarter (pairs end before it begins) or the same (pairs run
 through it). The model is held against the class mean, the stratified ratio, and the best possible under the design:
-the difference estimator whose regression is known from a census, so that only the sampling of residuals is left.
+the difference estimator whose regression is known from a census, so that only the sampling of residuals is left;
+once with the true volumes of the sample wells, once as their water meters read them.
 
     python benchmarks/accuracy.py --counties 100 --generators demo lognormal two_age shallow --jobs 2
 """
@@ -11,6 +12,7 @@ the difference estimator whose regression is known from a census, so that only t
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import os
 import sys
@@ -29,6 +31,7 @@ from counties import GENERATORS
 from elec2water.coefficient import FitOptions, fit_coefficient
 from elec2water.coefficient.rows import shared_static
 from elec2water.demo import County, measure_pairs, true_wells
+from elec2water.demo.measuring import WaterMeters, draw_water_meters
 from elec2water.design import design_sample
 from elec2water.energy import MonthlyEnergy, impute, monthly_energy
 from elec2water.strata import classify
@@ -83,7 +86,11 @@ def study(case: Case) -> dict[str, float | str | int]:
     }
     result.update(_against_truth(volume, county, counted, V))
     result.update(_peers(pairs, volume, strata.labels, county, counted, V))
-    result["best"] = _best_possible(coefficient, volume, county, energy, levels, probability, counted, V)
+    place, expand, predicted = _census_prediction(coefficient, volume, county, energy, levels, probability, counted, V)
+    read = np.exp(sample_meters(county, case.seed).log_bias[place])
+    for name, known in (("best", V[place]), ("best_metered", V[place] * read)):
+        level = (expand * known).sum() / (expand * predicted[place]).sum()
+        result[name] = float(predicted.sum() * level / V.sum() - 1.0)
     return result
 
 
@@ -95,6 +102,18 @@ def electricity(county: County):
     )
     power = county.wells["pump_power_kw"].to_numpy(dtype=np.float64)
     return impute(read, strata.codes, power_kw=power), strata
+
+
+def sample_meters(county: County, seed: int) -> WaterMeters:
+    """Give the instrument errors behind the pairs of `study`."""
+    drawn = inspect.signature(measure_pairs).parameters
+    return draw_water_meters(
+        county,
+        refusal=REFUSAL,
+        seed=seed,
+        meter_bias_sd=drawn["meter_bias_sd"].default,
+        shared_meter_error_sd=drawn["shared_meter_error_sd"].default,
+    )
 
 
 def sample(county: County, energy: MonthlyEnergy, first_column: int, case: Case):
@@ -142,8 +161,8 @@ def _peers(pairs, volume: Volume, labels, county: County, counted, V) -> dict[st
     }
 
 
-def _best_possible(coefficient, volume: Volume, county: County, energy, levels, probability, counted, V) -> float:
-    """Give the relative error of the difference estimator whose regression is fitted to the true κ of every well."""
+def _census_prediction(coefficient, volume: Volume, county: County, energy, levels, probability, counted, V):
+    """Give the sample wells, their weights, and every well's volume by a regression fitted to all true κ."""
     columns = county.months[county.months_of(QUARTER)]
     context = coefficient.context(county.wells, levels, energy, columns)
     everyone = np.arange(len(county.wells))
@@ -157,8 +176,7 @@ def _best_possible(coefficient, volume: Volume, county: County, energy, levels, 
     place = county.rows(coefficient.sample_id)
     place = place[counted[place] & (kwh[place] > 0)]
     expand = 1.0 / probability.loc[county.well_id[place]].to_numpy()
-    level = (expand * V[place]).sum() / (expand * predicted[place]).sum()
-    return float(predicted.sum() * level / V.sum() - 1.0)
+    return place, expand, predicted
 
 
 def summarise(results: pd.DataFrame) -> pd.DataFrame:
@@ -168,7 +186,10 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for (generator, when, n), part in results.groupby(["generator", "when", "n"], sort=False):
-        rmse = {k: 100 * float(np.sqrt((part[k] ** 2).mean())) for k in ("class_mean", "ratio", "best", "model")}
+        rmse = {
+            k: 100 * float(np.sqrt((part[k] ** 2).mean()))
+            for k in ("class_mean", "ratio", "best", "best_metered", "model")
+        }
         row = {"generator": generator, "quarter": when, "sample wells": n, "counties": len(part)}
         row |= {f"RMSE {k.replace('_', ' ')}": v for k, v in rmse.items()}
         row["model / best"] = rmse["model"] / rmse["best"]

@@ -10,12 +10,13 @@ after ten more tests are made, in August, in one of four ways:
 * ``random again``: at random among the wells tested before;
 * ``oldest``: again those tested longest ago.
 
-With ``--months 12`` the sixty wells are read every month of the first year instead. With ``--wear drawn`` the wear of
-each county is drawn from what is believed of it (``updating.otherwise``): tests of later years are worth what they
-tell of it, which is nothing where it is what was believed. The coefficient is updated each year with its variances
-held. Written: the stated variance of the total of the last summer quarter, against that of ``next``, the errors of
-the four summers' totals against the truth, and how often the 90 % intervals held. Results in
-benchmarks/results/next_study_<kind>.json and .md. What can be attained at most: benchmarks/next_bound.py.
+With ``--months 12`` the sixty wells are read every month of the first year instead; with ``--sample 30`` they are
+thirty. With ``--wear drawn`` the wear of each county is drawn from what is believed of it (``updating.otherwise``):
+tests of later years are worth what they tell of it, which is nothing where it is what was believed. The coefficient
+is updated each year with its variances held. Written: the stated variance of the total of the last summer quarter,
+against that of ``next``, the errors of the four summers' totals against the truth, and how often the 90 % intervals
+held. Results in benchmarks/results/next_study_<kind>.json and .md. What can be attained at most:
+benchmarks/next_bound.py.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ RESULTS = Path(__file__).parent / "results" / "next_study"
 YEARS = (2023, 2024, 2025, 2026)
 LAST = "2026Q3"
 TESTS_A_YEAR = 10
+SAMPLE = 60
 COMMON_U = FitOptions().shared_meter_rel_u
 WAYS = ("next", "random", "random again", "oldest")
 
@@ -200,7 +202,7 @@ def main() -> None:
     parser.add_argument("--counties", type=int, default=10)
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--wells", type=int, default=800)
-    parser.add_argument("--sample", type=int, default=60)
+    parser.add_argument("--sample", type=int, default=SAMPLE)
     parser.add_argument("--kind", choices=("test", "meter"), default="meter")
     parser.add_argument("--months", type=int, default=1)
     parser.add_argument("--wear", choices=("believed", "drawn"), default="believed")
@@ -209,6 +211,7 @@ def main() -> None:
     a = parser.parse_args()
     name = a.kind if a.wear == "believed" else f"{a.kind}_{a.wear}"
     name = name if a.months == 1 else f"{name}_{a.months}"
+    name = name if a.sample == SAMPLE else f"{name}_of_{a.sample}"
     path = RESULTS.with_name(f"next_study_{name}.json")
     cases = json.loads(path.read_text(encoding="utf-8"))["cases"] if a.add else []
     every = [(kind, seed) for seed in range(a.first, a.first + a.counties) for kind in a.generators]

@@ -4,6 +4,7 @@ import errno
 import json
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -102,6 +103,17 @@ def test_the_commands_run_without_a_console_script(tmp_path):
     )
     assert (made.returncode, made.stdout) == (2, "")
     assert "none" in made.stderr
+
+
+def test_the_version_is_told():
+    assert command("--version") == (0, f"elec2water {metadata.version('elec2water')}\n", "")
+
+
+def test_no_command_waits_for_libraries_that_only_pictures_need():
+    """Loading scipy.stats, scipy.signal and pyplot took 3 of the 7 seconds before the first word."""
+    code = "import sys, elec2water.cli; print(*({'scipy.stats', 'scipy.signal', 'matplotlib'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
 
 
 def test_what_the_machine_forbids_is_said_with_its_place(folder, monkeypatch):

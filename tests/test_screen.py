@@ -226,13 +226,34 @@ def test_the_order_of_rows_does_not_matter():
     assert reports[0].equals(reports[1])
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]])
+@pytest.mark.parametrize("power", [[15.0, 5.0, 7.5], [5.0, 5.0, 5.0]])
+def test_a_shared_meter_is_judged_as_its_largest_well_whatever_the_order_of_the_links(order, power):
+    """Of wells as large as each other the first by name; the multiplier is that of the latest link."""
+    _, _, readings = tables(county(2))
+    wells = pd.DataFrame({"well_id": ["w3", "w1", "w2"], "pump_power_kw": power})
+    meters = pd.DataFrame(
+        {
+            "meter_id": ["m000", "m000", "m000", "m001"],
+            "well_id": ["w3", "w1", "w2", "w2"],
+            "multiplier": [1.0, 20.0, 1.0, 30.0],
+            "valid_from": pd.to_datetime([None, "2025-05-01", None, None]),
+        }
+    )
+    series = read_energy(wells, meters.iloc[order], readings, first=MONTHS[0], last=MONTHS[-1]).meters
+    assert series.well.tolist() == [0 if power[0] == 15.0 else 1, 2]
+    assert series.multiplier.tolist() == [20.0, 30.0]
+
+
 def test_what_is_usual_does_not_feel_one_month_in_ten():
     kwh = county(200)
     spoilt = kwh.copy()
     spoilt[np.arange(200), np.arange(200) % 9 + 3] *= 10.0
     ids = np.array([f"m{k}" for k in range(200)], dtype=object)
     group, size = np.zeros(200, dtype=np.int64), np.ones(200)
-    clean, faulty = (fit_usual(values, group, size, ids) for values in (kwh, spoilt))
+    clean, faulty = (
+        fit_usual(values, group, size, pd.util.hash_array(ids, categorize=False)) for values in (kwh, spoilt)
+    )
     assert np.abs(clean.level - faulty.level).mean() < 0.15
     np.testing.assert_allclose(np.diff(clean.effect[0, 3:9]), np.diff(np.log(SEASON[3:9])), atol=0.15)
 

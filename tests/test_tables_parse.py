@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from elec2water import identifiers
 from elec2water.tables import dates, keys, parse
 
 NAN = float("nan")
@@ -175,7 +176,9 @@ def test_bools():
     assert parse.parse_bools(pa.array([1, 2])).wrong["UNKNOWN_WORD"].tolist() == [False, True]
 
 
-@pytest.mark.parametrize("order", ["by meter", "by month", "rising", "months that differ", "no order"])
+@pytest.mark.parametrize(
+    "order", ["by meter", "by month", "rising", "months that differ", "months of gaps", "no order", "no serials"]
+)
 def test_large_columns_are_coded_as_small_ones_are(order):
     """The oracle is Arrow's own coding, which hashes every cell."""
     rng = np.random.default_rng(1)
@@ -185,10 +188,14 @@ def test_large_columns_are_coded_as_small_ones_are(order):
     if order == "months that differ":
         cells[rng.integers(60_000, len(cells), 900)] = "new"
         cells = cells[: len(cells) - 777]
-    if order == "no order":
+    if order == "months of gaps":
+        cells = cells[rng.random(len(cells)) > 0.01]
+    if order in ("no order", "no serials"):
         cells = rng.permutation(cells)
+    if order == "no serials":
+        cells[rng.integers(0, len(cells), 9)] = "A1"
     text = pa.array(cells.tolist())
-    coded, plain = parse.by_order(text), text.dictionary_encode()
+    coded, plain = identifiers.by_order(text), text.dictionary_encode()
     assert coded.indices.equals(plain.indices)
     assert coded.dictionary.equals(plain.dictionary)
 

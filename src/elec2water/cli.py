@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,6 @@ from elec2water.rules import LANGUAGES
 
 app = typer.Typer(
     name="elec2water",
-    help="以电折水: volumes of groundwater from the electricity of farm wells, with honest uncertainty.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -47,6 +47,22 @@ _FIRST = 5
 _TOTALS_SHOWN = 30
 _STAKES_SHOWN = 20
 _SHANGHAI = dt.timezone(dt.timedelta(hours=8))
+
+
+def _show_version(*, asked: bool) -> None:
+    if asked:
+        typer.echo(f"elec2water {metadata.version('elec2water')}")
+        raise typer.Exit
+
+
+@app.callback()
+def elec2water(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit")
+    ] = False,
+) -> None:
+    """以电折水: volumes of groundwater from the electricity of farm wells, with honest uncertainty."""
 
 
 def main() -> None:

@@ -41,7 +41,6 @@ from elec2water.design import Design, design_sample, write_design
 from elec2water.design.files import READ_BACK
 from elec2water.energy.history import coverage, meter_months
 from elec2water.errors import UsageError
-from elec2water.fieldwork.outputs import design_files
 from elec2water.findings import Findings
 from elec2water.ledger import approve_release, entered_releases, open_ledger, record_release
 from elec2water.news import news_sentence, read_news
@@ -199,7 +198,7 @@ def design(
         )
     tell("writing the field sheet, the map and the report")
     energy = county.electricity
-    sheets = design_files(
+    sheets = import_module("elec2water.fieldwork.outputs").design_files(
         drawn,
         county.wells,
         county=county.config.project.name,

@@ -17,7 +17,7 @@ from elec2water.coefficient.water import level_movement
 from elec2water.design import read_sample
 from elec2water.energy import MonthlyEnergy
 from elec2water.findings import Findings, findings_of
-from elec2water.strata import Strata
+from elec2water.strata import UNKNOWN, Strata
 from elec2water.volume import Volume
 
 FEW_WELLS = 5
@@ -71,7 +71,8 @@ def level_findings(
     if not coefficient.posterior.rows.moving[:, layout.moving_names.index("level")].any():
         return Findings.empty()
     months = quarter_months(quarter)
-    aquifer, codes = np.unique(wells["aquifer"].astype("str").fillna("").to_numpy(dtype=object), return_inverse=True)
+    of_well = wells["aquifer"].astype("str").fillna(UNKNOWN).to_numpy(dtype=object)
+    aquifer, codes = np.unique(of_well, return_inverse=True)
     last = last_observed(wells, water_levels, codes.astype(np.intp), aquifer.size)
     late = np.where(np.isnat(last), 0, (months[-1] - last).astype("timedelta64[M]").astype(np.int64))[codes]
     movement, _ = level_movement(wells, water_levels, months, window, coefficient.spec.beyond(wells))

@@ -61,6 +61,29 @@ def mixture_quantile(probability: float, mean: Floats, sd: Floats, weight: Float
     return np.asarray(0.5 * (low + high))
 
 
+def spread_evenly(values: Floats, n: int) -> NDArray[np.intp]:
+    """Choose some of many by a value that tells them apart, small ones and large ones alike, whatever their order.
+
+    Parameters
+    ----------
+    values : (N,)
+    n : int
+        How many are enough; all of fewer than twice as many are taken.
+
+    Returns
+    -------
+    (m,) array of int
+        Places, by ascending value where not all are taken.
+
+    Examples
+    --------
+    >>> spread_evenly(np.array([5.0, 1.0, 4.0, 2.0, 3.0, 0.0]), 2)
+    array([1, 2])
+    """
+    step = max(1, values.size // n)
+    return np.arange(values.size) if step == 1 else np.argsort(values, kind="stable")[step // 2 :: step]
+
+
 def crps_lognormal(observed: ArrayLike, mean: ArrayLike, log_variance: ArrayLike) -> Floats:
     """Continuous ranked probability score of lognormal forecasts given by mean and variance of the logarithm.
 

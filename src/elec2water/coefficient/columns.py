@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.calendar_ import decimal_year
-from elec2water.coefficient.delivery import HEAD_BEYOND_M, DeliveryHeads, delivery_head, log_delivery, usual_lift
+from elec2water.coefficient.delivery import HEAD_BEYOND_M, log_delivery, usual_lift
 from elec2water.coefficient.priors import slope_priors
 from elec2water.keys import Keys
 
@@ -28,9 +28,12 @@ def well_columns(
     depth_to_water: Floats | None = None,
     reference_year: float,
     covariates: Sequence[str] = (),
-    delivery: DeliveryHeads = (),
+    delivery: Floats | None = None,
 ) -> dict[str, NDArray[np.generic] | Keys]:
-    """Gather what the features are made of, columns of N wells by name, from a registry frame and its companions."""
+    """Gather what the features are made of, columns of N wells by name, from a registry frame and its companions.
+
+    ``delivery`` is what :func:`~elec2water.coefficient.delivery.delivery_head` gives.
+    """
     n = len(wells)
     columns: dict[str, NDArray[np.generic] | Keys] = {}
     for row in slope_priors().values():
@@ -43,7 +46,7 @@ def well_columns(
     )
     columns["depth_to_water"] = np.full(n, np.nan) if depth_to_water is None else depth_to_water
     lift = usual_lift(floats_of(columns, "depth_to_water", n), floats_of(columns, "pump_depth_m", n))
-    columns["delivery"] = log_delivery(delivery_head(wells, delivery), lift + HEAD_BEYOND_M)
+    columns["delivery"] = log_delivery(np.full(n, np.nan) if delivery is None else delivery, lift + HEAD_BEYOND_M)
     columns["pump_age_decades"] = _age_decades(wells, reference_year)
     columns["stratum"] = stratum
     for name in ("aquifer", "township", "irrigation_method"):

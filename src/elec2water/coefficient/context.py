@@ -12,7 +12,7 @@ from elec2water.calendar_ import decimal_year
 from elec2water.coefficient import features
 from elec2water.coefficient.anomaly import energy_anomaly
 from elec2water.coefficient.columns import Columns, well_columns
-from elec2water.coefficient.delivery import HEAD_BEYOND_M, DeliveryHeads, delivery_head, published_heads
+from elec2water.coefficient.delivery import HEAD_BEYOND_M, DeliveryHeads, delivery_head, head_beyond, published_heads
 from elec2water.coefficient.equipment import METER_CHECKED, NEVER, Equipment
 from elec2water.coefficient.features import FeatureSpec, Static
 from elec2water.coefficient.options import FitOptions
@@ -185,7 +185,7 @@ def _columns(
     what each method delivers at.
     """
     wells, energy = known.wells, known.energy
-    head_beyond_m, delivery = heads
+    beyond_m, delivery = heads
     n = len(wells)
     strata = classify(wells, options.strata_by, breaks=dict(options.strata_breaks), classes=options.strata_classes)
     if energy is None:
@@ -194,7 +194,8 @@ def _columns(
         span = energy.kwh_between(months[0], months[-1])
         place = (months - months[0]).astype(np.intp)
         kwh = span if span.shape[1] == months.size else span[:, place]
-    beyond = head_beyond_m + np.nan_to_num(delivery_head(wells, delivery))
+    delivered = delivery_head(wells, delivery)
+    beyond = head_beyond(beyond_m, delivered)
     level, reference = level_movement(wells, known.water_levels, months, level_window, beyond)
     columns = well_columns(
         wells,
@@ -203,7 +204,7 @@ def _columns(
         depth_to_water=_usual_depth(wells, reference),
         reference_year=reference_year,
         covariates=options.covariates,
-        delivery=delivery,
+        delivery=delivered,
     )
     # Of the pump before one that was put in after these months the age is not known.
     installed = _dates(wells, "pump_installed_on")

@@ -44,6 +44,11 @@ def delivery_head(wells: pd.DataFrame, heads: DeliveryHeads) -> Floats:
     return of_level[method.codes]
 
 
+def head_beyond(beyond_m: float, delivery_m: Floats) -> Floats:
+    """Give what each pump lifts beyond its depth to water, (N,) [m]: ``beyond_m`` and its method's delivery head."""
+    return np.asarray(beyond_m + np.nan_to_num(delivery_m))
+
+
 def lift_of_pump(pump_depth_m: ArrayLike) -> Floats:
     """Depth to water that a setting depth suggests, any shape [m]: 15 m above the pump, 5 m at least."""
     return np.asarray(np.maximum(np.asarray(pump_depth_m, dtype=np.float64) - PUMP_BELOW_WATER_M, _LEAST_LIFT_M))

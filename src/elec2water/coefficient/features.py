@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from elec2water.calendar_ import decimal_year
 from elec2water.coefficient.anomaly import limited_anomaly
 from elec2water.coefficient.columns import Columns, floats_of, keys_of
-from elec2water.coefficient.delivery import HEAD_BEYOND_M, USUAL_LIFT_M, DeliveryHeads, delivery_head, lift_of_pump
+from elec2water.coefficient.delivery import (
+    HEAD_BEYOND_M,
+    USUAL_LIFT_M,
+    DeliveryHeads,
+    delivery_head,
+    head_beyond,
+    lift_of_pump,
+)
 from elec2water.coefficient.priors import slope_priors
 from elec2water.coefficient.shared import Factor, Layout, Regressor
 from elec2water.hydraulics import conversion_coefficient
@@ -132,7 +139,7 @@ class FeatureSpec:
 
     def beyond(self, wells: pd.DataFrame) -> Floats:
         """Give what each pump lifts beyond its depth to water, its method's delivery head too, (N,) [m]."""
-        return np.asarray(self.head_beyond_m + np.nan_to_num(delivery_head(wells, self.delivery)))
+        return head_beyond(self.head_beyond_m, delivery_head(wells, self.delivery))
 
     def bent(self, movement: Floats) -> Floats:
         """Give the movement of ln head as a pump answers to it: ``a + c a²``, any shape.

@@ -8,7 +8,6 @@ from typing import Final, TypeAlias
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from elec2water.demo.streams import stream
 
@@ -51,9 +50,11 @@ def draw_climate(months: NDArray[np.datetime64], seed: int) -> Climate:
 
 def autoregressive(correlation: float, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
     """Draw stationary AR(1) series of variance 1 along the last axis."""
-    noise = rng.standard_normal(shape)
-    noise[..., 1:] *= np.sqrt(1 - correlation**2)
-    return np.asarray(lfilter([1.0], [1.0, -correlation], noise, axis=-1), dtype=np.float64)
+    series = rng.standard_normal(shape)
+    series[..., 1:] *= np.sqrt(1 - correlation**2)
+    for step in range(1, shape[-1]):
+        series[..., step] += correlation * series[..., step - 1]
+    return series
 
 
 def draw_base_depth(townships: int, seed: int) -> Floats:

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.coefficient.columns import well_columns
-from elec2water.coefficient.delivery import published_heads
+from elec2water.coefficient.delivery import delivery_head, published_heads
 from elec2water.coefficient.features import Static, learn_features
 from elec2water.coefficient.posterior import SD_PRIORS
 from elec2water.coefficient.result import Coefficient
@@ -116,7 +116,7 @@ def published(wells: pd.DataFrame, annual_kwh: Floats) -> Anticipated:
         Keys.of(np.full(len(wells), "", dtype=object)),
         annual_kwh=known,
         reference_year=_MEASURED_IN,
-        delivery=delivery,
+        delivery=delivery_head(wells, delivery),
     )
     spec = learn_features(
         columns, weight=np.nan_to_num(known), reference_year=_MEASURED_IN, wear=_WEAR, delivery=delivery

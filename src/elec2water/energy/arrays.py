@@ -11,6 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from elec2water.identifiers import in_order, places
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -21,8 +23,6 @@ NO_DAY = np.int64(-(10**9))
 """Stands for a blank date among day numbers (days since 1970-01-01)."""
 FOREVER = np.int64(10**9)
 """Day number that no date reaches: an interval without an end."""
-_FEW = 8
-"""A list at least so many times as long as the ids looked for in it is not hashed."""
 
 
 def numbers(frame: pd.DataFrame, column: str) -> Floats:
@@ -66,16 +66,7 @@ def positions(ids: pd.Series[Any] | pd.Index[Any], among: pd.Series[Any] | pd.In
     """
     values = pa.array(ids.astype("str"), type=pa.large_string(), from_pandas=True)
     listed = pa.array(among.astype("str"), type=pa.large_string(), from_pandas=True)
-    if len(values) * _FEW > len(listed):
-        return _filled(pc.index_in(values, value_set=listed, skip_nulls=True))
-    # Of a long list only what a few ids may be is worth a place in the table of hashes.
-    asked = np.flatnonzero(pc.is_in(listed, value_set=values, skip_nulls=True).to_numpy(zero_copy_only=False))
-    place = _filled(pc.index_in(values, value_set=listed.take(pa.array(asked)), skip_nulls=True))
-    return np.append(asked, -1)[place]
-
-
-def _filled(found: pa.Array) -> Ints:
-    return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+    return places(values, listed)
 
 
 def is_one_of(frame: pd.DataFrame, column: str, words: Sequence[str]) -> Bools:
@@ -94,7 +85,7 @@ def distinct_numbers(numbers: Ints) -> Ints:
 
 
 def codes(ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
-    """Give ids numbers in the order in which they first occur.
+    """Give ids numbers in the order of their names, so that nothing depends on which meter a file lists first.
 
     Exports list the same meters month after month, or all months of a meter one after the other; both are recognised
     by comparing neighbours, so that a million names are hashed and not twelve million.
@@ -111,8 +102,17 @@ def codes(ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
     names : pandas.Index
         The distinct ids, by code.
     """
-    if isinstance(ids.dtype, pd.CategoricalDtype):
-        return _codes_of_categories(ids)
+    code, names = _codes_of_categories(ids) if isinstance(ids.dtype, pd.CategoricalDtype) else _codes_of_texts(ids)
+    order = in_order(pa.array(names.astype("str"), type=pa.large_string()))
+    if order is None:
+        return code, names
+    rank = np.full(len(order) + 1, -1, dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[code], names[order]
+
+
+def _codes_of_texts(ids: pd.Series[Any]) -> tuple[Ints, pd.Index[Any]]:
+    """Give numbers to ids in the order in which they first occur."""
     values = pa.chunked_array([pa.array(ids.astype("str"), type=pa.large_string(), from_pandas=True)]).combine_chunks()
     n = len(values)
     if n > 1 and values.null_count == 0:

@@ -129,8 +129,9 @@ def epochs_of(links: Links, power_kw: Floats, area_mu: Floats, kappa: Floats | N
     epoch = first[links.meter[link]] + place
     active = (links.start[link] <= start[epoch]) & (links.end[link] >= end[epoch])
     link, epoch = link[active], epoch[active]
-    order = np.lexsort((links.well[link], epoch))
-    link, epoch = link[order], epoch[order]
+    if not (epoch[1:] > epoch[:-1]).all():
+        order = np.lexsort((links.well[link], epoch))
+        link, epoch = link[order], epoch[order]
     well = links.well[link]
     stated = links.share[link]
     share, variance, basis = np.ones(len(well)), np.zeros(len(well)), np.full(len(well), STATED)
@@ -233,6 +234,8 @@ def _pairs(wanted: Ints, keys: Ints, n_keys: int) -> tuple[Ints, Ints]:
 
 
 def _distinct_pairs(major: Ints, minor: Ints) -> tuple[Ints, Ints]:
+    if bool((major[1:] > major[:-1]).all()):
+        return major, minor
     order = np.lexsort((minor, major))
     major, minor = major[order], minor[order]
     new = np.r_[True, (np.diff(major) != 0) | (np.diff(minor) != 0)] if len(major) else np.zeros(0, dtype=bool)

@@ -66,16 +66,18 @@ def registry_of(
     fresh = known & _first_of_its_kind(code, well, start, end)
     unknown = _link_findings("LINK_UNKNOWN_WELL", meters[(well < 0) & (code >= 0)], lang)
     found = together(unknown, _link_findings("LINK_REPEATED", meters[known & ~fresh], lang))
+    kept = np.flatnonzero(fresh)
+    kept = kept[np.lexsort((end[kept], start[kept], well[kept], code[kept]))]
     share, multiplier = numbers(meters, "share"), numbers(meters, "multiplier")
     links = Links(
-        meter=code[fresh],
-        well=well[fresh],
-        start=start[fresh],
-        end=end[fresh],
-        share=np.where((share >= 0) & (share <= 1), share, np.nan)[fresh],
-        multiplier=np.where(multiplier > 0, multiplier, np.nan)[fresh],
+        meter=code[kept],
+        well=well[kept],
+        start=start[kept],
+        end=end[kept],
+        share=np.where((share >= 0) & (share <= 1), share, np.nan)[kept],
+        multiplier=np.where(multiplier > 0, multiplier, np.nan)[kept],
         digits=_digits(code, numbers(meters, "digits"), len(names)),
-        capacity_kw=_capacity(code[fresh], well[fresh], power, len(names)),
+        capacity_kw=_capacity(code[kept], well[kept], power, len(names)),
     )
     return Registry(names, links, stated=True), found
 
@@ -93,7 +95,7 @@ def _codes(ids: pd.Series[Any], read_ids: pd.Index[Any]) -> tuple[Ints, Texts]:
     """Give the meters of a table codes that continue those of the readings."""
     code = positions(ids, read_ids)
     new = (code < 0) & ids.notna().to_numpy(dtype=bool)
-    further, further_ids = pd.factorize(ids[new])
+    further, further_ids = pd.factorize(ids[new], sort=True)
     code[new] = len(read_ids) + further
     return code, np.concatenate([read_ids.to_numpy(dtype=object), np.asarray(further_ids, dtype=object)])
 

@@ -10,7 +10,7 @@ from string import Template
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from elec2water.design.result import Design
 from elec2water.design.words import Words, design_words
@@ -19,7 +19,7 @@ from elec2water.figure import Lang
 from elec2water.plot_design import curve_png, has_places, map_png
 
 _LEVEL = 0.90
-_Z = float(stats.norm.ppf(0.5 * (1 + _LEVEL)))
+_Z = float(special.ndtri(0.5 * (1 + _LEVEL)))
 _MOST_STRATA = 10
 _MOST_DOMAINS = 9
 _DOMAINS_SHOWN = ("county", "aquifer", "township")

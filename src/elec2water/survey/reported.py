@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from elec2water.errors import UsageError
 from elec2water.findings import Findings, findings_of
 from elec2water.joining import collapse
-from elec2water.keys import Keys, Labels
+from elec2water.keys import Keys, Labels, recurring_text
 from elec2water.strata import UNKNOWN, Strata
 from elec2water.survey.calibration import greg_totals
 from elec2water.survey.estimators import combined_ratio_totals, separate_ratio_totals
@@ -345,12 +345,12 @@ def _greg_totals(taken: _Sample, auxiliary: Floats, codes: Integers, size: int) 
 
 
 def _table(parts: Sequence[_Part]) -> pd.DataFrame:
-    sizes = [len(part.keys) for part in parts]
+    place = np.repeat(np.arange(len(parts)), [len(part.keys) for part in parts])
     return pd.DataFrame(
         {
-            "domain": pd.Series(np.repeat([part.domain for part in parts], sizes), dtype="str"),
-            "key": pd.Series([key for part in parts for key in part.keys], dtype="str"),
-            "estimator": pd.Series(np.repeat([part.estimator for part in parts], sizes), dtype="str"),
+            "domain": recurring_text([part.domain for part in parts], place),
+            "key": recurring_text([key for part in parts for key in part.keys], np.arange(place.size)),
+            "estimator": recurring_text([part.estimator for part in parts], place),
             "volume_m3": np.concatenate([part.result.estimate for part in parts]),
             "se_m3": np.concatenate([part.result.se for part in parts]),
             "n_sample": np.concatenate([part.result.n_sample for part in parts]),

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from elec2water.findings import Findings
+from elec2water.identifiers import places
 from elec2water.tables.context import Context
 from elec2water.tables.typed import TypedTable
 
@@ -53,7 +53,7 @@ def _linked_by_readings(tables: dict[str, TypedTable], lang: str) -> tuple[dict[
     if "well_id" not in readings or "wells" not in tables:
         return tables, Findings.empty()
     meter, well = (readings.codes(name) for name in ("meter_id", "well_id"))
-    known = np.append(_place(readings.distinct("well_id"), tables["wells"].distinct("well_id")), -1)[well] >= 0
+    known = np.append(places(readings.distinct("well_id"), tables["wells"].distinct("well_id")), -1)[well] >= 0
     named = np.flatnonzero((meter >= 0) & known)
     if not len(named):
         return tables, Findings.empty()
@@ -74,7 +74,7 @@ def _other_accounts(readings: TypedTable, meters: TypedTable, context: Context) 
         return Findings.empty()
     size = len(meters.distinct("account_no")) + 1
     meter, account = (
-        np.append(_place(readings.distinct(name), meters.distinct(name)), -1)[readings.codes(name)]
+        np.append(places(readings.distinct(name), meters.distinct(name)), -1)[readings.codes(name)]
         for name in ("meter_id", "account_no")
     )
     told = (meters.codes("meter_id") >= 0) & (meters.codes("account_no") >= 0)
@@ -94,18 +94,13 @@ def _other_accounts(readings: TypedTable, meters: TypedTable, context: Context) 
     )
 
 
-def _place(values: pa.Array, among: pa.Array) -> npt.NDArray[np.int64]:
-    return np.asarray(pc.fill_null(pc.index_in(values, value_set=among), -1)).astype(np.int64)
-
-
 def _by(readings: TypedTable, meters: TypedTable, column: str, context: Context) -> tuple[TypedTable, Findings]:
     ids = readings.distinct("meter_id")
-    strange = np.flatnonzero(~np.asarray(pc.is_in(ids, value_set=meters.distinct("meter_id"))))
+    strange = np.flatnonzero(places(ids, meters.distinct("meter_id")) < 0)
     if len(strange) == 0:
         return readings, Findings.empty()
-    place = np.asarray(pc.fill_null(pc.index_in(ids.take(pa.array(strange)), value_set=meters.distinct(column)), -1))
+    place = places(ids.take(pa.array(strange)), meters.distinct(column))
     first, several = _meters_of(meters, column)
-    place = place.astype(np.int64)
     one = (place >= 0) & ~several[place]
     many = (place >= 0) & several[place]
     found = [_several(readings, strange[many], column, context)]

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.compute as pc
 
 from elec2water.findings import Findings
+from elec2water.identifiers import places
 
 if TYPE_CHECKING:
     from elec2water.tables.context import Context
@@ -78,5 +78,5 @@ def _depth_of_pump(pairs: TypedTable, wells: TypedTable) -> Floats:
     codes, depth = wells.codes("well_id"), wells.numbers("pump_depth_m")
     by_well = np.full(len(wells.distinct("well_id")) + 1, np.nan)
     by_well[codes[codes >= 0]] = depth[codes >= 0]
-    place = pc.fill_null(pc.index_in(pairs.distinct("well_id"), value_set=wells.distinct("well_id")), -1)
-    return np.asarray(by_well[np.append(np.asarray(place).astype(np.int64), -1)[pairs.codes("well_id")]])
+    place = places(pairs.distinct("well_id"), wells.distinct("well_id"))
+    return np.asarray(by_well[np.append(place, -1)[pairs.codes("well_id")]])

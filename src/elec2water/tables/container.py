@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from elec2water.findings import Findings
+from elec2water.identifiers import by_order
 from elec2water.tables import markup
 from elec2water.tables.private import hide
 from elec2water.tables.raw import Grid, RawTable, Recognise, of_grid, rows_above
@@ -44,6 +45,8 @@ _FOREIGN = {
     b"SQLite": "SQLite",
 }
 _HEAD = 40
+_MOST_BYTES = 1 << 30
+"""Text beyond this may not fit into one array before it is coded."""
 
 
 def read_raw(path: Path, sheet: str | None, context: Context, recognise: Recognise, kind_of: KindOf) -> list[RawTable]:
@@ -167,6 +170,8 @@ def _holds_no_cells(kind: pa.DataType) -> bool:
 
 
 def _coded(column: pa.ChunkedArray) -> pa.Array:
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        column = column.dictionary_encode()
-    return combined(column)
+    if column.nbytes > _MOST_BYTES:
+        return combined(column.dictionary_encode())
+    whole = combined(column)
+    is_text = pa.types.is_string(whole.type) or pa.types.is_large_string(whole.type)
+    return by_order(whole) if is_text else whole

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from elec2water import schema
+from elec2water.identifiers import by_order
 
 Bools = npt.NDArray[np.bool_]
 
@@ -25,7 +26,6 @@ _RATIO = r"^(?P<over>[1-9][0-9]{0,5})/(?P<under>[1-9][0-9]{0,5})$"
 _WITH_UNIT = r"^(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))\s*(?P<unit>[^0-9.+\-*/ ][^0-9+\-*]*)$"
 _DMS = r"^(?P<d>[0-9]{1,3})[°度](?P<m>[0-9]{1,2})[′'分](?P<s>[0-9]{1,2}(?:\.[0-9]+)?)(?:′′|''|\"|秒)?[NEne北东]?$"
 _PRECISION_LOST = r"^[0-9](\.[0-9]+)?[eE]\+[0-9]+$|^[0-9]{15,}\.0$"
-_LONG = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,55 +82,6 @@ def encode(column: pa.Array) -> Coded:
         encoded = by_order(text)
     indices = encoded.indices if encoded.indices.null_count == 0 else pc.fill_null(encoded.indices.cast(pa.int64()), -1)
     return Coded(np.asarray(indices), encoded.dictionary.cast(pa.string()))
-
-
-def by_order(text: pa.Array) -> pa.DictionaryArray:
-    """Code a column, its distinct values as they come; where rows are in order only some of them are hashed.
-
-    The months of a meter follow each other: one of each run is hashed. Or the meters of a month do, and the next month
-    repeats them: those that differ from what stood in their place are.
-    """
-    if len(text) < _LONG or text.null_count:
-        return text.dictionary_encode()
-    if 2 * np.count_nonzero(_differ(text.slice(0, _LONG), 1)) <= _LONG:
-        return _by_runs(text)
-    again = pc.index(text.slice(1), text[0]).as_py() + 1
-    return _by_blocks(text, again) if 0 < again <= len(text) // 2 else text.dictionary_encode()
-
-
-def _differ(text: pa.Array, by: int) -> Bools:
-    """Tell which cells are not what stood some rows before."""
-    return np.asarray(pc.not_equal(text.slice(by), text.slice(0, len(text) - by)))
-
-
-def _by_runs(text: pa.Array) -> pa.DictionaryArray:
-    heads = np.flatnonzero(np.append(np.ones(1, dtype=bool), _differ(text, 1)))
-    if 2 * len(heads) > len(text):
-        return text.dictionary_encode()
-    short = _coded(text.take(pa.array(heads)))
-    codes = np.repeat(np.asarray(short.indices), np.diff(np.append(heads, len(text))))
-    return pa.DictionaryArray.from_arrays(pa.array(codes), short.dictionary)
-
-
-def _coded(text: pa.Array) -> pa.DictionaryArray:
-    """Code cells; those that rise are all distinct and need not be hashed."""
-    if pc.all(pc.less(text.slice(0, len(text) - 1), text.slice(1))).as_py():
-        return pa.DictionaryArray.from_arrays(pa.array(np.arange(len(text), dtype=np.int32)), text)
-    return text.dictionary_encode()
-
-
-def _by_blocks(text: pa.Array, length: int) -> pa.DictionaryArray:
-    fresh = np.flatnonzero(np.append(np.ones(length, dtype=bool), _differ(text, length)))
-    if 2 * len(fresh) > len(text):
-        return text.dictionary_encode()
-    short = _coded(text.take(pa.array(fresh)))
-    told, codes = np.asarray(short.indices), np.empty(len(text), dtype=np.int32)
-    parts = np.searchsorted(fresh, np.arange(0, len(text) + length, length))
-    for at, first, last in zip(range(0, len(text), length), parts[:-1], parts[1:], strict=True):
-        block = codes[at : at + length]
-        block[:] = codes[max(at - length, 0) :][: len(block)]
-        block[fresh[first:last] - at] = told[first:last]
-    return pa.DictionaryArray.from_arrays(pa.array(codes), short.dictionary)
 
 
 def longest(values: pa.Array) -> int:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.spatial import cKDTree
 
+from elec2water import identifiers
 from elec2water.findings import Findings
 from elec2water.tables.typed import TypedTable
 
@@ -34,7 +35,7 @@ _TOO_MUCH, _TOO_LITTLE = 10.0, 5e-4
 """Pumps of farms run some hundred to two thousand hours: permits are 0.01 to 0.3 of what they could lift."""
 _TINY_M3 = 20.0
 _M_PER_DEGREE = 111_320.0
-_PERMIT = re.compile(r"^[A-D](?P<division>[0-9]{6})(?P<source>[SG])[0-9]{4}-[0-9]{4,}$")
+_PERMIT = r"^[A-D](?P<division>[0-9]{6})(?P<source>[SG])[0-9]{4}-[0-9]{4,}$"
 
 
 def _metres(table: TypedTable) -> tuple[npt.NDArray[np.int64], Floats]:
@@ -127,41 +128,42 @@ def permit_numbers(table: TypedTable, context: Context) -> Checked:
     """Warn of permits that are not written as electronic permits are, or whose division or source does not fit."""
     if "permit_no" not in table:
         return table, Findings.empty()
-    texts = table.distinct("permit_no").to_pylist()
-    parsed = [_PERMIT.match(text or "") for text in texts]
-    said = [_mismatch(match, context.county_code) if match else "" for match in parsed]
-    old = _by_row(table, [match is None and bool(text) for match, text in zip(parsed, texts, strict=True)])
-    reason = np.array([*said, ""], dtype=object)[table.codes("permit_no")]
+    texts = table.distinct("permit_no")
+    parts = pc.extract_regex(texts, pattern=_PERMIT)
     if context.table == "wells":
-        surface = _by_row(table, [match is not None and match["source"] == "S" for match in parsed])
-        surface &= ~table.is_blank("aquifer")
-        reason[surface] = "S：地表水" if context.lang == "zh" else "S: surface water"
-        return table, _permits(table, np.flatnonzero(surface), reason, context)
+        of_surface = np.asarray(pc.fill_null(pc.equal(pc.struct_field(parts, "source"), "S"), fill_value=False))
+        surface = _by_row(table, of_surface) & ~table.is_blank("aquifer")
+        reason = "S：地表水" if context.lang == "zh" else "S: surface water"
+        return table, _permits(table, surface, reason, context)
+    old = _by_row(table, np.asarray(pc.and_(pc.is_null(parts), pc.not_equal(texts, ""))))
+    said = _mismatches(pc.struct_field(parts, "division"), context.county_code)
+    wrong = _by_row(table, said != "")
     found = context.finding("PERMIT_FORMAT", **table.place(np.flatnonzero(old)), observed=_numbers(table, old))
-    return table, found + _permits(table, np.flatnonzero(reason != ""), reason, context)
+    return table, found + _permits(table, wrong, said[table.codes("permit_no")[wrong]], context)
 
 
-def _mismatch(match: re.Match[str], county: str) -> str:
-    division = match["division"]
-    if not county or division in {county, f"{county[:4]}00", f"{county[:2]}0000"}:
-        return ""
-    return f"{division} ≠ {county}"
+def _mismatches(division: pa.Array, county: str) -> npt.NDArray[np.object_]:
+    """Say for each permit whose division is not the county, its city or its province: which."""
+    coded = division.dictionary_encode()
+    fits = {county, f"{county[:4]}00", f"{county[:2]}0000"}
+    names = coded.dictionary.to_pylist()
+    said = ["" if not county or name in fits else f"{name} ≠ {county}" for name in names]
+    return np.asarray(np.array([*said, ""], dtype=object)[np.asarray(coded.indices.fill_null(-1))])
 
 
-def _by_row(table: TypedTable, distinct: list[bool]) -> Mask:
-    return np.asarray(np.array([*distinct, False])[table.codes("permit_no")])
+def _by_row(table: TypedTable, distinct: Mask) -> Mask:
+    return np.asarray(np.append(distinct, np.False_)[table.codes("permit_no")])
 
 
 def _numbers(table: TypedTable, mask: Mask) -> npt.NDArray[np.object_]:
     return table.text("permit_no", np.flatnonzero(mask)) if mask.any() else np.zeros(0, dtype=object)
 
 
-def _permits(
-    table: TypedTable, at: npt.NDArray[np.int64], reason: npt.NDArray[np.object_], context: Context
-) -> Findings:
+def _permits(table: TypedTable, mask: Mask, reason: str | npt.NDArray[np.object_], context: Context) -> Findings:
+    at = np.flatnonzero(mask)
     if len(at) == 0:
         return Findings.empty()
-    return context.finding("PERMIT_MISMATCH", **table.place(at), observed=table.text("permit_no", at), limit=reason[at])
+    return context.finding("PERMIT_MISMATCH", **table.place(at), observed=table.text("permit_no", at), limit=reason)
 
 
 def permits_and_pumps(wells: TypedTable, permits: TypedTable, context: Context) -> Findings:
@@ -171,8 +173,8 @@ def permits_and_pumps(wells: TypedTable, permits: TypedTable, context: Context) 
     power, depth = wells.numbers("pump_power_kw"), wells.numbers("pump_depth_m")
     # every hour of the year at half the energy lost, from the depth of the pump
     capacity = power * _HOURS * 367.1 * 0.5 / np.fmax(depth, 10.0)
-    of_permit = pc.index_in(wells.distinct("permit_no"), value_set=permits.distinct("permit_no"))
-    place = np.append(np.asarray(pc.fill_null(of_permit, -1)).astype(np.int64), -1)[wells.codes("permit_no")]
+    of_permit = identifiers.places(wells.distinct("permit_no"), permits.distinct("permit_no"))
+    place = np.append(of_permit, -1)[wells.codes("permit_no")]
     use = place >= 0
     total = np.bincount(place[use], weights=capacity[use], minlength=len(permits.distinct("permit_no")))
     count = np.bincount(place[use], minlength=len(total))
@@ -198,8 +200,8 @@ def far_links(meters: TypedTable, wells: TypedTable, context: Context) -> Findin
     known, places = _metres(wells)
     place = np.full(len(wells.distinct("well_id")) + 1, -1, dtype=np.int64)
     place[wells.codes("well_id")[known]] = np.arange(len(known))
-    of_well = pc.fill_null(pc.index_in(meters.distinct("well_id"), value_set=wells.distinct("well_id")), -1)
-    at = np.append(place[np.asarray(of_well).astype(np.int64)], -1)[meters.codes("well_id")]
+    of_well = identifiers.places(meters.distinct("well_id"), wells.distinct("well_id"))
+    at = np.append(place[of_well], -1)[meters.codes("well_id")]
     link = np.flatnonzero((at >= 0) & (meters.codes("meter_id") >= 0))
     code, here = meters.codes("meter_id")[link], places[at[link]]
     low, high = (np.full((len(meters.distinct("meter_id")), 2), bound) for bound in (np.inf, -np.inf))

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from elec2water.findings import Findings
+from elec2water.identifiers import places
 from elec2water.tables.coefficients import doubtful_coefficients
 from elec2water.tables.context import Context
 from elec2water.tables.places import far_links, permits_and_pumps
@@ -55,10 +56,6 @@ def relate(tables: Mapping[str, TypedTable], lang: str = "zh") -> Findings:
     return Findings.concat(found)
 
 
-def _known(values: pa.Array, other: pa.Array) -> npt.NDArray[np.bool_]:
-    return np.asarray(pc.is_in(values, value_set=other))
-
-
 def _first_rows(table: TypedTable, name: str) -> npt.NDArray[np.int64]:
     """Give the position of the first record of every distinct value."""
     codes = table.codes(name)
@@ -96,7 +93,7 @@ def _unknown(
         return Findings.empty()
     table, registry = tables[name], tables["wells"].distinct("well_id")
     first = _first_rows(table, column)
-    missing = np.flatnonzero((first >= 0) & ~_known(table.distinct(column), registry))
+    missing = np.flatnonzero((first >= 0) & (places(table.distinct(column), registry) < 0))
     if len(missing) == 0:
         return Findings.empty()
     values = table.distinct(column).take(pa.array(missing))
@@ -130,21 +127,16 @@ def _unknown_permits(tables: Mapping[str, TypedTable], context: Context) -> Find
     if "permit_no" not in wells or "permit_no" not in permits:
         return Findings.empty()
     first = _first_rows(wells, "permit_no")
-    missing = np.flatnonzero((first >= 0) & ~_known(wells.distinct("permit_no"), permits.distinct("permit_no")))
+    missing = np.flatnonzero((first >= 0) & (places(wells.distinct("permit_no"), permits.distinct("permit_no")) < 0))
     at = first[missing]
     return context.finding("PERMIT_NOT_FOUND", **wells.place(at), observed=wells.text("permit_no", at))
 
 
-def _places(keys: pa.Array, values: pa.Array) -> npt.NDArray[np.int64]:
-    """Give the place of every key among the values, −1 where it is not one of them."""
-    return np.asarray(pc.fill_null(pc.index_in(keys, value_set=values), -1)).astype(np.int64)
-
-
-def _reversed(places: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
+def _reversed(found: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
     """Turn the map of distinct keys into distinct values around, without looking anything up again."""
     back = np.full(size, -1, dtype=np.int64)
-    known = np.flatnonzero(places >= 0)
-    back[places[known]] = known
+    known = np.flatnonzero(found >= 0)
+    back[found[known]] = known
     return back
 
 
@@ -156,10 +148,10 @@ def _links(tables: Mapping[str, TypedTable], contexts: Mapping[str, Context]) ->
     links = tables.get("meters")
     meters = wells.distinct("well_id") if links is None else links.distinct("meter_id")
     read_meters = readings.distinct("meter_id")
-    places = _places(read_meters, meters)
+    known = places(read_meters, meters)
     energy = _energy_by_meter(readings)
     first = _first_rows(readings, "meter_id")
-    at = np.flatnonzero((first >= 0) & (places < 0))
+    at = np.flatnonzero((first >= 0) & (known < 0))
     strange = read_meters.take(pa.array(at))
     hints = _hints(strange, meters)
     where = readings.place(first[at])
@@ -174,11 +166,11 @@ def _links(tables: Mapping[str, TypedTable], contexts: Mapping[str, Context]) ->
             candidate=hints,
         ),
     ]
-    back = _reversed(places, len(meters))
+    back = _reversed(known, len(meters))
     meter_energy = np.append(energy, np.nan)[back]
     if links is None:
         return found + _well_findings(wells, back >= 0, meter_energy, contexts["wells"])
-    registry = _places(links.distinct("well_id"), wells.distinct("well_id"))
+    registry = places(links.distinct("well_id"), wells.distinct("well_id"))
     found += _link_findings(links, registry, wells.distinct("well_id"), back, meter_energy, contexts["meters"])
     to_link = _reversed(registry, len(wells.distinct("well_id")))
     per_well = np.append(_well_energy(links, meter_energy), np.nan)[to_link]

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.csv
 
 from elec2water.findings import Findings
+from elec2water.identifiers import by_order
 from elec2water.tables.layout import HEADER_ROWS, MAX_HEIGHT, Layout
-from elec2water.tables.parse import by_order
 from elec2water.tables.private import hide
 from elec2water.tables.raw import RawTable, Recognise, rows_above
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from elec2water import schema
+from elec2water.identifiers import ascending
 
 Values: TypeAlias = Any
 """A column: numbers and dates in numpy, text dictionary-encoded."""
@@ -235,9 +236,12 @@ def _series(values: Values, *, coded: bool) -> Values | pd.Series[str]:
     if isinstance(values, np.ndarray):
         return values
     if coded and values.dictionary.null_count == 0:
+        values = ascending(values)
         categories = pd.Index(pd.array(values.dictionary.cast(pa.large_string()), dtype=TEXT))
         filled = values.indices if values.indices.null_count == 0 else values.indices.fill_null(-1)
         codes = np.asarray(filled.to_numpy(zero_copy_only=False))
+        # Names in order are all different; pandas then hashes none of them to see that.
+        _ = categories.is_monotonic_increasing
         return pd.Series(pd.Categorical.from_codes(codes, categories=categories))
     return pd.Series(pd.array(values.cast(pa.large_string()), dtype=TEXT), copy=False)
 

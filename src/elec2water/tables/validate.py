@@ -136,13 +136,15 @@ def _unique_ids(rule: str) -> Callable[[TypedTable, Context], Checked]:
         names = [*_key_names(table), *(["valid_from"] if table.table == "permits" else [])]
         there = [name for name in names if name in table]
         mask = repeated(combine(*(table.codes(name) for name in there))) & ~table.is_blank(there[0])
-        return _mark(table, context, rule, mask, observed=_all_text(table, there[0]))
+        return _mark(table, context, rule, mask, observed=_text_where(table, there[0], mask))
 
     return check
 
 
-def _all_text(table: TypedTable, name: str) -> npt.NDArray[np.object_]:
-    return table.text(name, np.arange(len(table)))
+def _text_where(table: TypedTable, name: str, mask: Mask) -> npt.NDArray[np.object_]:
+    cells = np.empty(len(table), dtype=object)
+    cells[mask] = table.text(name, np.flatnonzero(mask)) if mask.any() else None
+    return cells
 
 
 def _half_position(table: TypedTable, context: Context) -> Checked:

@@ -20,7 +20,7 @@ from elec2water.coefficient.shared import Layout
 from elec2water.energy import MonthlyEnergy
 from elec2water.energy.split import Split
 from elec2water.errors import UsageError
-from elec2water.stats import lognormal_interval, lognormal_sd, mixture_quantile
+from elec2water.stats import lognormal_interval, lognormal_sd, mixture_quantile, spread_evenly
 from elec2water.sums import row_all, row_any, row_sum
 from elec2water.volume.measured import MeasuredMonths, measured_months
 from elec2water.volume.result import Volume
@@ -374,7 +374,7 @@ def _spread_at_nodes(posterior: Posterior, parts: _Parts, months: _Months) -> Fl
     without = np.flatnonzero(~parts.sampled)
     level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
     if without.size:
-        some = without[:: max(1, without.size // _TYPICAL_WELLS)]
+        some = without[spread_evenly(months.shared_variance[without], _TYPICAL_WELLS)]
         rows = parts.loadings.mean_rows(some, _month_weight(months.kwh[some]))
         level = level + np.array([np.einsum("nq,nq->n", rows @ C, rows).mean() for C in posterior.covariances])
     return np.asarray(level / (posterior.weight @ level))

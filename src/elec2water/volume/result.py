@@ -202,7 +202,7 @@ class Volume:
 
     @cached_property
     def bend(self) -> Bend:
-        """Second-order terms of the totals, from at most 20,000 wells spread evenly over the registry."""
+        """Second-order terms of the totals, from some 20,000 wells of all sizes of shared error."""
         return Bend.of_volume(self)
 
     @cached_property

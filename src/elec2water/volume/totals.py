@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from elec2water.coefficient.posterior import Posterior
 from elec2water.errors import UsageError
-from elec2water.stats import mixture_quantile
+from elec2water.stats import mixture_quantile, spread_evenly
 from elec2water.sums import membership
 from elec2water.volume.wells import ADDITIVE, METHODS
 
@@ -72,9 +72,9 @@ class Bend:
 
     @classmethod
     def of_volume(cls, volume: Volume) -> Bend:
-        """Take at most 20,000 wells without a water meter, spread evenly over the registry."""
+        """Take some 20,000 wells without a water meter, of all sizes of the error they share."""
         rest = np.flatnonzero(~volume.wells.sampled)
-        some = rest[:: 1 + rest.size // _WELLS_OF_BEND]
+        some = rest[spread_evenly(volume.wells.shared_variance[rest], _WELLS_OF_BEND)]
         converted = volume.wells.converted_m3[some]
         total = converted.sum(axis=1)
         month = converted / np.where(total > 0, total, 1.0)[:, None]

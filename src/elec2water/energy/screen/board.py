@@ -55,7 +55,7 @@ def screen(series: MeterMonths, groups: Ints, desk: Desk) -> Findings:
     size = np.where(series.capacity_kw > 0, series.capacity_kw, 1.0)
     group = np.where(series.well >= 0, groups[series.well], int(groups.max(initial=0)) + 1)
     _, group = np.unique(group, return_inverse=True)
-    usual = fit_usual(series.kwh, np.asarray(group, dtype=np.int64), size, desk.reporter.meter_id)
+    usual = fit_usual(series.kwh, np.asarray(group, dtype=np.int64), size, desk.mixed)
     usual = allowing_for_area(usual, series.area_mu / size)
     asked: dict[str, Callable[[], Findings]] = {
         name: partial(rule, series, usual, desk) for name, rule in _USUAL_RULES.items()

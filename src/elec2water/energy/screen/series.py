@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from elec2water.calendar_ import Months
@@ -12,7 +14,7 @@ from elec2water.energy.arrays import Bools, Floats, Ints, Texts, distinct_number
 from elec2water.energy.axis import Axis
 from elec2water.energy.cells import ENOUGH_DAYS, Cells
 from elec2water.energy.intervals import Intervals
-from elec2water.energy.links import Epochs
+from elec2water.energy.links import Epochs, Links
 from elec2water.energy.registry import Registry
 from elec2water.energy.reporter import Reporter
 from elec2water.findings import MOST_LISTED, Findings, largest_of
@@ -116,10 +118,10 @@ def series_of_meters(
         kwh = kwh.copy()
         kwh[odd] = np.where(part >= ENOUGH_DAYS, kwh[odd] / np.where(part > 0, part, 1.0), np.nan)
     links = registry.links
-    well = np.full(n_meters, -1, dtype=np.int64)
-    well[links.meter[::-1]] = links.well[::-1]
-    multiplier = np.full(n_meters, np.nan)
-    multiplier[links.meter] = links.multiplier
+    largest = _last_link(links.meter, n_meters, *_size_and_name(links, wells))
+    latest = _last_link(links.meter, n_meters, links.start, links.end, np.nan_to_num(links.multiplier))
+    well = np.append(links.well, -1)[largest]
+    multiplier = np.append(links.multiplier, np.nan)[latest]
     out_of_use = is_one_of(wells, "status", IDLE) | is_one_of(wells, "power_source", OFF_GRID)
     return MeterMonths(
         months=axis.months,
@@ -133,6 +135,22 @@ def series_of_meters(
         intervals=intervals,
         asked=asked,
     )
+
+
+def _size_and_name(links: Links, wells: pd.DataFrame) -> tuple[Floats, Ints]:
+    """Give what a well must have most of to stand for a meter it shares: rated power, and then the first name."""
+    name = np.zeros(len(links.meter), dtype=np.int64)
+    shared = np.flatnonzero(np.bincount(links.meter, minlength=1)[links.meter] > 1)
+    name[shared] = -pd.factorize(wells["well_id"].iloc[links.well[shared]], sort=True)[0]
+    return np.nan_to_num(numbers(wells, "pump_power_kw"))[links.well], name
+
+
+def _last_link(meter: Ints, n_meters: int, *keys: Floats | Ints) -> Ints:
+    """Give the link of each meter that is last by some keys, whatever the order of the links; -1 without a link."""
+    order = np.arange(len(meter)) if (meter[1:] > meter[:-1]).all() else np.lexsort((*keys[::-1], meter))
+    link = np.full(n_meters, -1, dtype=np.int64)
+    link[meter[order]] = order
+    return link
 
 
 def _area_of(meter: Ints, well: Ints, area: Floats, n_meters: int) -> Floats:
@@ -168,13 +186,18 @@ class Suspects:
     candidates: Texts
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Desk:
     """Where findings are written: who speaks, the names of the wells, and what the project chose."""
 
     reporter: Reporter
     well_id: Texts
     settings: RuleSettings
+
+    @cached_property
+    def mixed(self) -> npt.NDArray[np.uint64]:
+        """A number mixed from the name of each meter."""
+        return np.asarray(pd.util.hash_array(self.reporter.meter_id, categorize=False))
 
     def findings(self, rule: str, suspects: Suspects, series: MeterMonths) -> Findings:
         """Make the findings of a rule, those with most at stake one by one."""

@@ -58,7 +58,7 @@ def months_in_other_units(series: MeterMonths, desk: Desk) -> Findings:
 
     Looked at is the middle one of the meters that used energy, where at least a third of all did.
     """
-    some = tellers(np.zeros(len(series.kwh), dtype=np.int64), desk.reporter.meter_id)
+    some = tellers(np.zeros(len(series.kwh), dtype=np.int64), desk.mixed)
     kwh, capacity = series.kwh[some], series.capacity_kw[some]
     turned = kwh > 0
     part = median(np.where(turned, kwh, np.nan) / (capacity[:, None] * HOURS_PER_MONTH), axis=0)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from elec2water.energy.arrays import Floats, Ints, Texts
+from elec2water.energy.arrays import Floats, Ints
+
+Mixed = npt.NDArray[np.uint64]
 
 ENOUGH_METERS = 2_000
 """Meters that tell the months of a class; more only take time."""
@@ -61,7 +62,7 @@ class Usual:
     group: Ints
 
 
-def fit_usual(kwh: Floats, group: Ints, size: Floats, names: Texts) -> Usual:
+def fit_usual(kwh: Floats, group: Ints, size: Floats, mixed: Mixed) -> Usual:
     """Fit levels and class-month effects by medians (Tukey's median polish), then every meter's level.
 
     Parameters
@@ -72,15 +73,15 @@ def fit_usual(kwh: Floats, group: Ints, size: Floats, names: Texts) -> Usual:
         Class of each meter, 0 … G - 1.
     size : numpy.ndarray, shape (R,)
         Rated power [kW]; levels of a class are compared per kW.
-    names : numpy.ndarray, shape (R,)
-        Names of the meters: which of many tell for their class goes by a hash of them, not by their order.
+    mixed : numpy.ndarray, shape (R,)
+        A number mixed from each meter's name: which of many tell for their class goes by it, not by their order.
 
     Returns
     -------
     Usual
     """
     n_groups = int(group.max(initial=0)) + 1
-    chosen = tellers(group, names)
+    chosen = tellers(group, mixed)
     logs = _log(kwh[chosen])
     effect, level = _polish(logs, group[chosen], n_groups)
     residual = logs - level[:, None] - effect[group[chosen]]
@@ -102,14 +103,13 @@ def _log(kwh: Floats) -> Floats:
     return np.log(kwh, out=logs, where=kwh > 0)
 
 
-def tellers(group: Ints, names: Texts) -> Ints:
+def tellers(group: Ints, mixed: Mixed) -> Ints:
     """Choose the meters that tell for their class: all of a small class, some of a large one."""
     step = 1 + np.bincount(group) // ENOUGH_METERS
     crowded = np.flatnonzero(step[group] > 1)
     chosen = np.ones(len(group), dtype=bool)
     if len(crowded):
-        mixed = pd.util.hash_array(names[crowded], categorize=False)
-        chosen[crowded] = mixed % step[group[crowded]].astype(np.uint64) == 0
+        chosen[crowded] = mixed[crowded] % step[group[crowded]].astype(np.uint64) == 0
     return np.flatnonzero(chosen)
 
 
