@@ -187,13 +187,19 @@ def domain_labels(county: County) -> dict[str, Keys]:
     return labels
 
 
-def accepted(county: County, *, needs_pairs: bool = True, known_pairs: bool = False) -> County:
+def accepted(
+    county: County, *, needs_pairs: bool = True, known_pairs: bool = False, needs_readings: bool = True
+) -> County:
     """Refuse a county with errors, every reason at once.
 
-    With ``known_pairs`` an earlier release has pairs: that there is no new one refuses nothing.
+    With ``known_pairs`` an earlier release has pairs: that there is no new one refuses nothing. Without
+    ``needs_readings`` wells and what was measured at some of them are enough.
     """
     lang = county.config.project.language
     found = county.findings
+    if not needs_readings:
+        missing = found.frame["rule"].eq("MISSING_FILE") & found.frame["table"].eq("readings")
+        found = Findings(found.frame.loc[~missing])
     if known_pairs:
         missing = found.frame["rule"].eq("MISSING_FILE") & found.frame["table"].eq("pairs")
         found = Findings(found.frame.loc[~missing])
