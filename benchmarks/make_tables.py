@@ -119,8 +119,8 @@ def machine_part() -> str:
         rows.append([name, f"{there:.3g}", f"{here:.3g}", f"× {ratios[-1]:.1f}"])
     text = (
         "The times that the project set itself were stated for another machine (2 cores, Zen 5). The same peers take "
-        f"{min(ratios):.1f}–{max(ratios):.1f} times as long here, {np.median(ratios):.1f} times in the middle, each timed "
-        "in its own hour with other work beside: read seconds of this page as roughly so many times shorter there.\n\n"
+        f"{min(ratios):.1f}–{max(ratios):.1f} times as long here, {np.median(ratios):.1f} times in the middle, each "
+        "timed in its own hour with other work beside: read seconds here as roughly so many times shorter there.\n\n"
     )
     return "## The machine\n\n" + text + table(["peer", "there, s", "here, s", "here against there"], rows)
 
