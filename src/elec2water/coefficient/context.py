@@ -29,6 +29,8 @@ GRID = "grid"
 UNSEEN = 0.02
 """Standard deviation of what an unobserved water table does to ln κ in a year: 3 % of its depth at a slope of -0.65."""
 _WELLS_THAT_TELL = 2000
+_KNOWN_OF_MOST = 0.5
+"""Depths of fewer wells would take the place of the setting depths of all."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,11 @@ class Known:
     wells: pd.DataFrame
     water_levels: pd.DataFrame | None
     energy: MonthlyEnergy | None
+
+    @property
+    def well_id(self) -> NDArray[np.object_]:
+        """Identifiers (N,) of the wells; electricity has them as an array already, in the order of the registry."""
+        return self.wells["well_id"].to_numpy(dtype=object) if self.energy is None else self.energy.well_id
 
 
 def describe_wells(
@@ -199,7 +206,7 @@ def _columns(
         wells,
         strata.keys,
         annual_kwh=annual,
-        depth_to_water=reference,
+        depth_to_water=_usual_depth(wells, reference),
         reference_year=reference_year,
         covariates=options.covariates,
         delivery=delivered,
@@ -210,6 +217,16 @@ def _columns(
     age = np.asarray(columns["pump_age_decades"], dtype=np.float64)
     columns["pump_age_decades"] = np.where(later, np.nan, age)
     return columns, _Moving(strata, kwh, level)
+
+
+def _usual_depth(wells: pd.DataFrame, observed: Floats) -> Floats:
+    """Give the usual depth to water (N,) [m]: as observed, else as most of the registry tells it; NaN where unknown."""
+    if "water_depth_m" not in wells.columns:
+        return observed
+    told = wells["water_depth_m"].to_numpy(dtype=np.float64, na_value=np.nan)
+    told = np.where(told > 0.0, told, np.nan)
+    depth = np.where(np.isfinite(observed), observed, told)
+    return depth if np.isfinite(depth).mean() >= _KNOWN_OF_MOST else observed
 
 
 def _context(
@@ -224,7 +241,7 @@ def _context(
     annual = np.asarray(columns["annual_kwh"], dtype=np.float64)
     foretold = _foretold(known, moving.level, months, windows.level, spec, static.aquifer)
     return WellContext(
-        wells["well_id"].to_numpy(dtype=object),
+        known.well_id,
         moving.strata,
         static,
         months,

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from elec2water.tables.headings import Heading
     from elec2water.tables.raw import RawTable
 
-_UNIT_SHOWN = {"kwh": "kWh", "kw": "kW", "m3": "m³", "m3/h": "m³/h", "deg": "°", "mu": "亩", "fraction": "", "1": ""}
+_UNIT_SHOWN = {
+    "kwh": "kWh", "kw": "kW", "m3": "m³", "m3/h": "m³/h", "m3/kwh": "m³/kWh", "kwh/m3": "kWh/m³", "deg": "°",
+    "mu": "亩", "fraction": "", "1": "",
+}  # fmt: skip
 _POWER_OTHERWISE = r"^[0-9.]+([eE][0-9]+|\s*[*×xX+/]\s*[0-9.]+|\s*([A-Za-z]+|马力|匹))$"
 """7.5*2 and 7.5HP are powers, but not in the form that can be used."""
 _FOR_UNKNOWN = {"quality": "estimated"}

@@ -22,6 +22,7 @@ from elec2water.tables.context import Context
 from elec2water.tables.private import redacted
 from elec2water.tables.raw import RawTable
 from elec2water.tables.relations import relate
+from elec2water.tables.rest import with_rest_depths
 from elec2water.tables.rows import drop_non_records
 from elec2water.tables.sources import Source, same_content, sources_of, unpacked
 from elec2water.tables.typed import TypedTable, concat
@@ -88,6 +89,7 @@ def read_tables(folder: str | Path, config: Config) -> tuple[Tables, Findings]:
     typed, more = by_meter(typed, lang)
     found += [more, relate(typed, lang)]
     frames = {name: _frame(name, typed.get(name)) for name in schema.tables()}
+    frames["wells"] = with_rest_depths(frames["wells"], frames["pairs"])
     return Tables(**frames), Findings.concat(found)
 
 
@@ -112,7 +114,7 @@ def _read_table(name: str, root: Path, config: Config) -> tuple[TypedTable | Non
             found += Findings.concat(more for _, more in read)
     if not parts or found.errors.count:
         return None, found
-    whole = concat(parts)
+    whole = concat(parts).with_names_in_order()
     checked, findings = validate(whole, replace(context, file=_together(whole.files)))
     return checked, found + findings
 

@@ -37,6 +37,8 @@ _FILLED_SHARE = 0.2
 _LATE_S = 2 * 365 * 86_400
 COEFFICIENT_BOUNDS = (0.05, 60.0)
 """m³/kWh: 367.1·η/H at η = 0.1 under 730 m of head, and at η = 0.8 under 5 m."""
+STATED_WITHIN = 0.02
+"""A coefficient that stands beside its volume and energy is rounded, and no more than that."""
 
 
 def validate(table: TypedTable, context: Context) -> Checked:
@@ -326,6 +328,28 @@ def _with_short_tests(table: TypedTable) -> TypedTable:
     )
 
 
+def _with_stated(table: TypedTable) -> tuple[TypedTable, npt.NDArray[np.float64]]:
+    """Give tests whose coefficient alone was told one kWh and its water; and the coefficient each row states, or NaN.
+
+    Where the energy is told too, or the volume, the other follows from it.
+    """
+    inverse = table.numbers("energy_kwh_per_m3")
+    turned = np.divide(1.0, inverse, out=np.full(len(table), np.nan), where=inverse > 0)
+    told = table.numbers("coefficient_m3_per_kwh")
+    stated = np.where(np.isnan(told), turned, told)
+    energy, volume = table.numbers("energy_kwh"), table.numbers("volume_m3")
+    no_energy, no_volume, usable = np.isnan(energy), np.isnan(volume), stated > 0
+    of_volume = np.divide(volume, stated, out=np.full(len(table), np.nan), where=usable)
+    alone = no_energy & no_volume & usable
+    start, end = table.dates("start"), table.dates("end")
+    return table.with_columns(
+        energy_kwh=np.where(alone, 1.0, np.where(no_energy, of_volume, energy)),
+        volume_m3=np.where(alone, stated, np.where(no_volume & usable, energy * stated, volume)),
+        end=np.where(alone & (np.isnat(end) | (end == start)), start + np.timedelta64(3600, "s"), end),
+        kind=_with_word(table, "kind", alone, "test"),
+    ), stated
+
+
 def _with_word(table: TypedTable, name: str, where: Mask, word: str) -> pa.DictionaryArray:
     """Give a text column, with a word written into the blank cells of a mask."""
     blank = pa.nulls(len(table), pa.string()).dictionary_encode()
@@ -334,7 +358,7 @@ def _with_word(table: TypedTable, name: str, where: Mask, word: str) -> pa.Dicti
 
 
 def _pair_checks(table: TypedTable, context: Context) -> Checked:
-    table = _with_short_tests(table)
+    table, stated = _with_stated(_with_short_tests(table))
     out = ("energy_kwh", "volume_m3")
     start, end = table.dates("start"), table.dates("end")
     energy, volume = table.numbers("energy_kwh"), table.numbers("volume_m3")
@@ -347,6 +371,7 @@ def _pair_checks(table: TypedTable, context: Context) -> Checked:
     usable = ~(incomplete | order | no_energy | no_volume)
     kappa = np.divide(volume, energy, out=np.full(len(table), np.nan), where=usable)
     absurd = (kappa < COEFFICIENT_BOUNDS[0]) | (kappa > COEFFICIENT_BOUNDS[1])
+    differs = usable & ~absurd & (np.abs(kappa - stated) > STATED_WITHIN * stated)
     found = _undated_tests(table, undated & ~incomplete, context)
     cases: list[tuple[str, Mask, dict[str, object]]] = [
         ("PAIR_INCOMPLETE", incomplete, {}),
@@ -358,7 +383,8 @@ def _pair_checks(table: TypedTable, context: Context) -> Checked:
     for rule, mask, values in cases:
         table, more = _mark(table, context, rule, mask, leave_out=out, **values)
         found += more
-    return table, found
+    _, more = _mark(table, context, "COEF_STATED", differs, observed=np.round(stated, 4), limit=np.round(kappa, 4))
+    return table, found + more
 
 
 def _undated_tests(table: TypedTable, undated: Mask, context: Context) -> Findings:
