@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elec2water import demo, project
+from elec2water.tables import typed
 
 QUARTER = "2026Q3"
 EXACT = ("totals.csv", "design_totals.csv", "coefficients.csv", "wells.parquet", "energy.parquet")
@@ -50,6 +51,15 @@ def test_rows_of_meters_readings_and_companions_in_any_order(straight, tmp_path_
     for name in EXACT:
         assert (other / name).read_bytes() == (release / name).read_bytes(), name
     assert said(other) == said(release)
+
+
+def test_names_of_meters_kept_as_codes_are_the_same_names(straight, tmp_path, monkeypatch):
+    """So the meters of millions of readings are kept; here from the first reading on."""
+    folder, release = straight
+    monkeypatch.setattr(typed, "MANY_READINGS", 1)
+    other = release_of(folder, tmp_path / "county", 1, ())
+    for name in (*EXACT, "findings.csv", "coefficients.nc"):
+        assert (other / name).read_bytes() == (release / name).read_bytes(), name
 
 
 def test_wells_in_another_order_are_summed_in_another_order(straight, tmp_path):

@@ -133,7 +133,7 @@ def start_of(release: ReleaseInfo | None, county: County) -> Start:
         return FIRST
     _same_county(release, county.config.project.county_code)
     coefficient = load_coefficient(release)
-    well_id = county.wells["well_id"].to_numpy(dtype=object)
+    well_id = county.well_id
     if not np.isin(coefficient.sample_id.astype(str), well_id.astype(str)).any():
         return Start(release, None, "registry")
     if not same_options(coefficient.options, fit_options(county.config)):

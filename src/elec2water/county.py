@@ -62,6 +62,11 @@ class County:
         return self.tables.water_levels
 
     @cached_property
+    def well_id(self) -> NDArray[np.object_]:
+        """Identifiers of the wells, in the order of the registry."""
+        return self.wells["well_id"].to_numpy(dtype=object)
+
+    @cached_property
     def strata(self) -> Strata:
         """Classes of wells by the configuration."""
         section = self.config.strata
@@ -86,7 +91,7 @@ class County:
         """
         settings = self.config.rules.settings
         reading = self.reading(last, kappa=kappa)
-        desk = Desk(reading.reporter, _ids(self), settings)
+        desk = Desk(reading.reporter, self.well_id, settings)
         found = reading.findings + screen(reading.meters, self.strata.codes, desk)
         found = without_accepted(found, reading.corrections)
         return self._filled(reading), not_said_before(found, self.findings).under(settings)
@@ -201,7 +206,7 @@ def accepted(
         county = County(county.folder, county.config, county.tables, found)
     elif not needs_pairs:
         found = Findings(found.frame.loc[~((found.frame["table"] == "pairs") & (found.frame["severity"] == "error"))])
-    elif not found.errors.count and not on_grid(county.wells)[measurements(county.pairs, _ids(county)).well].any():
+    elif not found.errors.count and not on_grid(county.wells)[measurements(county.pairs, county.well_id).well].any():
         found += findings_of("NO_USABLE_PAIR", table="pairs", observed=len(county.pairs), lang=lang)
     if not found.of(table="wells").errors.count:
         check_column_names(county)
@@ -255,10 +260,6 @@ def _neighbours(wells: pd.DataFrame) -> NDArray[np.float64]:
     codes = [np.asarray(pd.factorize(name)[0], dtype=np.float64) + 1.0 for name in names]
     number = codes[0] if len(codes) == 1 else codes[0] * (codes[1].max(initial=0.0) + 1.0) + codes[1]
     return np.where(number > 0, number, np.nan)
-
-
-def _ids(county: County) -> NDArray[np.object_]:
-    return county.wells["well_id"].to_numpy(dtype=object)
 
 
 def with_limits(county: County, breaks: Mapping[str, tuple[float, ...]]) -> County:

@@ -131,7 +131,7 @@ def coefficient_stages(
     if not start.reason:
         return Stages(same, corrected, updated, updated)
     kept = bool((updated.measured.row == 0).any())
-    well_id = county.wells["well_id"].to_numpy(dtype=object)
+    well_id = county.well_id
     fitted = fit_coefficient(
         pairs_frame(updated.measured, well_id) if kept else county.pairs,
         *tables,
@@ -163,7 +163,7 @@ class _Told:
         tell("what moved since the release before")
         lang, final = self.county.config.project.language, self.stages.final
         revisions = revised_quarters(self.county, self.energy, final, self.earlier, self.domains)
-        well_id = self.county.wells["well_id"].to_numpy(dtype=object)
+        well_id = self.county.well_id
         found = record_findings(final, well_id, lang=lang) + revision_findings(revisions, lang=lang)
         if self.start.reason:
             found += findings_of("VARIANCES_REFITTED", table="pairs", observed=self.start.reason, lang=lang)
@@ -172,7 +172,7 @@ class _Told:
     def of_model(self) -> Findings:
         """Give what the fit noticed of sample wells, pairs, classes and pumps."""
         county, coefficient, lang = self.county, self.stages.final, self.county.config.project.language
-        well_id = county.wells["well_id"].to_numpy(dtype=object)
+        well_id = county.well_id
         rule = ExpiryRule(**county.config.expiry.model_dump())
         return (
             sample_findings(coefficient, county.strata, county.folder, lang=lang)

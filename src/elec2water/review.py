@@ -19,6 +19,7 @@ from elec2water.energy import MonthlyEnergy
 from elec2water.findings import Findings, findings_of
 from elec2water.strata import UNKNOWN, Strata
 from elec2water.volume import Volume
+from elec2water.volume.wells import METHODS
 
 FEW_WELLS = 5
 UNKNOWN_LEVELS = 0.2
@@ -180,14 +181,14 @@ def _classes_without_sample(coefficient: Coefficient, strata: Strata, lang: str)
 
 
 def _without_estimate(volume: Volume, wells: pd.DataFrame, lang: str) -> Findings:
-    none = np.flatnonzero(volume.wells.method == "none")
-    source = wells["power_source"].fillna("grid").to_numpy(dtype=object) if "power_source" in wells else None
+    none = np.flatnonzero(volume.wells.method_codes == METHODS.index("none"))
+    source = wells["power_source"].iloc[none].fillna("grid").to_numpy(dtype=object) if "power_source" in wells else None
     return findings_of(
         "WELL_WITHOUT_ESTIMATE",
         table="wells",
         row=wells.index.to_numpy()[none],
         well_id=volume.wells.well_id[none],
         period=volume.quarter,
-        observed="grid" if source is None else source[none],
+        observed="grid" if source is None else source,
         lang=lang,
     )

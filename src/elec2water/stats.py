@@ -81,7 +81,7 @@ def spread_evenly(values: Floats, n: int) -> NDArray[np.intp]:
     array([1, 2])
     """
     step = max(1, values.size // n)
-    return np.arange(values.size) if step == 1 else np.argsort(values, kind="stable")[step // 2 :: step]
+    return np.arange(values.size) if step == 1 else np.argsort(values)[step // 2 :: step]
 
 
 def crps_lognormal(observed: ArrayLike, mean: ArrayLike, log_variance: ArrayLike) -> Floats:

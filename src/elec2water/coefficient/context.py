@@ -87,6 +87,11 @@ class Known:
     water_levels: pd.DataFrame | None
     energy: MonthlyEnergy | None
 
+    @property
+    def well_id(self) -> NDArray[np.object_]:
+        """Identifiers (N,) of the wells; electricity has them as an array already, in the order of the registry."""
+        return self.wells["well_id"].to_numpy(dtype=object) if self.energy is None else self.energy.well_id
+
 
 def describe_wells(
     known: Known, months: Months, windows: Windows, spec: FeatureSpec, options: FitOptions, first: Months
@@ -236,7 +241,7 @@ def _context(
     annual = np.asarray(columns["annual_kwh"], dtype=np.float64)
     foretold = _foretold(known, moving.level, months, windows.level, spec, static.aquifer)
     return WellContext(
-        wells["well_id"].to_numpy(dtype=object),
+        known.well_id,
         moving.strata,
         static,
         months,

@@ -64,7 +64,8 @@ def fit_coefficient(
         No usable pair of a well of the registry.
     """
     options = options or FitOptions()
-    well_id = wells["well_id"].to_numpy(dtype=object)
+    known = Known(wells, water_levels, energy)
+    well_id = known.well_id
     measured = measurements(pairs, well_id)
     measured = measured.take(np.flatnonzero(on_grid(wells)[measured.well]))
     if measured.well.size == 0:
@@ -76,7 +77,7 @@ def fit_coefficient(
     windows = Windows(_energy_end(energy, last), np.arange(first, last + 1))
     last = last if until is None else max(last, np.datetime64(str(until), "M"))
     months = np.arange(first, last + 1)
-    spec, context = learn_wells(Known(wells, water_levels, energy), months, windows, options)
+    spec, context = learn_wells(known, months, windows, options)
     layout = spec.layout(months)
     sample_id = well_id[np.unique(measured.well)]
     equipment = context.registered(np.unique(measured.well))

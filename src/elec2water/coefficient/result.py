@@ -115,8 +115,9 @@ class Coefficient:
         of the months of its fit has the water where it was last known to be.
         """
         water_levels = self.gauges.joined(water_levels)
-        pairs = self._measured_in(wells["well_id"].to_numpy(dtype=object)) if pairs is None else pairs
-        known, first = Known(wells, water_levels, energy), pairs.first_months(len(wells))
+        known = Known(wells, water_levels, energy)
+        pairs = self._measured_in(known.well_id) if pairs is None else pairs
+        first = pairs.first_months(len(wells))
         context = describe_wells(known, months, self.windows, self.spec, self.options, first)
         if self.outlook.level.any() and first_level(water_levels) > self.windows.level[-1]:
             last = np.full(len(self.spec.aquifers), self.windows.level[-1])

@@ -114,7 +114,7 @@ def _read_table(name: str, root: Path, config: Config) -> tuple[TypedTable | Non
             found += Findings.concat(more for _, more in read)
     if not parts or found.errors.count:
         return None, found
-    whole = concat(parts)
+    whole = concat(parts).with_names_in_order()
     checked, findings = validate(whole, replace(context, file=_together(whole.files)))
     return checked, found + findings
 

@@ -182,8 +182,10 @@ def _energy_by_meter(readings: TypedTable) -> npt.NDArray[np.float64]:
     codes, size = readings.codes("meter_id"), len(readings.distinct("meter_id"))
     energy = readings.numbers("energy_kwh")
     use = (codes >= 0) & ~np.isnan(energy)
-    total = np.bincount(codes[use], weights=energy[use], minlength=size)
-    billed = np.bincount(codes[use], minlength=size) > 0
+    if not use.all():
+        codes, energy = codes[use], energy[use]
+    total = np.bincount(codes, weights=energy, minlength=size)
+    billed = np.bincount(codes, minlength=size) > 0
     return np.asarray(np.where(billed, total, np.nan), dtype=np.float64)
 
 

@@ -73,7 +73,7 @@ def estimate_volume(
     months = quarter_months(quarter)
     if not np.isin(months, energy.months).all():
         raise UsageError(f"energy: expected the months of {quarter}, found {energy!r}; give every month of the quarter")
-    coefficient = coefficient.placed(wells["well_id"].to_numpy(dtype=object))
+    coefficient = coefficient.placed(energy.well_id)
     context = coefficient.context(wells, water_levels, energy, months)
     volume = volume_in(coefficient, context, energy, quarter=quarter, on_grid=on_grid(wells), confidence=confidence)
     return replace(volume, domains={name: wells[name] for name in _DOMAINS if name in wells.columns})
