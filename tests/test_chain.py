@@ -17,7 +17,7 @@ from elec2water.chain import load_coefficient
 from elec2water.coefficient import state
 from elec2water.coefficient.news import LAST, STEPS, THIS
 from elec2water.errors import ReleaseError
-from elec2water.news import read_news
+from elec2water.news import read_news, while_pumping
 from elec2water.waterfall import news as draw_news
 from elec2water.waterfall import news_png
 
@@ -446,3 +446,40 @@ def test_a_quarter_whose_water_levels_are_missing_stands_where_the_water_was_las
     assert int(said.loc["LEVELS_FROM_RELEASE", "observed"]) == blind_rows(begun)
     volumes = [run.totals["volume_m3"].iloc[0] for run in (whole, blind)]
     assert volumes[1] == pytest.approx(volumes[0], rel=0.03)
+
+
+def turns_county():
+    """Give a county whose wells pump every other quarter, stand by with 3 kWh in the next; nothing else changes."""
+    frames = county(n=80, sample=30, first="2024-07", last="2025-12", seed=5)
+    rng = np.random.default_rng(4)
+    wells, months = frames["wells"], np.arange(np.datetime64("2024-07"), np.datetime64("2026-01"))
+    turn = (rng.permutation(80)[:, None] + np.arange(18) // 3) % 2 == 0
+    kappa = 367.1 * rng.lognormal(np.log(0.5), 0.2, 80)[:, None] / np.full(18, 42.0)
+    kwh = np.where(turn, rng.lognormal(6.5, 0.5, (80, 18)), 3.0)
+    well, month = (k.ravel() for k in np.indices(kwh.shape))
+    dates = {
+        "start": months.astype("datetime64[D]").astype(str),
+        "end": (months + 1).astype("datetime64[D]").astype(str),
+    }
+    rows = pd.DataFrame({name: values[month] for name, values in dates.items()} | {"energy_kwh": kwh.ravel().round(2)})
+    ids = wells["well_id"].to_numpy()[well]
+    volume = (kwh * kappa * rng.lognormal(0, 0.02, kwh.shape)).ravel().round(2)
+    measured = np.isin(ids, frames["pairs"]["well_id"]) & turn.ravel() & (month < 12)
+    return {
+        "wells": wells, "readings": rows.assign(meter_id=ids),
+        "pairs": rows.assign(well_id=ids, volume_m3=volume)[measured],
+    }  # fmt: skip
+
+
+def test_turns_of_pumping_are_not_taken_for_wear(tmp_path):
+    """A well that rests where it pumped a quarter ago is not a better one: its turns are news of the energy."""
+    root = write(tmp_path / "county", turns_county(), toml=TOML)
+    e2w.run(root, quarter="2025Q1", as_of="2025-04-10")
+    news = e2w.run(root, quarter="2025Q2", as_of="2025-07-10").news.set_index("domain").loc["county"]
+    assert abs(news["wear_and_time"] / news[LAST]) < 0.015
+
+
+def test_the_water_of_a_quarter_is_that_of_the_months_a_well_pumped_in():
+    level = np.array([[0.0, 0.1, 0.4], [0.0, 0.1, 0.4], [np.nan, 0.1, 0.4], [0.3, np.nan, 0.0]])
+    kwh = np.array([[0.0, 0.0, 50.0], [30.0, 10.0, 0.0], [20.0, np.nan, 20.0], [0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(while_pumping(level, kwh), [0.4, 0.025, 0.2, 0.1], rtol=1e-12)

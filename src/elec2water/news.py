@@ -2,7 +2,8 @@
 
 Every well's coefficient is worked out at each step, so that a domain's steps are sums over its wells: corrected pairs,
 new pairs and a refit with the energy, levels and time of the earlier quarter; then water level, and wear and time
-(the season among it), with the energy of the earlier quarter still; the rest is the change of energy and registry.
+(the season among it), with the energy of the earlier quarter still; the rest is the change of energy and registry:
+of weights, and of what it tells of a well that it rests now where it pumped then.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from elec2water.calendar_ import quarter_months
 from elec2water.coefficient import Coefficient
+from elec2water.coefficient.anomaly import limited_anomaly
 from elec2water.coefficient.context import WellContext, on_grid
 from elec2water.coefficient.news import LAST, STEPS, THIS, waterfall_frame
 from elec2water.county import County
@@ -129,13 +131,25 @@ def _points(
     # A refit learns its features anew, and sees the wells its own way.
     then_final = _context(stages.final, county, energy, last_quarter)
     now = _context(stages.final, county, energy, volume.quarter)
-    fallen = np.nan_to_num(now.level).mean(axis=1) - np.nan_to_num(then_final.level).mean(axis=1)
+    fallen = while_pumping(now.level, now.kwh) - while_pumping(then_final.level, then_final.kwh)
     deeper = replace(then_final, level=np.nan_to_num(then_final.level) + fallen[:, None])
     before, corrected, updated = (at(c, then, last_quarter) for c in (stages.before, stages.corrected, stages.updated))
     final, water = (at(stages.final, context, last_quarter) for context in (then_final, deeper))
-    # What a later year of electricity tells of a well is news of its energy, not of wear.
-    worn = at(stages.final, replace(now, static=then_final.static), volume.quarter)
+    # What a later year of electricity tells of a well, and that it rests or works, is news of its energy, not of wear.
+    use = while_pumping(limited_anomaly(then_final.anomaly), then_final.kwh)
+    same_use = replace(now, static=then_final.static, anomaly=np.repeat(use[:, None], now.months.size, axis=1))
+    worn = at(stages.final, same_use, volume.quarter)
     return before, corrected, updated, final, water, worn, _Point.of(volume)
+
+
+def while_pumping(values: Floats, kwh: Floats) -> Floats:
+    """Give the mean of a quarter's months by the energy of each well, (N, M), (N, M) → (N,); plain where it rested.
+
+    A well that pumped in the last month alone met the water of that month, not that of the quarter.
+    """
+    weight = np.nan_to_num(kwh)
+    weight = np.where(weight.sum(axis=1, keepdims=True) > 0.0, weight, 1.0)
+    return np.asarray((np.nan_to_num(values) * weight).sum(axis=1) / weight.sum(axis=1))
 
 
 def _context(coefficient: Coefficient, county: County, energy: MonthlyEnergy, quarter: str) -> WellContext:
