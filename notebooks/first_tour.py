@@ -12,7 +12,8 @@
 # # A first tour: from a county folder to the totals of a quarter
 #
 # Ten cells. Leave `FOLDER` empty for a synthetic county in a temporary folder, or name a folder of your own
-# (README: "Your own county"). The batch job `elec2water run FOLDER --quarter 2026Q3` gives the same numbers.
+# (README: "Your own county"). The batch job `elec2water run FOLDER --quarter 2026Q3` gives the same numbers
+# in a folder without earlier releases; with one, it starts from that coefficient.
 
 # %% tags=["parameters"]
 FOLDER = ""
@@ -37,7 +38,8 @@ county.wells.head()
 county.findings
 
 # %% [markdown]
-# Who should be measured? A stratified sample, with probability proportional to last year's energy.
+# Who should be measured? A stratified sample, with probability proportional to how uncertain each well's volume is
+# beforehand, which grows with last year's energy.
 
 # %%
 energy, energy_findings = county.energy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import pkgutil
 import re
 from pathlib import Path
 
@@ -116,3 +117,11 @@ def test_a_field_test_figure_quoted_in_the_readmes_is_that_of_the_benchmark():
     error = f"{100 * scores['elec2water']['weighted_absolute_error']:.0f} %"
     for name in READMES:
         assert error in text_of(name)
+
+
+def test_the_page_of_functions_has_every_public_name():
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"\w+", page))
+    assert set(e2w.__all__) <= words
+    for path in re.findall(r":: (elec2water[\w.]+)", page):
+        assert pkgutil.resolve_name(path) is not None

@@ -406,6 +406,13 @@ def test_the_command_writes_the_plan(county):
     cells = set(sheet.to_numpy(dtype=object).ravel().tolist())
     assert set(written["well_id"]) <= cells
     assert any("从未实测" in str(cell) or "上次实测" in str(cell) for cell in cells)
+    said = " ".join(map(str, cells))
+    assert "不是概率样本，没有备选井" in said
+    assert not {"样本井是按概率抽取的", "代替", "分层"} & cells
+    rows = sheet[sheet.isin(written["well_id"].tolist()).any(axis=1)]
+    expected = rows.fillna("").agg(" ".join, axis=1).str.extract(r"(\d+\.\d+) \((\d+\.\d+)–(\d+\.\d+)\)").astype(float)
+    assert len(expected) == 4
+    assert ((expected[1] < expected[0]) & (expected[0] < expected[2])).all()
     again = (folder / "design" / "next.csv").read_bytes()
     CliRunner().invoke(app, ["next", str(folder), "--n", "4"])
     assert (folder / "design" / "next.csv").read_bytes() == again

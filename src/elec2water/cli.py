@@ -289,7 +289,7 @@ def _plan_figures(plan: RetestPlan, written: list[Path]) -> dict[str, object]:
 def _plan_text(plan: RetestPlan, written: list[Path]) -> str:
     columns = ["order", "well_id", "township", "sampled", "years_since_test", "variance_cut", "se_after_m3", "cost"]
     shown = plan.wells[[name for name in columns if name in plan.wells.columns]]
-    table = shown.round({"years_since_test": 1, "variance_cut": 4, "se_after_m3": 0}).to_string(index=False)
+    table = shown.round({"years_since_test": 1, "variance_cut": 4, "se_after_m3": 0}).to_string(index=False, na_rep="–")
     return "\n".join([repr(plan), table, *map(str, written)])
 
 

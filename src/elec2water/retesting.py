@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.calendar_ import quarter_months, quarter_of
@@ -18,7 +19,7 @@ from elec2water.fieldwork.visits import visits_of
 from elec2water.ledger import open_ledger
 from elec2water.quarter import Progress, coefficient_stages
 from elec2water.retest import Costs, RetestPlan, next_tests, plan_files
-from elec2water.volume import estimate_volume
+from elec2water.volume import Volume, estimate_volume
 
 Floats = NDArray[np.float64]
 
@@ -77,7 +78,7 @@ def plan_tests(county: County, wish: Wish, tell: Progress) -> tuple[RetestPlan, 
         years_ahead=options.years_ahead,
     )
     last_year = expected.annual_kwh(quarter_months(quarter)[-1])
-    return plan, {**plan_files(plan), FIELD_SHEET: _field_sheet(county, plan, last_year)}
+    return plan, {**plan_files(plan), FIELD_SHEET: _field_sheet(county, plan, volume, last_year)}
 
 
 def busiest_quarter(county: County, energy: MonthlyEnergy) -> str:
@@ -108,7 +109,7 @@ def _known(county: County, quarter: str, tell: Progress) -> tuple[Coefficient, M
     return coefficient_stages(county, energy, last, start, tell).final, energy.carried(last)
 
 
-def _field_sheet(county: County, plan: RetestPlan, annual_kwh: Floats) -> bytes:
+def _field_sheet(county: County, plan: RetestPlan, volume: Volume, annual_kwh: Floats) -> bytes:
     lang = county.config.project.language
     never, since = _REASON[lang]
     wells = plan.wells
@@ -118,5 +119,14 @@ def _field_sheet(county: County, plan: RetestPlan, annual_kwh: Floats) -> bytes:
     ]
     chosen = wells[["well_id", "order"]].assign(role="primary", reason=reason)
     visits = visits_of(chosen, county.wells, meters=county.tables.meters, annual_kwh=annual_kwh.tolist())
+    visits = visits.assign(expected=_expected(volume, visits["well_id"]))
     title = _OCCASION[lang].format(county=county.config.project.name, quarter=plan.quarter)
-    return field_sheet_bytes(visits, title=title, lang=lang)
+    return field_sheet_bytes(visits, title=title, lang=lang, purpose="retest")
+
+
+def _expected(volume: Volume, well_id: pd.Series) -> list[str]:
+    """Write the coefficient of wells in the quarter with its interval, as the field team should find it [m³/kWh]."""
+    wells = volume.wells
+    place = pd.Index(wells.well_id).get_indexer(pd.Index(well_id))
+    kappa, lower, upper = (of[place] / wells.kwh[place] for of in (wells.volume_m3, wells.lower_m3, wells.upper_m3))
+    return [f"{k:.2f} ({low:.2f}–{high:.2f})" for k, low, high in zip(kappa, lower, upper, strict=True)]

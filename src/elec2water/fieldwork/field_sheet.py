@@ -14,7 +14,7 @@ from xlsxwriter.worksheet import Worksheet
 
 from elec2water.errors import UsageError
 from elec2water.fieldwork.long_list import with_rows
-from elec2water.fieldwork.sheet_words import Part, SheetWords, sheet_words, stratum_label
+from elec2water.fieldwork.sheet_words import Part, Purpose, SheetWords, sheet_words, stratum_label
 
 _CREATED = dt.datetime(1980, 1, 1, tzinfo=dt.UTC).replace(tzinfo=None)
 _FIRST = 2
@@ -58,7 +58,7 @@ class _Styles:
         )
 
 
-def field_sheet_bytes(visits: pd.DataFrame, *, title: str, lang: str = "zh") -> bytes:
+def field_sheet_bytes(visits: pd.DataFrame, *, title: str, lang: str = "zh", purpose: Purpose = "sample") -> bytes:
     """Write the workbook for the field team: wells to visit, the pumping-test protocol, a form for each well.
 
     Everything prints on A4; headings repeat, every form has a page of its own. Text of the registry is written as text,
@@ -67,10 +67,12 @@ def field_sheet_bytes(visits: pd.DataFrame, *, title: str, lang: str = "zh") -> 
     Parameters
     ----------
     visits : DataFrame
-        Of :func:`~.visits.visits_of`.
+        Of :func:`~.visits.visits_of`; for re-tests with ``expected``, the coefficient that each test should find.
     title : str
         Of the county and the occasion, on every page.
     lang : {"zh", "en"}
+    purpose : {"sample", "retest"}
+        A probability sample has strata and reserves; wells that are chosen for what their tests are worth have none.
 
     Returns
     -------
@@ -82,7 +84,7 @@ def field_sheet_bytes(visits: pd.DataFrame, *, title: str, lang: str = "zh") -> 
     UsageError
         If a column is missing, or the language is not known.
     """
-    sheet_of = sheet_words(lang)
+    sheet_of = sheet_words(lang, purpose)
     missing = [column.name for column in sheet_of.columns if column.name not in visits.columns]
     if missing:
         raise UsageError(f"field sheet: the visits lack the columns {missing}; make them with visits_of")

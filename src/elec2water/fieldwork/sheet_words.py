@@ -1,7 +1,8 @@
 """The words and the layout of the field sheet, which are data: ``data/field_sheet.csv``, in Chinese and English.
 
 Its rows are words, the columns of the list, the steps of the protocol, and the form from top to bottom: parts, the
-boxes of a part (with the column of the visits that fills them in beforehand) and the lines of a grid.
+boxes of a part (with the column of the visits that fills them in beforehand) and the lines of a grid. A kind with a
+purpose behind a point (``column.retest``) stands in the sheets of that purpose alone.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal, TypeAlias
 
 from elec2water.design.words import worded
 from elec2water.strata import SEPARATOR, WORDS
 
+Purpose: TypeAlias = Literal["sample", "retest"]
 _METHODS = {name: code for code, name in WORDS["irrigation_method"].items()}
 
 
@@ -47,12 +50,14 @@ class SheetWords:
 
 
 @cache
-def sheet_words(lang: str) -> SheetWords:
+def sheet_words(lang: str, purpose: Purpose = "sample") -> SheetWords:
     """Read the words and the layout in one language.
 
     Parameters
     ----------
     lang : {"zh", "en"}
+    purpose : {"sample", "retest"}
+        Whether the wells are a probability sample with reserves, or chosen for what their tests are worth.
 
     Raises
     ------
@@ -60,10 +65,15 @@ def sheet_words(lang: str) -> SheetWords:
         If the language is not known.
     """
     rows = worded("field_sheet.csv", lang)
+    of_kind: dict[str, list[dict[str, str]]] = {"word": [], "column": [], "protocol": []}
+    for row in rows:
+        kind, _, only = row["kind"].partition(".")
+        if kind in of_kind and only in {"", purpose}:
+            of_kind[kind].append(row)
     return SheetWords(
-        words={row["key"]: row[lang] for row in rows if row["kind"] == "word"},
-        columns=tuple(Column(row["key"], float(row["size"]), row[lang]) for row in rows if row["kind"] == "column"),
-        protocol=tuple(row[lang] for row in rows if row["kind"] == "protocol"),
+        words={row["key"]: row[lang] for row in of_kind["word"]},
+        columns=tuple(Column(row["key"], float(row["size"]), row[lang]) for row in of_kind["column"]),
+        protocol=tuple(row[lang] for row in of_kind["protocol"]),
         form=_form(rows, lang),
     )
 
