@@ -6,9 +6,10 @@ import subprocess
 import sys
 from importlib import metadata
 
+import pandas as pd
 import pytest
 
-from county_kit import command, county, write
+from county_kit import command, county, read_table, write
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,28 @@ def test_the_commands_run_without_a_console_script(tmp_path):
     )
     assert (made.returncode, made.stdout) == (2, "")
     assert "none" in made.stderr
+
+
+def test_a_release_says_what_it_changes_of_the_one_it_replaces(tmp_path):
+    made = write(tmp_path / "county", county())
+    status, out, _ = command("run", made, "--quarter", "2026Q3")
+    assert status == 0
+    assert "起点 (started from): fit" in out
+    assert "替代" not in out
+    path = made / "inputs" / "pairs.csv"
+    pairs = pd.read_csv(path, dtype={"well_id": str})
+    pairs["volume_m3"] *= 1.1
+    pairs.to_csv(path, index=False)
+    summary = json.loads(command("run", made, "--quarter", "2026Q3", "--json")[1])
+    total = [read_table(made / "releases" / "2026Q3" / name / "totals.csv").loc[0] for name in ("r1", "r2")]
+    was, now = (float(row["volume_m3"]) for row in total)
+    assert [row["domain"] for row in total] == ["county", "county"]
+    assert summary["replaces"] == pytest.approx({"release": "r1", "volume_m3": was, "change": now / was - 1})
+    assert now == pytest.approx(1.1 * was, rel=0.03)
+    assert (
+        f"替代 (replaces) r1: {was:,.0f} → {now:,.0f} m³ ({now / was - 1:+.2%})"
+        in command("run", made, "--quarter", "2026Q3")[1]
+    )
 
 
 def test_the_version_is_told():

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -326,8 +326,18 @@ def _run_text(done: project.Run) -> str:
     state = "written" if done.release.created else "unchanged: the same inputs gave this release before"
     rest = f"\n… and {hidden} more in totals.csv" if hidden > 0 else ""
     news = f"\n\n{done.summary['news']}" if done.summary["news"] else ""
-    lines = f"{table.to_string(index=False)}{rest}{news}"
+    lines = f"{table.to_string(index=False)}{rest}{news}{_origin_text(done.summary)}"
     return f"{lines}\n\n{_findings_text(done.findings)}\n{done.release.folder} ({state})"
+
+
+def _origin_text(summary: Mapping[str, Any]) -> str:
+    """Say from which coefficient the quarter started, and what it changes of the release that it replaces."""
+    text = f"\n\n起点 (started from): {summary['coefficient']}"
+    if (before := summary["replaces"]) is None:
+        return text
+    change = "" if before["change"] is None else f" ({before['change']:+.2%})"
+    now = summary["county"]["volume_m3"]
+    return f"{text}\n替代 (replaces) {before['release']}: {before['volume_m3']:,.0f} → {now:,.0f} m³{change}"
 
 
 def _rules_text(records: list[dict[str, object]]) -> str:

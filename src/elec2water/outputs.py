@@ -21,7 +21,7 @@ from elec2water.energy.arrays import positions
 from elec2water.energy.history import well_months
 from elec2water.findings import COLUMNS, Findings
 from elec2water.keys import Keys, recurring_text
-from elec2water.release import ReleaseInfo, csv_bytes, netcdf_bytes, parquet_bytes
+from elec2water.release import ReleaseInfo, csv_bytes, list_release_folders, netcdf_bytes, parquet_bytes
 from elec2water.release.formats import unescape_text
 from elec2water.stats import lognormal_interval
 from elec2water.strata import Strata
@@ -236,6 +236,17 @@ def read_findings(folder: Path) -> Findings:
     return Findings(frame.reindex(columns=list(COLUMNS), fill_value=""))
 
 
+def _replaced(info: ReleaseInfo, volume_m3: float) -> dict[str, object] | None:
+    """Name the release of the same quarter before this one, and by how much the county's volume differs."""
+    names = [folder.name for folder in list_release_folders(info.folder.parents[2], info.quarter)]
+    before = names[: names.index(info.release)][-1:]
+    if not before or not (info.folder.parent / before[0] / "totals.csv").is_file():
+        return None
+    totals = read_totals(info.folder.parent / before[0])
+    was = float(totals.loc[totals["domain"] == "county", "volume_m3"].sum())
+    return {"release": before[0], "volume_m3": was, "change": volume_m3 / was - 1.0 if was > 0 else None}
+
+
 def summary(info: ReleaseInfo, totals: pd.DataFrame, findings: Findings) -> dict[str, object]:
     """Give the figures of a finished quarter, as plain types."""
     county = totals.loc[totals["domain"] == "county"]
@@ -246,6 +257,8 @@ def summary(info: ReleaseInfo, totals: pd.DataFrame, findings: Findings) -> dict
         "release": info.release,
         "folder": str(info.folder),
         "created": info.created,
+        "coefficient": info.manifest.get("coefficient_version", ""),
+        "replaces": _replaced(info, float(row.get("volume_m3", np.nan))),
         "county": {k: v.item() if isinstance(v, np.generic) else v for k, v in row.items()},
         "findings": {name: int(counts.get(name, 0)) for name in ("error", "warning", "info")},
     }
