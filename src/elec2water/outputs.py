@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from elec2water.calendar_ import quarter_months
 from elec2water.coefficient import Coefficient
-from elec2water.coefficient.state import to_dataset
+from elec2water.coefficient.state import described, to_dataset
 from elec2water.config import Config
 from elec2water.energy import MonthlyEnergy
 from elec2water.energy.arrays import positions
@@ -130,8 +130,6 @@ def coefficient_frame(result: QuarterRun, coefficients: StratumCoefficients) -> 
 def coefficient_dataset(result: QuarterRun, coefficients: StratumCoefficients) -> xr.Dataset:
     """Give the posterior with the coefficients of strata and months, and their joint covariance, beside it."""
     shape = coefficients.mean.shape
-    kappa = {"units": "m3 kW-1 h-1", "long_name": "conversion coefficient, energy-weighted mean of the stratum"}
-    joint = {"units": "m6 kW-2 h-2", "long_name": "joint covariance of the strata's conversion coefficients"}
     se = coefficients.mean * np.sqrt(np.expm1(coefficients.log_variance))
     here, there = ("stratum", "coefficient_month"), ("stratum_", "coefficient_month_")
     strata = result.strata.cells["stratum"].to_numpy(dtype=object)
@@ -144,18 +142,15 @@ def coefficient_dataset(result: QuarterRun, coefficients: StratumCoefficients) -
         "comment": f"from {sample.measured.well.size} pairs of {sample.sample_id.size} sample wells; "
         "inputs with their SHA-256 and configuration: manifest.json beside this file",
     }
-    named = {name: (name, strata, {"long_name": "class of wells"}) for name in ("stratum", "stratum_")}
-    named |= {
-        name: (name, months, {"long_name": "month of the conversion coefficient"})
-        for name in ("coefficient_month", "coefficient_month_")
-    }
-    return (
+    named = {name: (name, strata) for name in ("stratum", "stratum_")}
+    named |= {name: (name, months) for name in ("coefficient_month", "coefficient_month_")}
+    return described(
         to_dataset(result.coefficient)
         .assign_attrs(provenance)
         .assign(
-            coefficient=(here, coefficients.mean, kappa),
-            coefficient_se=(here, se, {**kappa, "long_name": "standard error of the conversion coefficient"}),
-            coefficient_covariance=(here + there, coefficients.covariance.reshape(shape + shape), joint),
+            coefficient=(here, coefficients.mean),
+            coefficient_se=(here, se),
+            coefficient_covariance=(here + there, coefficients.covariance.reshape(shape + shape)),
         )
         .assign_coords(named)
     )
