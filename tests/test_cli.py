@@ -1,6 +1,7 @@
 """The commands: exit status 0, 1 or 2, results on standard output, progress on standard error, one JSON document."""
 
 import errno
+import hashlib
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from county_kit import command, county, read_table, write
+from elec2water.version import digest_of, source_digest
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +131,22 @@ def test_a_release_says_what_it_changes_of_the_one_it_replaces(tmp_path):
 
 
 def test_the_version_is_told():
-    assert command("--version") == (0, f"elec2water {metadata.version('elec2water')}\n", "")
+    expected = f"elec2water {metadata.version('elec2water')} (source {source_digest()[:16]})\n"
+    assert command("--version") == (0, expected, "")
+
+
+def test_the_digest_of_the_code_is_of_names_and_lines_alone(tmp_path):
+    """Oracle: hashlib over what the docstring says; caches and line ends of another system change nothing."""
+    for name, end in (("one", b"\n"), ("two", b"\r\n")):
+        (tmp_path / name / "data").mkdir(parents=True)
+        (tmp_path / name / "b.py").write_bytes(b"x = 1" + end)
+        (tmp_path / name / "data" / "a.csv").write_bytes(b"k" + end)
+    (tmp_path / "two" / "__pycache__").mkdir()
+    (tmp_path / "two" / "__pycache__" / "b.pyc").write_bytes(b"?")
+    expected = hashlib.sha256(b"b.py\x006\x00x = 1\ndata/a.csv\x002\x00k\n").hexdigest()
+    assert digest_of(tmp_path / "one") == digest_of(tmp_path / "two") == expected
+    (tmp_path / "two" / "b.py").rename(tmp_path / "two" / "c.py")
+    assert digest_of(tmp_path / "two") != expected
 
 
 def test_no_command_waits_for_libraries_that_only_pictures_need():

@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +24,7 @@ from elec2water.findings import Findings
 from elec2water.quarter import Progress
 from elec2water.retest import RetestPlan
 from elec2water.rules import LANGUAGES
+from elec2water.version import VERSION, source_digest
 
 app = typer.Typer(
     name="elec2water",
@@ -51,7 +51,7 @@ _SHANGHAI = dt.timezone(dt.timedelta(hours=8))
 
 def _show_version(*, asked: bool) -> None:
     if asked:
-        typer.echo(f"elec2water {metadata.version('elec2water')}")
+        typer.echo(f"elec2water {VERSION} (source {source_digest()[:16]})")
         raise typer.Exit
 
 

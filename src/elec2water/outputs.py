@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from elec2water.release.formats import unescape_text
 from elec2water.stats import lognormal_interval
 from elec2water.strata import Strata
 from elec2water.survey import DesignEstimate
+from elec2water.version import VERSION
 from elec2water.volume import StratumCoefficients, Volume
 from elec2water.volume.wells import METHODS
 
@@ -138,7 +139,7 @@ def coefficient_dataset(result: QuarterRun, coefficients: StratumCoefficients) -
     provenance = {
         "county": f"{project.county_code} {project.name}".strip(),
         "quarter": result.volume.quarter,
-        "source": f"elec2water {metadata.version('elec2water')}",
+        "source": f"elec2water {VERSION}",
         "comment": f"from {sample.measured.well.size} pairs of {sample.sample_id.size} sample wells; "
         "inputs with their SHA-256 and configuration: manifest.json beside this file",
     }

@@ -6,7 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +60,7 @@ from elec2water.retesting import Wish, plan_tests
 from elec2water.rules import RuleSettings
 from elec2water.strata import classify
 from elec2water.validation import Validation, validate_coefficient
+from elec2water.version import VERSION, source_digest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -276,7 +277,8 @@ def _manifest(county: County, as_of: str | None, start: Start) -> dict[str, obje
         "configuration": json.loads(county.config.model_dump_json()),
         "as_of": as_of or "",
         "corrections": _decisions(county),
-        "package_version": metadata.version("elec2water"),
+        "package_version": VERSION,
+        "package_source": source_digest(),
         "seed": 0,
         "coefficient_version": start.version,
     }
