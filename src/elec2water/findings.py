@@ -299,8 +299,9 @@ def _plain(value: object, digits: int) -> object:
     if value is None or value is pd.NA or value is pd.NaT:
         return ""
     if isinstance(value, (float, np.floating)):
-        large = abs(value) >= 10.0**digits and np.isfinite(value)
-        return "" if np.isnan(value) else f"{float(value):.0f}" if large else f"{float(value):.{digits}g}"
+        number = float(value)
+        large = np.isfinite(number) and abs(number) >= 10.0**digits
+        return "" if np.isnan(number) else f"{number:.0f}" if large else f"{number:.{digits}g}"
     if isinstance(value, (pd.Timestamp, np.datetime64)):
         stamp = pd.Timestamp(value)
         return "" if pd.isna(stamp) else str(stamp).removesuffix(" 00:00:00")
