@@ -10,8 +10,9 @@ TARGET = Path(__file__).with_name("nomenclature.md")
 
 HEAD = """# Nomenclature
 
-Made by `python docs/make_nomenclature.py` from `src/elec2water/data/schema.csv`, `units.csv`, `words.csv` and `variables.csv`; a
-test holds this page against them. Headings are compared without case, width, blanks, line breaks and punctuation. A unit may
+Made by `python docs/make_nomenclature.py` from `src/elec2water/data/schema.csv`, `units.csv`, `words.csv` and
+`variables.csv`; a test holds this page against them. Headings are compared without case, width, blanks, line breaks
+and punctuation. A unit may
 stand in brackets or straight behind the heading; it is converted once, on reading. Numbers are float64, dates
 `datetime64[s]`, identifiers and words text, yes/no 1.0 and 0.0; what is missing is NaN or NaT. Values out of bounds are
 left out with a finding. A column marked *form* is required as part of one complete form of its table.

@@ -25,7 +25,7 @@ from elec2water.release import ReleaseInfo, csv_bytes, list_release_folders, net
 from elec2water.release.formats import unescape_text
 from elec2water.stats import lognormal_interval
 from elec2water.strata import Strata
-from elec2water.survey import DesignEstimate
+from elec2water.survey import DesignEstimate, published_totals
 from elec2water.version import VERSION
 from elec2water.volume import StratumCoefficients, Volume
 from elec2water.volume.wells import METHODS
@@ -33,6 +33,8 @@ from elec2water.volume.wells import METHODS
 Floats = NDArray[np.float64]
 
 _VOLUME_DIGITS = dict.fromkeys(("energy_kwh", "volume_m3", "se_m3", "lower_m3", "upper_m3"), ".3f")
+_DESIGN_DIGITS = dict.fromkeys(("volume_m3", "se_m3", "lower_m3", "upper_m3", "model_m3"), ".3f")
+_DESIGN_DIGITS |= {"gap_joint_se": ".2f"}
 _COEFFICIENT_DIGITS = dict.fromkeys(("coefficient_m3_per_kwh", "se", "lower", "upper"), ".6f")
 
 
@@ -59,6 +61,14 @@ def totals_frame(volume: Volume, domains: Mapping[str, Keys]) -> pd.DataFrame:
     Then counts of wells by method and imputed energy.
     """
     return pd.concat([volume.table(domain, labels) for domain, labels in domains.items()], ignore_index=True)
+
+
+def design_totals_frame(result: QuarterRun) -> pd.DataFrame:
+    """Design-based totals beside the model's: ``design_totals.csv``, as :func:`~.survey.published_totals` says."""
+    config = result.config
+    return published_totals(
+        result.survey, result.totals, confidence=config.estimate.confidence, lang=config.project.language
+    )
 
 
 def wells_frame(volume: Volume, flags: NDArray[np.object_]) -> pd.DataFrame:
@@ -177,7 +187,7 @@ def release_files(result: QuarterRun) -> dict[str, bytes]:
         "coefficients.csv": csv_bytes(coefficients, float_format=_COEFFICIENT_DIGITS),
         "coefficients.nc": netcdf_bytes(coefficient_dataset(result, by_stratum)),
         "energy.parquet": parquet_bytes(energy_frame(result)),
-        "design_totals.csv": csv_bytes(result.survey.table, float_format={"volume_m3": ".3f", "se_m3": ".3f"}),
+        "design_totals.csv": csv_bytes(design_totals_frame(result), float_format=_DESIGN_DIGITS),
         "findings.csv": csv_bytes(result.findings.frame),
     }
 
