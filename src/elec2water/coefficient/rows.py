@@ -38,6 +38,7 @@ def measured_rows(
         short_test=measured.test,
         worn_since=spec.worn_since(pumps.since(position, middle)),
         unseen=context.unseen[aquifer, column],
+        lasting=context.lasting[aquifer, column],
     )
     cell_month = np.clip(np.searchsorted(layout.months, month), 0, layout.months.size - 1)
     installed = context.pump_installed[measured.well]

@@ -17,6 +17,7 @@ from elec2water.calendar_ import decimal_year, month_of
 from elec2water.coefficient.changes import Seen, see_changes, watched
 from elec2water.coefficient.context import WellContext, on_grid
 from elec2water.coefficient.equipment import FAULT_VARIANCE, FAULTS, Equipment
+from elec2water.coefficient.features import OF_WATER
 from elec2water.coefficient.gauges import Gauges
 from elec2water.coefficient.gaussian import Rows
 from elec2water.coefficient.innovations import Limits
@@ -304,13 +305,13 @@ def _rows_of_known_wells(
 def _as_known(coefficient: Coefficient, given: Given, sample: NDArray[np.intp], rows: Rows) -> Rows:
     """Keep levels, energy and attributes of pairs known before where nothing newer was given."""
     old, layout = coefficient.posterior.plain_rows, coefficient.posterior.layout
-    level, anomaly = (layout.moving_names.index(name) for name in ("level", "energy_anomaly"))
+    level, lasting, anomaly = (layout.moving_names.index(name) for name in (*OF_WATER, "energy_anomaly"))
     here = np.flatnonzero(given.merged.origin >= 0)
     origin = given.merged.origin[here]
     month = layout.months[old.cell[origin] % layout.months.size]
     unleveled, unmetered = month < given.levels_from, month < given.energy_from
     moving, scale, static = rows.moving.copy(), rows.scale.copy(), rows.static
-    for column in (level, *layout.unseen):
+    for column in (level, lasting, *layout.unseen):
         moving[here[unleveled], column] = old.moving[origin[unleveled], column]
     moving[here[unmetered], anomaly] = old.moving[origin[unmetered], anomaly]
     scale[here[unmetered]] = old.scale[origin[unmetered]]

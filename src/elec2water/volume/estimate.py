@@ -202,13 +202,14 @@ def _loadings(context: WellContext, coefficient: Coefficient, posterior: Posteri
 
 
 def _carry(coefficient: Coefficient, layout: Layout, context: WellContext) -> Floats:
-    """Season, trend and unseen water that come with every aquifer-month, written into the columns of these."""
+    """Season, trend, lasting and unseen water that come with every aquifer-month, written into the columns of these."""
     aquifer = np.repeat(np.arange(len(layout.aquifers)), layout.months.size)
     middles = (layout.months.astype("datetime64[s]") + np.timedelta64(15, "D")).astype("datetime64[s]")
     years = np.tile(decimal_year(middles), len(layout.aquifers))
-    unseen = np.zeros((len(layout.aquifers), layout.months.size))
-    unseen[:, np.searchsorted(layout.months, context.months)] = context.unseen
-    moving = coefficient.spec.moving(aquifer, years, unseen=unseen.ravel())
+    unseen, lasting = np.zeros((2, len(layout.aquifers), layout.months.size))
+    here = np.searchsorted(layout.months, context.months)
+    unseen[:, here], lasting[:, here] = context.unseen, context.lasting
+    moving = coefficient.spec.moving(aquifer, years, unseen=unseen.ravel(), lasting=lasting.ravel())
     carry = np.eye(layout.size)
     carry[layout.moving_start : layout.cells_start, layout.cells_start :] = moving.T
     return carry
