@@ -19,6 +19,7 @@ from elec2water.coefficient.options import FitOptions
 from elec2water.coefficient.unseen import Foretold, foretell, last_observed
 from elec2water.coefficient.water import YEAR, first_level, lasting_movement, level_movement
 from elec2water.energy import MonthlyEnergy
+from elec2water.energy.resting import LEAST_MONTHS, LONGEST, pumping_share, resting_load
 from elec2water.levels import observed_wells
 from elec2water.strata import Strata, classify
 
@@ -26,6 +27,7 @@ Floats = NDArray[np.float64]
 Months = NDArray[np.datetime64]
 
 GRID = "grid"
+_IMPUTED = "S"
 UNSEEN = 0.02
 """Standard deviation of what an unobserved water table does to ln κ in a year: 3 % of its depth at a slope of -0.65."""
 _WELLS_THAT_TELL = 2000
@@ -40,7 +42,8 @@ class WellContext:
     ``months`` (M,), ``kwh`` (N, M), ``annual_kwh`` (N,), ``level`` (N, M) ln head less the well's own
     reference, ``anomaly`` (N, M) of energy, ``static`` features and the frame's ``well_id`` (N,). ``unseen`` (A, M) is
     the standard deviation of ``level`` by aquifer in months after the last observation, where it is foretold, and
-    ``lasting`` (A, M) the mean of ``level`` over the year that ends with each month.
+    ``lasting`` (A, M) the mean of ``level`` over the year that ends with each month. ``pumping`` (N, M) is the share of
+    the electricity that pumps.
     """
 
     well_id: NDArray[np.object_]
@@ -53,6 +56,7 @@ class WellContext:
     unseen: Floats
     lasting: Floats
     anomaly: Floats
+    pumping: Floats
     pump_installed: NDArray[np.datetime64]
     meter_checked: NDArray[np.datetime64]
 
@@ -104,7 +108,7 @@ def describe_wells(
     options = replace(options, strata_breaks=dict(spec.strata_breaks) or options.strata_breaks)
     heads = (spec.head_beyond_m, spec.delivery)
     columns, moving = _columns(known, months, windows.level, options, spec.reference_year, heads, annual)
-    return _context(known, columns, moving, months, windows, spec)
+    return _context(known, columns, moving, months, windows, (spec, options))
 
 
 def annual_energy(
@@ -160,7 +164,7 @@ def learn_wells(known: Known, months: Months, windows: Windows, options: FitOpti
         delivery=delivery,
     )
     spec = replace(spec, strata_breaks=tuple((name, tuple(limits)) for name, limits in moving.strata.breaks.items()))
-    return spec, _context(known, columns, moving, months, windows, spec)
+    return spec, _context(known, columns, moving, months, windows, (spec, options))
 
 
 def _wear_sd(options: FitOptions, level: Floats) -> float:
@@ -237,8 +241,9 @@ def _context(
     moving: _Moving,
     months: Months,
     windows: Windows,
-    spec: FeatureSpec,
+    seen_by: tuple[FeatureSpec, FitOptions],
 ) -> WellContext:
+    spec, options = seen_by
     wells, static = known.wells, spec.static(columns)
     annual = np.asarray(columns["annual_kwh"], dtype=np.float64)
     foretold, lasting = _water(known, moving.level, months, windows.level, spec, static.aquifer)
@@ -253,6 +258,7 @@ def _context(
         foretold.sd,
         lasting,
         energy_anomaly(moving.kwh, annual, static.aquifer),
+        pumping_share(moving.kwh, _resting_load(known, months[-1]) if options.resting_load else np.zeros(len(wells))),
         _dates(wells, "pump_installed_on"),
         _dates(wells, "water_meter_checked_on"),
     )
@@ -293,6 +299,18 @@ def _water(
         lambda some, places: movement(some, spread[places]),
     )
     return foretold, lasting_movement(told.level, aquifer[spread], n_aquifers)[:, (months - months[0]).astype(np.intp)]
+
+
+def _resting_load(known: Known, last: np.datetime64) -> Floats:
+    """Give the electricity of a month at each well that pumps nothing, from what was read up to ``last``, (N,)."""
+    energy, wells = known.energy, known.wells
+    if energy is None or not energy.months.size:
+        return np.zeros(len(wells))
+    end = int(np.searchsorted(energy.months, last, side="right"))
+    span = slice(max(0, end - LONGEST), end)
+    kwh = energy.kwh[:, span]
+    read = np.where(energy.quality[:, span] == _IMPUTED, np.nan, kwh) if kwh.shape[1] >= LEAST_MONTHS else kwh
+    return resting_load(read, wells["pump_power_kw"].to_numpy(dtype=np.float64, na_value=np.nan))
 
 
 def _dates(wells: pd.DataFrame, column: str) -> NDArray[np.datetime64]:

@@ -101,6 +101,7 @@ class _Parts:
 
     well_id: NDArray[np.object_]
     kwh: Floats
+    pumping: Floats
     kwh_variance: Floats
     kwh_common_u: Floats
     kwh_lags: Floats
@@ -145,6 +146,7 @@ class _Parts:
         return cls(
             context.well_id,
             kwh,
+            context.pumping,
             _zero_if_unknown(energy.variance[:, column]),
             np.where(energy.quality[:, column] == "S", np.sqrt(energy.common[column]), 0.0),
             _zero_if_unknown(energy.lags[:, :, column]),
@@ -258,7 +260,7 @@ class _Months:
         measured = np.isfinite(parts.measured.volume_m3) & parts.sampled[:, None]
         kwh = np.where(has_energy, parts.kwh, np.where(measured, parts.measured.energy_kwh, 0.0))
         shared_variance, kappa = _coefficients(parts, posterior, _month_weight(kwh))
-        converted = np.where(measured, 0.0, kwh * kappa)
+        converted = np.where(measured, 0.0, kwh * parts.pumping * kappa)
         volume = np.where(measured, parts.measured.volume_m3, converted)
         imputed = (parts.quality == "S") & ~measured
         return cls(has_energy | measured, measured, imputed, kwh, kappa, converted, volume, shared_variance)
@@ -298,6 +300,7 @@ def _well_volumes(
         own_variance_m6=own * volume**2,
         path_variance=parts.path_variance,
         common_energy_m3=row_sum(months.converted * parts.kwh_common_u),
+        resting_kwh=row_sum(np.where(months.measured, 0.0, months.kwh * (1.0 - parts.pumping))),
         level_squared_m6=np.where(parts.sampled, 0.0, converted**2),
         shared_variance=months.shared_variance,
     )
