@@ -18,8 +18,8 @@ Ints = NDArray[np.intp]
 
 _SMALL_MONTH = 0.05
 _LEAST_PUMPING = 0.2
-_LOAD_REL_U = 0.5
-"""Relative standard uncertainty of what another load takes in one month; of the rest it is (1 - share) / share of it."""
+_LOAD_REL_U = 10.0
+"""Relative standard uncertainty of what another load takes in a month, a half, against the error of a pair (0.05)."""
 
 
 def measured_rows(
@@ -54,10 +54,8 @@ def measured_rows(
         cell=np.asarray(aquifer * layout.months.size + cell_month, dtype=np.intp),
         static=_static_when_measured(shared_static(context.static, layout, sample), position, middle, installed, spec),
         moving=moving,
-        scale=_scale(measured, context),
-        extra=short_test_rel_u(measured) ** 2
-        + FAULT_VARIANCE * pumps.under(FAULTS, position, middle)
-        + (_LOAD_REL_U * (1.0 - pumping) / pumping) ** 2,
+        scale=_scale(measured, context, pumping),
+        extra=short_test_rel_u(measured) ** 2 + FAULT_VARIANCE * pumps.under(FAULTS, position, middle),
         level_scale=np.ones(sample.size),
         n_cells=layout.n_cells,
     )
@@ -114,8 +112,12 @@ def _static_when_measured(
     return static
 
 
-def _scale(measured: Measurements, context: WellContext) -> Floats:
-    """Error variance of a pair against that of an ordinary month: a month with hardly any energy says little."""
+def _scale(measured: Measurements, context: WellContext, pumping: Floats) -> Floats:
+    """Error variance of a pair against that of an ordinary month: a month with hardly any energy says little.
+
+    So does one in which the pump took but the share ``pumping`` of it: what is left errs by what the rest is off.
+    """
     annual = context.annual_kwh[measured.well]
     small = _SMALL_MONTH * np.where(np.isfinite(annual), annual, 0.0) / 12.0
-    return np.where(measured.test, 1.0, 1.0 + (small / measured.energy_kwh) ** 2)
+    rest = _LOAD_REL_U * (1.0 - pumping) / pumping
+    return np.where(measured.test, 1.0, 1.0 + (small / measured.energy_kwh) ** 2 + rest**2)

@@ -311,13 +311,12 @@ def _as_known(coefficient: Coefficient, given: Given, sample: NDArray[np.intp], 
     month = layout.months[old.cell[origin] % layout.months.size]
     unleveled, unmetered = month < given.levels_from, month < given.energy_from
     moving, scale, static = rows.moving.copy(), rows.scale.copy(), rows.static
-    y, extra = rows.y.copy(), rows.extra.copy()
+    y = rows.y.copy()
     for column in (level, lasting, *layout.unseen):
         moving[here[unleveled], column] = old.moving[origin[unleveled], column]
     moving[here[unmetered], anomaly] = old.moving[origin[unmetered], anomaly]
     scale[here[unmetered]] = old.scale[origin[unmetered]]
     y[here[unmetered]] = old.y[origin[unmetered]]
-    extra[here[unmetered]] = old.extra[origin[unmetered]]
     had_levels = bool(old.moving[:, level].any())
     had_energy = any(f.name == "log_energy" for f in coefficient.spec.numeric)
     windows = coefficient.windows
@@ -327,7 +326,7 @@ def _as_known(coefficient: Coefficient, given: Given, sample: NDArray[np.intp], 
         static = static.copy()
         place = pd.Index(coefficient.posterior.sample).get_indexer(pd.Index(sample))
         static[place >= 0] = old.static[place[place >= 0]]
-    return replace(rows, y=y, extra=extra, moving=moving, scale=scale, static=static)
+    return replace(rows, y=y, moving=moving, scale=scale, static=static)
 
 
 def _outlook(coefficient: Coefficient, given: Given, months: Months, posterior: Posterior) -> Outlook:
