@@ -197,6 +197,23 @@ def test_flat_lines_and_copied_blocks():
     assert set(found["meter_id"]) == {"m014"}
 
 
+def test_a_lamp_that_burns_while_the_pump_rests_is_no_copy_of_itself():
+    kwh = county()
+    kwh[3] = np.where(SEASON > 0, np.round(kwh[3] + 19.37, 2), 19.37)
+    kwh[4] = np.where(MONTHS.astype(int) % 3 == 0, 24.61, kwh[4] + 24.61)
+    assert findings(kwh).of(rule="SERIES_COPIED").count == 0
+
+
+def test_a_block_edited_in_one_month_tells_how_many_months_are_still_equal():
+    kwh = county()
+    kwh[14, 12:18] = kwh[14, 0:6]
+    kwh[14, 15] += 50.0
+    frame = findings(kwh).of(rule="SERIES_COPIED").frame
+    equal = np.count_nonzero(SEASON[2:6] > 0) - 1
+    assert set(frame["meter_id"]) == {"m014"}
+    assert set(frame["observed"].astype(float)) == {float(equal)}
+
+
 def test_whole_numbers_repeat_by_chance_and_are_not_called_copies():
     kwh = np.minimum(np.round(county(400) / 20.0), 9.0)
     assert findings(kwh).of(rule="SERIES_COPIED").count == 0

@@ -22,6 +22,7 @@ from elec2water.errors import DataRefusedError, UsageError
 from elec2water.findings import Findings, findings_of
 from elec2water.keys import Keys
 from elec2water.pairs import measurements
+from elec2water.renamed import renamed_wells
 from elec2water.strata import UNKNOWN, Strata, classify
 from elec2water.tables import Tables, read_tables
 
@@ -94,7 +95,10 @@ class County:
         desk = Desk(reading.reporter, self.well_id, settings)
         found = reading.findings + screen(reading.meters, self.strata.codes, desk)
         found = without_accepted(found, reading.corrections)
-        return self._filled(reading), not_said_before(found, self.findings).under(settings)
+        filled = self._filled(reading)
+        if self.findings.of(rule="ORPHAN_PAIR").count:
+            found += renamed_wells(self.pairs, filled, lang=self.config.project.language)
+        return filled, not_said_before(found, self.findings).under(settings)
 
     @cached_property
     def electricity(self) -> MonthlyEnergy:
@@ -163,6 +167,7 @@ def fit_options(config: Config) -> FitOptions:
         shared_meter_rel_u=model.shared_meter_rel_u,
         meter_rel_u=model.meter_rel_u,
         alarms_per_100_well_years=model.alarms_per_100_well_years,
+        resting_load=model.resting_load,
     )
 
 

@@ -15,6 +15,8 @@ LAGS = (3, 6, 12, 24)
 """Months back from which a meter's own values are copied: a quarter, half a year, one or two years."""
 COMMON = 3
 """Meters with the same energy in a month from which on their number tells how surprising it is."""
+STANDBY = 4
+"""Months of a meter with the same energy from which on it is what the meter uses at rest: three may be copies."""
 _MANY = 4_000_000
 _WHOLE = 0.2
 _PRIMES = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
@@ -50,6 +52,15 @@ def copied_blocks(series: MeterMonths, desk: Desk, cents: Ints, resolution: floa
     told = bits > pairs + desk.settings.limit("SERIES_COPIED")
     told &= (found.end - 1 >= series.asked.start) & (found.start < series.asked.stop)
     return _copies(series, found.take(told), desk)
+
+
+def _own_surprise(kwh: Floats, value: float) -> float:
+    """Bits of a value among the months (M,) of its own meter: of a lamp or transformer that burns when no pump does.
+
+    Infinite below ``STANDBY`` months, which leaves it to the other meters to tell how usual the value is.
+    """
+    often = np.count_nonzero(kwh == value)
+    return float(np.log2(np.count_nonzero(kwh > 0) / often)) if often >= STANDBY else np.inf
 
 
 def flat_lines(series: MeterMonths, desk: Desk, cents: Ints, resolution: float) -> Findings:
@@ -191,14 +202,18 @@ def _extended(cents: Ints, first: Ints, second: Ints) -> _Pairs:
 
 
 def _information(kwh: Floats, pairs: _Pairs, resolution: float) -> Floats:
-    """Bits of the energies that a block has in common with its twin, zeros and what differs not counted."""
+    """Bits of the energies that a block has in common with its twin, zeros and what differs not counted.
+
+    A value counts for what it is least surprising as: one of its month, or one of its meter.
+    """
     columns = (pairs.meter, pairs.start, pairs.end, pairs.other, pairs.other_start)
     surprise = {month: _Surprise.of(kwh[:, month], resolution) for month in _months(pairs)}
     bits = np.zeros(len(pairs.meter))
     for k, (m, s, e, o, t) in enumerate(zip(*columns, strict=True)):
         for month in range(s, e):
             if kwh[m, month] > 0 and kwh[m, month] == kwh[o, t + month - s]:
-                bits[k] += surprise[month].bits(kwh[m, month])
+                value = kwh[m, month]
+                bits[k] += min(surprise[month].bits(value), _own_surprise(kwh[m], value))
     return bits
 
 
@@ -228,6 +243,13 @@ class _Surprise:
 def _copies(series: MeterMonths, pairs: _Pairs, desk: Desk) -> Findings:
     """One finding for each of the two blocks: which of them is the copy nobody can tell from here."""
     length = pairs.end - pairs.start
+    equal = np.array(
+        [
+            np.count_nonzero(series.kwh[m, s:e] == series.kwh[o, t : t + e - s])
+            for m, s, e, o, t in zip(pairs.meter, pairs.start, pairs.end, pairs.other, pairs.other_start, strict=True)
+        ],
+        dtype=np.float64,
+    )
     meter = np.concatenate([pairs.meter, pairs.other])
     start = np.concatenate([pairs.start, pairs.other_start])
     last = start + np.tile(length, 2) - 1
@@ -241,7 +263,7 @@ def _copies(series: MeterMonths, pairs: _Pairs, desk: Desk) -> Findings:
             meter=meter[keep],
             first=start[keep],
             last=last[keep],
-            observed=np.tile(length, 2)[keep].astype(np.float64),
+            observed=np.tile(equal, 2)[keep],
             limit=np.full(int(keep.sum()), float(BLOCK)),
             stake=stake[keep],
             candidates=_causes(series, meter, other, other_start, desk)[keep],
