@@ -108,9 +108,9 @@ columns = ["well_id", "cost", "se_before_m3", "se_after_m3", "cost_per_m3"]
 plan.wells[columns].round(2)
 
 # %% [markdown]
-# Is the choice worth anything? Ten wells by `next`, ten at random (three times), and the ten sample wells tested longest
-# ago: each set is tested, the coefficient updated, and its cost (300 a test, 800 a township visited) set against the
-# standard error of the county's total that it takes away.
+# Is the choice worth anything? Ten wells by `next`, ten at random (three times), and the ten sample wells tested
+# longest ago: each set is tested, the coefficient updated, and its cost (300 a test, 800 a township visited) set
+# against the standard error of the county's total that it takes away.
 
 # %%
 read = pairs.groupby("well_id")["end"].max().sort_values(kind="stable")
