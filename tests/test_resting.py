@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core_kit import small_case
+from elec2water import estimate_volume, fit_coefficient, read_project
 from elec2water.coefficient.options import FitOptions
-from elec2water.demo import simulate_county
+from elec2water.demo import simulate_county, write_county
 from elec2water.energy.resting import LEAST_MONTHS, REST_HOURS, pumping_share, resting_load
+from elec2water.keys import Keys
+from elec2water.quarter import survey_totals
 
 
 def year(seed=1, n=60, load=0.2, winter=0.05):
@@ -137,3 +140,35 @@ def test_lamps_are_not_converted_and_can_be_asked_to_be(lit):
     assert idle.any()
     assert not volume.wells.volume_m3[idle].any()
     assert (all_of_it.wells.volume_m3[idle] > 20.0).all()
+
+
+def test_the_design_based_answer_expands_by_what_pumps_too(tmp_path):
+    """Three tenths of the electricity pump nothing, everywhere: the ratio's total is seven tenths of what it was."""
+    made = simulate_county(120, 7)
+    write_county(tmp_path / "county", made, sample=made.well_id[::9].tolist())
+    county = read_project(tmp_path / "county")
+    energy, _ = county.energy()
+    fitted = fit_coefficient(county.pairs, county.wells, county.water_levels, energy=energy)
+    volume = estimate_volume(fitted, energy, quarter="2026Q3", wells=county.wells, water_levels=county.water_levels)
+    whole = {"county": Keys.of(np.full(120, "all", dtype=object))}
+
+    def ratio_total(share):
+        resting = np.nan_to_num(volume.wells.kwh) * share
+        told = replace(volume, wells=replace(volume.wells, resting_kwh=resting))
+        table = survey_totals(county, fitted, told, whole).table.set_index("estimator")
+        return table.loc["ratio", "volume_m3"]
+
+    assert ratio_total(0.3) == pytest.approx(0.7 * ratio_total(0.0), rel=1e-9)
+
+
+def test_pairs_pump_with_what_is_left_of_their_electricity(lit):
+    """Sample wells with a lamp: what is taken off a pair is the lamp's part (these pairs were measured without it)."""
+    case, _ = lit
+    coefficient = case.fit()
+    rows, pairs = coefficient.posterior.rows, coefficient.measured
+    pumped = pairs.volume_m3 / np.exp(rows.y)
+    with_lamp = pumped < pairs.energy_kwh * (1 - 1e-9)
+    assert 0 < with_lamp.sum() < with_lamp.size
+    lost = (pairs.energy_kwh - pumped)[with_lamp]
+    ordinary = pumped[with_lamp] > 0.5 * pairs.energy_kwh[with_lamp]
+    np.testing.assert_allclose(lost[ordinary], 14.0, rtol=0.2)

@@ -216,13 +216,14 @@ def survey_totals(
     place = coefficient.posterior.sample
     drawn = sampled_wells(county, place)
     measured_m3, measured_kwh = measured_of(coefficient, volume)
+    pumped_kwh = volume.wells.kwh - volume.wells.resting_kwh
     return design_totals(
         sample=place,
         volume_m3=measured_m3,
-        energy_kwh=volume.wells.kwh,
+        energy_kwh=pumped_kwh,
         sample_energy_kwh=measured_kwh,
         weights=drawn.weights,
-        prediction=None if drawn.anticipated is None else drawn.anticipated * volume.wells.kwh,
+        prediction=None if drawn.anticipated is None else drawn.anticipated * pumped_kwh,
         strata=county.strata,
         sample_strata=drawn.strata,
         lonely=drawn.lonely,
@@ -232,12 +233,13 @@ def survey_totals(
 
 
 def measured_of(coefficient: Coefficient, volume: Volume) -> tuple[Floats, Floats]:
-    """Volume and energy that each sample well's water meter saw: of the quarter where it was read.
+    """Volume that each sample well's water meter saw and the energy that pumped it: of the quarter where it was read.
 
     Else of the same months of the year before, since κ is lowest when most energy is used; else of its last year of
     pairs, and else of all.
     """
     pairs, rows = coefficient.measured, coefficient.posterior.rows
+    pumped_kwh = pairs.volume_m3 / np.exp(rows.y)
     usable = coefficient.believed_meters
     first, last = quarter_months(volume.quarter)[[0, -1]]
     begin, end = first.astype("datetime64[s]"), (last + 1).astype("datetime64[s]")
@@ -252,7 +254,7 @@ def measured_of(coefficient: Coefficient, volume: Volume) -> tuple[Floats, Float
     m3, kwh = np.zeros(n), np.zeros(n)
     for chosen in (between(begin, end), year_before, last_year, usable):
         empty = kwh[rows.well] <= 0
-        for target, values in ((m3, pairs.volume_m3), (kwh, pairs.energy_kwh)):
+        for target, values in ((m3, pairs.volume_m3), (kwh, pumped_kwh)):
             target += np.bincount(rows.well, weights=np.where(chosen & empty, values, 0.0), minlength=n)
     return m3, kwh
 
