@@ -164,10 +164,18 @@ def with_factor(pairs, well, since, factor, until="2100-01-01"):
     return changed
 
 
-def followed(case, pairs):
-    early = replace(case, pairs=pairs[pairs["start"] < "2025-10-01"]).fit()
-    known = {"wells": case.wells, "water_levels": case.water_levels, "energy": case.energy}
-    return early, early.update(pairs, **known, whole=True)
+@pytest.fixture(scope="module")
+def early(case):
+    """The coefficient of the months before anything in these tests changes."""
+    return before_changes(case).fit()
+
+
+def before_changes(case):
+    return replace(case, pairs=case.pairs[case.pairs["start"] < "2025-10-01"])
+
+
+def followed(early, case, pairs):
+    return early.update(pairs, wells=case.wells, water_levels=case.water_levels, energy=case.energy, whole=True)
 
 
 def busiest(case):
@@ -175,11 +183,23 @@ def busiest(case):
     return late["well_id"].value_counts().index[0]
 
 
+@pytest.fixture(scope="module")
+def usual(case):
+    return case.fit()
+
+
+@pytest.fixture(scope="module")
+def fallen(case, early):
+    """A well, the pairs in which it gives two fifths of its water from April on, and the coefficient after them."""
+    well = busiest(case)
+    pairs = with_factor(case.pairs, well, "2026-04-01", 0.4)
+    return well, pairs, followed(early, case, pairs)
+
+
 class TestCounty:
-    def test_a_changed_well_is_named_and_does_not_drag_its_class(self, case):
-        well = busiest(case)
-        _, usual = followed(case, case.pairs)
-        _, changed = followed(case, with_factor(case.pairs, well, "2026-04-01", 0.4))
+    def test_a_changed_well_is_named_and_does_not_drag_its_class(self, case, early, fallen):
+        well, _, changed = fallen
+        usual = followed(early, case, case.pairs)
         assert well in changed.changes["well_id"].tolist()
         row = changed.changes[changed.changes["well_id"] == well].iloc[0]
         assert row["step"] == pytest.approx(np.log(0.4), abs=0.2)
@@ -187,13 +207,10 @@ class TestCounty:
         moved = changed.summary["coefficient_m3_per_kwh"] / usual.summary["coefficient_m3_per_kwh"]
         np.testing.assert_allclose(moved, 1.0, atol=0.03)
 
-    def test_a_known_fault_drags_no_class_when_the_variances_are_sought_anew(self, case):
+    def test_a_known_fault_drags_no_class_when_the_variances_are_sought_anew(self, case, usual, fallen):
         """The fault lasts: neither a new fit nor an update of it, through a file, believes its pairs."""
-        well = busiest(case)
-        pairs = with_factor(case.pairs, well, "2026-04-01", 0.4)
-        _, changed = followed(case, pairs)
+        well, pairs, changed = fallen
         known = {"wells": case.wells, "water_levels": case.water_levels, "energy": case.energy}
-        usual = fit_coefficient(case.pairs, **known)
         anew = fit_coefficient(pairs, **known, pumps=changed.equipment)
         n_faulty = (pairs["well_id"].eq(well) & pairs["start"].ge("2026-04-01")).sum()
         later = from_dataset(to_dataset(anew)).update(pairs, **known, whole=True)
@@ -203,11 +220,11 @@ class TestCounty:
             np.testing.assert_allclose(moved, 1.0, atol=0.03)
             assert fitted.posterior.variance["level"] < 1.15 * usual.posterior.variance["level"]
 
-    def test_a_jammed_water_meter_stays_found_however_many_readings_follow(self, case):
+    def test_a_jammed_water_meter_stays_found_however_many_readings_follow(self, case, early):
         """A tenth of the water and the electricity as ever: no multiplier, and no outlier that hides the next."""
         well = busiest(case)
         for since in ("2026-01-01", "2026-04-01"):
-            _, jammed = followed(case, with_factor(case.pairs, well, since, 0.1))
+            jammed = followed(early, case, with_factor(case.pairs, well, since, 0.1))
             row = jammed.changes.set_index("well_id").loc[[well]]
             assert row["candidate"].tolist() == ["water_meter"]
             assert row["step"].iloc[0] == pytest.approx(np.log(0.1), abs=0.2)
@@ -222,17 +239,17 @@ class TestCounty:
         place = int(np.flatnonzero(case.wells["well_id"] == well)[0])
         kwh = case.energy.kwh.copy()
         kwh[place, case.energy.months >= np.datetime64("2026-04")] /= 20.0
-        _, slipped = followed(replace(case, energy=replace(case.energy, kwh=kwh)), pairs)
+        slipped_case = replace(case, energy=replace(case.energy, kwh=kwh))
+        slipped = followed(before_changes(slipped_case).fit(), slipped_case, pairs)
         assert slipped.changes.set_index("well_id").loc[[well], "candidate"].tolist() == ["multiplier"]
 
-    def test_one_wrong_month_is_no_change(self, case):
+    def test_one_wrong_month_is_no_change(self, case, early):
         well = busiest(case)
-        _, odd = followed(case, with_factor(case.pairs, well, "2026-05-01", 2.5, "2026-06-01"))
+        odd = followed(early, case, with_factor(case.pairs, well, "2026-05-01", 2.5, "2026-06-01"))
         assert well not in odd.changes["well_id"].tolist()
 
-    def test_the_order_of_pairs_does_not_matter_when_wells_change(self, case):
-        pairs = with_factor(case.pairs, busiest(case), "2026-04-01", 0.4)
-        early, at_once = followed(case, pairs)
+    def test_the_order_of_pairs_does_not_matter_when_wells_change(self, case, early, fallen):
+        _, pairs, at_once = fallen
         known = {"wells": case.wells, "water_levels": case.water_levels, "energy": case.energy}
         step = early
         for _, month in pairs[pairs["start"] >= "2025-10-01"].groupby("start"):
@@ -240,9 +257,8 @@ class TestCounty:
         np.testing.assert_allclose(step.posterior.means, at_once.posterior.means, rtol=0, atol=1e-8)
         np.testing.assert_array_equal(step.equipment.date, at_once.equipment.date)
 
-    def test_what_is_found_is_told_once(self, case):
-        well = busiest(case)
-        _, changed = followed(case, with_factor(case.pairs, well, "2026-04-01", 0.4))
+    def test_what_is_found_is_told_once(self, fallen):
+        well, _, changed = fallen
         assert changed.update(with_news=False).changes.empty
         assert (
             find_changes(changed.posterior, LIMITS).well.size == 0
@@ -250,12 +266,18 @@ class TestCounty:
         )
 
 
+@pytest.fixture(scope="module")
+def renewed(case):
+    """A well that gives 1.45 times its water from October on, as a first fit finds it."""
+    well = busiest(case)
+    return well, replace(case, pairs=with_factor(case.pairs, well, "2025-10-01", 1.45)).fit()
+
+
 class TestFirstFit:
     """What changed within the months of a first fit: the well starts anew there, as it would in an update."""
 
-    def test_a_well_that_changed_is_predicted_from_after_the_change(self, case):
-        well = busiest(case)
-        usual, changed = case.fit(), replace(case, pairs=with_factor(case.pairs, well, "2025-10-01", 1.45)).fit()
+    def test_a_well_that_changed_is_predicted_from_after_the_change(self, case, usual, renewed):
+        well, changed = renewed
         assert usual.equipment.detected.sum() == 0
         assert changed.equipment.well_id[changed.equipment.detected].tolist() == [well]
         assert changed.changes["candidate"].tolist() == ["new_pump"]
@@ -267,9 +289,8 @@ class TestFirstFit:
         assert kappa[1] / kappa[0] == pytest.approx(1.45, rel=0.07)
         assert changed.posterior.variance["drift"] < 1.3 * usual.posterior.variance["drift"]
 
-    def test_an_update_keeps_what_the_fit_found(self, case):
-        well = busiest(case)
-        changed = replace(case, pairs=with_factor(case.pairs, well, "2025-10-01", 1.45)).fit()
+    def test_an_update_keeps_what_the_fit_found(self, case, renewed):
+        _, changed = renewed
         known = {"wells": case.wells, "water_levels": case.water_levels, "energy": case.energy}
         again = from_dataset(to_dataset(changed)).update(**known)
         np.testing.assert_allclose(again.posterior.means, changed.posterior.means, rtol=0, atol=1e-8)
@@ -285,10 +306,10 @@ class TestFirstFit:
 
 
 @pytest.fixture(scope="module")
-def faulty(case):
+def faulty(case, early):
     well = busiest(case)
     pairs = with_factor(case.pairs, well, "2026-02-01", 0.42)
-    return well, pairs, followed(case, pairs)[1]
+    return well, pairs, followed(early, case, pairs)
 
 
 class TestWaterMeter:

@@ -35,6 +35,7 @@ from elec2water.findings import Findings, findings_of
 from elec2water.pairs import measurements
 from elec2water.release import list_release_folders
 from elec2water.strata import Strata
+from elec2water.threads import one_thread
 
 Progress = Callable[[str], None]
 Floats = NDArray[np.float64]
@@ -43,6 +44,7 @@ _ENOUGH_WELLS = 5
 """With pairs of fewer wells the published priors say more than a fit."""
 
 
+@one_thread
 def plan_sample(
     county: County,
     *,

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from elec2water import outputs, schema
 from elec2water.calendar_ import quarter_months
@@ -192,10 +191,9 @@ def design(
     tell = progress or (lambda _: None)
     tell("reading the tables")
     county = accepted(read_project(folder), needs_pairs=False)
-    with threadpool_limits(limits=1, user_api="blas"):
-        drawn = plan_sample(
-            county, n=n, target_cv=target_cv, budget=budget, extend=extend, rotate=rotate, seed=seed, progress=tell
-        )
+    drawn = plan_sample(
+        county, n=n, target_cv=target_cv, budget=budget, extend=extend, rotate=rotate, seed=seed, progress=tell
+    )
     tell("writing the field sheet, the map and the report")
     energy = county.electricity
     sheets = import_module("elec2water.fieldwork.outputs").design_files(
@@ -249,9 +247,7 @@ def run(folder: str | Path, *, quarter: str, as_of: str | None = None, progress:
         if done is not None:
             record_release(ledger, done)
             return _finished(done)
-        # One thread of BLAS: sums in another order would be other bytes, and small matrices are no faster with two.
-        with threadpool_limits(limits=1, user_api="blas"):
-            quarter_run = estimate_quarter(county, quarter, months, tell, start, earlier)
+        quarter_run = estimate_quarter(county, quarter, months, tell, start, earlier)
         tell("writing the release")
         files, entered = outputs.release_files(quarter_run), entered_releases(ledger, quarter)
         info = publish_release(root, quarter, files, manifest=manifest, lock=lock, entered=entered)
@@ -335,16 +331,15 @@ def validate(folder: str | Path, *, folds: int = 10, progress: Progress | None =
     """
     county = accepted(read_project(folder), needs_readings=False)
     energy = county.electricity if len(county.tables.readings) else None
-    with threadpool_limits(limits=1, user_api="blas"):
-        result = validate_coefficient(
-            county.pairs,
-            county.wells,
-            county.water_levels,
-            energy=energy,
-            options=fit_options(county.config),
-            folds=folds,
-            progress=progress,
-        )
+    result = validate_coefficient(
+        county.pairs,
+        county.wells,
+        county.water_levels,
+        energy=energy,
+        options=fit_options(county.config),
+        folds=folds,
+        progress=progress,
+    )
     target = county.folder / "validation"
     for name in ("accuracy", "calibration", "forecasts"):
         frame = getattr(result, name)
@@ -386,7 +381,7 @@ def next_wells(
     tell = progress or (lambda _: None)
     tell("reading the tables")
     root = existing_folder(folder)
-    with project_lock(root), threadpool_limits(limits=1, user_api="blas"):
+    with project_lock(root):
         county = accepted(read_project(root))
         plan, files = plan_tests(county, Wish(n, quarter, budget, kind), tell)
         for name, data in files.items():

@@ -34,6 +34,7 @@ from elec2water.review import (
 from elec2water.revisions import record_findings, revised_quarters, revision_findings
 from elec2water.sampled import sampled_wells
 from elec2water.survey import DesignEstimate, design_totals, gap_findings
+from elec2water.threads import one_thread
 from elec2water.volume import Volume, estimate_volume
 from elec2water.watch import change_findings, meter_findings
 
@@ -43,6 +44,7 @@ Floats = NDArray[np.float64]
 _YEAR = np.timedelta64(12, "M")
 
 
+@one_thread
 def estimate_quarter(
     county: County,
     quarter: str,

@@ -19,6 +19,7 @@ from elec2water.fieldwork.visits import visits_of
 from elec2water.ledger import open_ledger
 from elec2water.quarter import Progress, coefficient_stages
 from elec2water.retest import Costs, RetestPlan, next_tests, plan_files
+from elec2water.threads import one_thread
 from elec2water.volume import Volume, estimate_volume
 
 Floats = NDArray[np.float64]
@@ -41,6 +42,7 @@ class Wish:
     kind: str = "test"
 
 
+@one_thread
 def plan_tests(county: County, wish: Wish, tell: Progress) -> tuple[RetestPlan, dict[str, bytes]]:
     """Choose the wells of an accepted county to test next; gives the plan and its files by name.
 

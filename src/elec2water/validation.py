@@ -21,6 +21,7 @@ from elec2water.errors import UsageError
 from elec2water.pairs import Measurements, measurements
 from elec2water.stats import crps_lognormal, lognormal_interval
 from elec2water.strata import classify
+from elec2water.threads import one_thread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,6 +70,7 @@ class Validation:
         return axes
 
 
+@one_thread
 def validate_coefficient(
     pairs: pd.DataFrame,
     wells: pd.DataFrame,

@@ -27,10 +27,12 @@ from elec2water.coefficient.shared import Layout
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import UsageError
 from elec2water.pairs import Measurements, measurements
+from elec2water.threads import one_thread
 
 _SAME_CURVATURE = 0.05
 
 
+@one_thread
 def fit_coefficient(
     pairs: pd.DataFrame,
     wells: pd.DataFrame,

@@ -29,6 +29,7 @@ from elec2water.coefficient.water import first_level
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import UsageError
 from elec2water.pairs import Measurements, MergedPairs, measurements, merge_pairs, short_test_rel_u
+from elec2water.threads import one_thread
 
 Floats = NDArray[np.float64]
 Months = NDArray[np.datetime64]
@@ -56,6 +57,7 @@ class Given:
         return replace(self, merged=merged)
 
 
+@one_thread
 def update_coefficient(
     coefficient: Coefficient,
     pairs: pd.DataFrame | None = None,

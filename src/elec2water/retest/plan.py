@@ -20,6 +20,7 @@ from elec2water.pairs import TEST_REL_U
 from elec2water.retest.effects import Candidates
 from elec2water.retest.greedy import Choice, Prices, choose
 from elec2water.retest.later import Later
+from elec2water.threads import one_thread
 from elec2water.volume import Volume
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class _Totals:
     member: Ints
 
 
+@one_thread
 def next_tests(
     coefficient: Coefficient,
     volume: Volume,

@@ -22,6 +22,7 @@ from elec2water.energy.split import Split
 from elec2water.errors import UsageError
 from elec2water.stats import lognormal_interval, lognormal_sd, mixture_quantile, spread_evenly
 from elec2water.sums import row_all, row_any, row_sum
+from elec2water.threads import one_thread
 from elec2water.volume.measured import MeasuredMonths, measured_months
 from elec2water.volume.result import Volume
 from elec2water.volume.shared_error import Loadings
@@ -37,6 +38,7 @@ _TYPICAL_WELLS = 200
 _GRID = 65
 
 
+@one_thread
 def estimate_volume(
     coefficient: Coefficient,
     energy: MonthlyEnergy,

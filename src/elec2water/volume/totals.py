@@ -13,6 +13,7 @@ from elec2water.coefficient.posterior import Posterior
 from elec2water.errors import UsageError
 from elec2water.stats import mixture_quantile, spread_evenly
 from elec2water.sums import membership
+from elec2water.threads import one_thread
 from elec2water.volume.wells import ADDITIVE, METHODS
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Bend:
         return cls(by_node - posterior.weight @ by_node, max(between, 0.0) / typical**2)
 
 
+@one_thread
 def domain_totals(volume: Volume, codes: Ints, keys: NDArray[np.object_]) -> Totals:
     """Sum wells by domain; the closed form of METHOD.md, trap 1.
 
@@ -132,6 +134,7 @@ def domain_totals(volume: Volume, codes: Ints, keys: NDArray[np.object_]) -> Tot
     )
 
 
+@one_thread
 def joint_covariance(volume: Volume, totals: Totals) -> Floats:
     """Joint covariance of the totals of one kind, (G, G) m⁶: moments of the nodes' lognormals, to second order.
 
