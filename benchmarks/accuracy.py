@@ -54,12 +54,13 @@ class Case:
     n: int
     when: str
     wells: int = 2000
+    period: str = QUARTER
 
 
 def study(case: Case) -> dict[str, float | str | int]:
     """Estimate one county and hold it against its truth."""
     county = GENERATORS[case.generator](case.wells, case.seed)
-    columns = county.months_of(QUARTER)
+    columns = county.months_of(case.period)
     last_pair = columns[-1] if case.when == "same" else columns[0] - 1
     energy, strata = electricity(county)
     ids, probability = sample(county, energy, columns[0], case)
@@ -73,8 +74,8 @@ def study(case: Case) -> dict[str, float | str | int]:
     )
     levels = county.water_levels if len(county.water_levels) else None
     coefficient = fit_coefficient(pairs, county.wells, levels, energy=energy, until=county.months[columns[-1]])
-    volume = estimate_volume(coefficient, energy, quarter=QUARTER, wells=county.wells, water_levels=levels)
-    truth = true_wells(county, QUARTER)
+    volume = estimate_volume(coefficient, energy, quarter=case.period, wells=county.wells, water_levels=levels)
+    truth = true_wells(county, case.period)
     counted = np.isfinite(volume.wells.volume_m3) & county.electric
     V = np.where(counted, truth["volume_m3"].to_numpy(), 0.0)
     result: dict[str, float | str | int] = {
@@ -163,7 +164,7 @@ def _peers(pairs, volume: Volume, labels, county: County, counted, V) -> dict[st
 
 def _census_prediction(coefficient, volume: Volume, county: County, energy, levels, probability, counted, V):
     """Give the sample wells, their weights, and every well's volume by a regression fitted to all true κ."""
-    columns = county.months[county.months_of(QUARTER)]
+    columns = county.months[county.months_of(volume.quarter)]
     context = coefficient.context(county.wells, levels, energy, columns)
     everyone = np.arange(len(county.wells))
     X = shared_static(context.static, coefficient.posterior.layout, everyone)

@@ -125,7 +125,13 @@ def county_loadings(coefficient, posterior, context):
     for m, month in enumerate(context.months):
         day = (month.astype("datetime64[D]") + 15 - np.datetime64("1970-01-01")).astype(float)
         year = np.full(N, 1970.0 + day / 365.25)
-        moving = coefficient.spec.moving(static.aquifer, year, level=context.level[:, m], anomaly=context.anomaly[:, m])
+        moving = coefficient.spec.moving(
+            static.aquifer,
+            year,
+            level=context.level[:, m],
+            anomaly=context.anomaly[:, m],
+            lasting=context.lasting[static.aquifer, m],
+        )
         A[:, m, layout.moving_start : layout.cells_start] = moving
         number = int(np.flatnonzero(layout.months == month)[0])
         A[np.arange(N), m, layout.cells_start + static.aquifer * layout.months.size + number] = 1.0

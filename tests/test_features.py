@@ -160,9 +160,21 @@ def test_energy_anomaly_is_relative_to_the_aquifers_month():
     kwh = np.array([[100.0, 200.0], [100.0, 100.0], [0.0, np.nan], [50.0, 60.0]])
     annual = np.array([1200.0, 1200.0, 1200.0, 300.0])
     found = energy_anomaly(kwh, annual, np.array([0, 0, 0, 1]))
-    np.testing.assert_allclose(found[:2], [[0.0, np.log(2) / 2], [0.0, -np.log(2) / 2]], atol=1e-12)
+    np.testing.assert_allclose(found[:2], [[0.0, np.log(2) / 3], [0.0, -np.log(2) * 2 / 3]], atol=1e-12)
     assert np.isnan(found[2]).all()
     np.testing.assert_allclose(found[3], 0.0, atol=1e-12)
+
+
+def test_idle_wells_do_not_make_the_others_stand_out():
+    """What the effect of the anomaly is unsure of cancels in the energy of a month, whatever rests meanwhile."""
+    rng = np.random.default_rng(6)
+    kwh, annual, code = rng.gamma(1.0, 50.0, (200, 3)), rng.gamma(2.0, 300.0, 200), np.repeat([0, 1], 100)
+    kwh[30:90] *= 1e-4
+    found = energy_anomaly(kwh, annual, code)
+    for k in (0, 1):
+        np.testing.assert_allclose((kwh * found)[code == k].sum(axis=0), 0.0, atol=1e-9)
+    working = np.setdiff1d(np.arange(200), np.arange(30, 90))
+    np.testing.assert_allclose(found[working], energy_anomaly(kwh[working], annual[working], code[working]), atol=0.01)
 
 
 @given(scale=st.floats(0.01, 100.0))

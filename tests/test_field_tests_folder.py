@@ -106,3 +106,12 @@ def test_depths_of_measured_wells_alone_are_not_taken_for_a_column_of_the_regist
     assert with_rest_depths(wells[:2], pairs)["water_depth_m"].tolist() == [7.0, 5.0]
     known = wells.assign(water_depth_m=[np.nan, 6.0, 4.0])
     assert with_rest_depths(known, pairs)["water_depth_m"].tolist() == [7.0, 6.0, 4.0]
+
+
+@pytest.mark.parametrize(("tested", "filled"), [("i", True), ("elsewhere", False)])
+def test_nine_wells_of_ten_must_have_a_depth_and_tests_of_other_wells_count_for_none(tested, filled):
+    depths = np.append(np.full(8, 6.0), [np.nan, np.nan])
+    wells = pd.DataFrame({"well_id": list("abcdefghij"), "water_depth_m": depths})
+    pairs = pd.DataFrame({"well_id": [tested], "start": [np.datetime64("2025-06-01")], "static_depth_m": [7.0]})
+    expected = np.where(wells["well_id"].eq(tested), 7.0, depths) if filled else depths
+    np.testing.assert_array_equal(with_rest_depths(wells, pairs)["water_depth_m"], expected)

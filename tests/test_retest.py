@@ -177,7 +177,14 @@ def test_what_a_test_tells_of_next_year_is_what_next_years_volume_would_say(coun
     today = e2w.estimate_volume(longer, energy, quarter=QUARTER, **known)
     then = e2w.estimate_volume(longer, energy.carried(np.datetime64("2027-09")), quarter="2027Q3", **known)
     # The same electricity and water, a year on.
-    later = replace(then.loadings, moving=today.loadings.moving)
+    layout = longer.posterior.layout
+    lasting, n_months = layout.moving_start + layout.moving_names.index("level_lasting"), layout.months.size
+    carry = then.loadings.carry.copy()
+    place = np.searchsorted(layout.months, [quarter_months(QUARTER), quarter_months("2027Q3")])
+    for aquifer in range(len(layout.aquifers)):
+        at, after = layout.cells_start + aquifer * n_months + place
+        carry[lasting, after] = today.loadings.carry[lasting, at]
+    later = replace(then.loadings, moving=today.loadings.moving, carry=carry)
     tests = planning._candidates(today, totals, "test")
     sums = later.domain_sums(volume.wells.converted_m3, totals.member[0], totals.key.size)
     expected = np.stack([tests.loadings.product(tests.covariance @ s)[:, 0] for s in sums])

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from core_kit import SD, small_layout
-from elec2water.coefficient.shared import aquifer_correlation, month_correlation
+from elec2water.coefficient.shared import Layout, Regressor, aquifer_correlation, month_correlation
 
 
 def test_prior_precision_and_determinant_belong_to_the_covariance():
@@ -28,6 +28,23 @@ def test_prior_covariance_is_what_the_names_say():
     assert covariance[at["month[deep,2025-04]"], at["month[shallow,2025-05]"]] == pytest.approx(variance * 0.5 * 0.85)
     off = covariance - np.diag(np.diag(covariance))
     assert not off[: layout.cells_start].any()
+
+
+def test_an_effect_beside_another_leaves_the_prior_to_their_sum():
+    """level + lasting ~ N(-1, 0.2²), independent of lasting ~ N(0, 0.15²): moments of these two, transformed."""
+    moving = (
+        Regressor("years", -0.02, 0.006),
+        Regressor("level", -1.0, 0.2),
+        Regressor("lasting", 0.0, 0.15, beside="level"),
+    )
+    layout = Layout((Regressor("intercept", 1.0, 0.5),), (), moving, ("deep",), np.array(["2025-04"], "datetime64[M]"))
+    prior = layout.prior(SD)
+    turned = np.eye(layout.size)
+    turned[2, 3] = -1.0
+    independent = np.diag([0.5**2, 0.006**2, 0.2**2, 0.15**2, SD["month"] ** 2])
+    np.testing.assert_allclose(prior.covariance, turned @ independent @ turned.T, atol=1e-15)
+    np.testing.assert_allclose(prior.precision @ prior.covariance, np.eye(layout.size), atol=1e-10)
+    assert prior.log_det == pytest.approx(np.linalg.slogdet(prior.covariance)[1], rel=1e-10)
 
 
 def test_prior_mean_and_places():

@@ -52,6 +52,19 @@ KEPT_3 = {
 }  # fmt: skip
 
 
+FILE_4 = Path(__file__).parent / "data" / "coefficients_format4.nc"
+KEPT_4 = {
+    "mean": [1.107518662186499, -0.5955376716916756, -0.1363827195434892],
+    "variance": [0.06249138773444178, 0.0394565951889778, 0.05339364804830594],
+    "wells": [0.03821819418763772, 0.0039440965512117015, 0.0021679183599025618],
+    "far": 0.0002061088843856481,
+    "paths": [-0.08289219922612578, -0.03743366598586595, 0.20227523122130786, -0.11037987408351513,
+              0.0483832522337474, -0.012774176057732234],
+    "in_2030": [4.830786574178083, 5.178762913393375, 2.045446638506796],
+}  # fmt: skip
+DELIVERED_AT = (("border", 0.0), ("pipe", 3.0), ("sprinkler", 25.0), ("drip", 15.0))
+
+
 @pytest.fixture(scope="module")
 def case():
     """A county with tests without dates, a covariate, classes given and a pump replaced in between."""
@@ -198,9 +211,15 @@ def test_a_file_of_format_1_is_updated_without_its_registry():
 
 
 @pytest.mark.parametrize(
-    ("file", "kept", "head"), [(FILE_2, KEPT_2, (0.0, 0.0)), (FILE_3, KEPT_3, (12.0, 1.0))], ids=["2", "3"]
+    ("file", "kept", "head", "found"),
+    [
+        (FILE_2, KEPT_2, (0.0, 0.0, ()), ["000108"]),
+        (FILE_3, KEPT_3, (12.0, 1.0, ()), ["000108"]),
+        (FILE_4, KEPT_4, (12.0, 0.8, DELIVERED_AT), ["000099", "000108"]),
+    ],
+    ids=["2", "3", "4"],
 )
-def test_a_file_of_an_earlier_format_loads_and_is_carried_on_as_it_was_then(file, kept, head):
+def test_a_file_of_an_earlier_format_loads_and_is_carried_on_as_it_was_then(file, kept, head, found):
     """By version 0.1.0 from `small_case(40, 6, 9, pair_months=18, missing=0.0)`, fitted until 2025-06 and updated to
     2026-06 with one well's volumes of 2026 times 1.6; the two heaviest nodes; numbers noted then."""
     coefficient = from_dataset(xr.open_dataset(file, engine="h5netcdf").load())
@@ -208,14 +227,14 @@ def test_a_file_of_an_earlier_format_loads_and_is_carried_on_as_it_was_then(file
     assert coefficient.sample_id.tolist() == OLD["sample_id"]
     np.testing.assert_allclose(posterior.mean[:3], kept["mean"], rtol=1e-10)
     np.testing.assert_allclose(np.diag(posterior.covariance)[:3], kept["variance"], rtol=1e-10)
-    found = [posterior.variance[name] for name in ("level", "drift", "error")]
-    np.testing.assert_allclose(found, kept["wells"], rtol=1e-10)
+    spread = [posterior.variance[name] for name in ("level", "drift", "error")]
+    np.testing.assert_allclose(spread, kept["wells"], rtol=1e-10)
     far = posterior.covering(np.array(["2027-03"], dtype="datetime64[M]"))
     assert far.covariance[-1, -1] == pytest.approx(kept["far"], rel=1e-8)
     paths = posterior.paths(np.full(6, 2026.9), np.ones(6, dtype=np.intp))
     np.testing.assert_allclose(paths.offset - paths.gain @ posterior.mean, kept["paths"], rtol=1e-7)
-    assert coefficient.equipment.well_id[coefficient.equipment.detected].tolist() == ["000108"]
-    assert (coefficient.spec.head_beyond_m, coefficient.spec.head_curvature) == head
-    assert coefficient.spec.delivery == ()
+    assert coefficient.equipment.well_id[coefficient.equipment.detected].tolist() == found
+    spec = coefficient.spec
+    assert (spec.head_beyond_m, spec.head_curvature, spec.delivery) == head
     later = coefficient.update(until=np.datetime64("2030-12", "M"))
     np.testing.assert_allclose(later.summary["coefficient_m3_per_kwh"], kept["in_2030"], rtol=1e-6)

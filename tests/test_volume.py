@@ -63,7 +63,8 @@ def world(case, coefficient):
     level = posterior.sd[:, 0] ** 2 + posterior.sd[:, 1] ** 2
     typical = posterior.variance["level"] + posterior.variance["drift"]
     own = parts.own_variance + np.where(parts.sampled, 0.0, (level - typical)[:, None])
-    return posterior, parts, A, shift, own
+    pumped = replace(parts, kwh=parts.kwh * parts.pumping, kwh_variance=parts.kwh_variance * parts.pumping**2)
+    return posterior, pumped, A, shift, own
 
 
 def exact_moments(world, member, meter_rel_u):

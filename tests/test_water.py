@@ -14,7 +14,7 @@ from elec2water import hydraulics
 from elec2water.coefficient.curvature import learned_curvature, prior_weights
 from elec2water.coefficient.features import HEAD_CURVATURE
 from elec2water.coefficient.fit import fit_coefficient
-from elec2water.coefficient.water import level_movement
+from elec2water.coefficient.water import lasting_movement, level_movement
 
 GRID = np.linspace(0.0, 2.0, 9)
 
@@ -100,3 +100,36 @@ def test_where_no_level_is_known_the_prior_stands(case):
     assert fitted.spec.head_curvature == HEAD_CURVATURE
     none = np.zeros(fitted.posterior.rows.y.size)
     assert learned_curvature(fitted.posterior, none, fitted.spec) == HEAD_CURVATURE
+
+
+def test_lasting_movement_is_the_mean_of_a_year_of_what_is_known():
+    rng = np.random.default_rng(2)
+    level, group = rng.normal(size=(9, 20)), np.array([0, 1, 0, 1, 0, 1, 0, 1, 0])
+    level[:, 3] = np.nan
+    level[rng.random(level.shape) < 0.2] = np.nan
+    found = lasting_movement(level, group, 3)
+    assert found.shape == (3, 9)
+    np.testing.assert_array_equal(found[2], 0.0)
+    for code, m in itertools.product((0, 1), range(9)):
+        monthly = pd.DataFrame(level[group == code]).mean()[m : m + 12]
+        assert found[code, m] == pytest.approx(monthly.mean(), rel=1e-12)
+
+
+def test_a_season_has_nothing_lasting():
+    months = np.arange(36)
+    season = np.sin(2 * np.pi * months / 12)
+    np.testing.assert_allclose(lasting_movement(np.tile(season, (4, 1)), np.zeros(4, np.intp), 1), 0.0, atol=1e-12)
+    fallen = lasting_movement((season + 0.03 * months / 12)[None], np.zeros(1, np.intp), 1)[0]
+    np.testing.assert_allclose(np.diff(fallen), 0.03 / 12, rtol=1e-9)
+
+
+def test_years_deeper_are_less_certain_than_the_season_that_was_seen():
+    """With many wells the season tells its own slope; what lasting water does is hardly known better than before."""
+    case = small_case(150, 120, 4, pair_months=24)
+    coefficient = case.fit()
+    posterior, layout = coefficient.posterior, coefficient.posterior.layout
+    level, lasting = (layout.moving_start + layout.moving_names.index(name) for name in ("level", "level_lasting"))
+    season = np.sqrt(posterior.covariance[level, level])
+    both = posterior.covariance[np.ix_([level, lasting], [level, lasting])].sum() ** 0.5
+    assert season < 0.09
+    assert 0.09 < both < 0.15

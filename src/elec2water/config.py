@@ -96,6 +96,7 @@ class ModelConfig(_Section):
     student_df: float = Field(default=4.0, gt=2.0)
     refit: Literal["auto", "never", "always"] = "auto"
     alarms_per_100_well_years: float = Field(default=1.0, gt=0.0, le=100.0)
+    resting_load: bool = True
 
 
 class EstimateConfig(_Section):

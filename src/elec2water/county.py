@@ -167,6 +167,7 @@ def fit_options(config: Config) -> FitOptions:
         shared_meter_rel_u=model.shared_meter_rel_u,
         meter_rel_u=model.meter_rel_u,
         alarms_per_100_well_years=model.alarms_per_100_well_years,
+        resting_load=model.resting_load,
     )
 
 

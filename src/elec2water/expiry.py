@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from elec2water.calendar_ import decimal_year, quarter_months
 from elec2water.coefficient import Coefficient
-from elec2water.coefficient.features import FeatureSpec
+from elec2water.coefficient.features import OF_WATER, FeatureSpec
 from elec2water.coefficient.posterior import DRIFT_MEMORY_YEARS
 from elec2water.findings import Findings, findings_of
 from elec2water.levels import depth_by_well
@@ -184,12 +184,13 @@ def _correction(
     posterior, spec = volume.posterior, coefficient.spec
     layout, every = posterior.layout, np.arange(last.size)
     names = layout.moving_names
-    effect = {name: float(posterior.mean[layout.moving_start + names.index(name)]) for name in ("years", "level")}
+    effect = {name: float(posterior.mean[layout.moving_start + names.index(name)]) for name in ("years", *OF_WATER)}
+    water = sum(effect[name] for name in OF_WATER)
     pumps = coefficient.equipment.history(coefficient.sample_id)
     moments = np.full(last.size, now)
     worn_now = decimal_year(moments) - spec.worn_since(pumps.since(every, moments))
     worn_then = decimal_year(last) - spec.worn_since(pumps.since(every, last))
-    return np.asarray(effect["years"] * (worn_now - worn_then) + effect["level"] * np.nan_to_num(fallen))
+    return np.asarray(effect["years"] * (worn_now - worn_then) + water * np.nan_to_num(fallen))
 
 
 def _effective_age(coefficient: Coefficient, change: Floats) -> Floats:

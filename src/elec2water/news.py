@@ -132,7 +132,7 @@ def _points(
     then_final = _context(stages.final, county, energy, last_quarter)
     now = _context(stages.final, county, energy, volume.quarter)
     fallen = while_pumping(now.level, now.kwh) - while_pumping(then_final.level, then_final.kwh)
-    deeper = replace(then_final, level=np.nan_to_num(then_final.level) + fallen[:, None])
+    deeper = replace(then_final, level=np.nan_to_num(then_final.level) + fallen[:, None], lasting=now.lasting)
     before, corrected, updated = (at(c, then, last_quarter) for c in (stages.before, stages.corrected, stages.updated))
     final, water = (at(stages.final, context, last_quarter) for context in (then_final, deeper))
     # What a later year of electricity tells of a well, and that it rests or works, is news of its energy, not of wear.

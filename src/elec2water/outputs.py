@@ -83,9 +83,9 @@ def wells_frame(volume: Volume, flags: NDArray[np.object_]) -> pd.DataFrame:
 
 
 def well_flags(volume: Volume, findings: Findings) -> NDArray[np.object_]:
-    """Give flags of every well: ``sample``.
+    """Give flags of every well: ``sample``, ``resting_load``, ``partly_measured``, ``unread_month``.
 
-    ``partly_measured`` and the rules of the warnings that name it, joined by ``|``.
+    And the rules of the warnings that name it, joined by ``|``.
     """
     w = volume.wells
     frame = findings.frame
@@ -94,7 +94,13 @@ def well_flags(volume: Volume, findings: Findings) -> NDArray[np.object_]:
     flags = np.full(w.well_id.size, "", dtype=object)
     place = positions(by_well.index, pd.Series(w.well_id, dtype="str"))
     flags[place[place >= 0]] = by_well.to_numpy(dtype=object)[place >= 0]
-    for name, mask in (("unread_month", w.unread_month), ("partly_measured", w.partly_measured), ("sample", w.sampled)):
+    own = {
+        "unread_month": w.unread_month,
+        "partly_measured": w.partly_measured,
+        "resting_load": w.resting_kwh > 0.0,
+        "sample": w.sampled,
+    }
+    for name, mask in own.items():
         flags[mask] = [f"{name}|{flag}" if flag else name for flag in flags[mask]]
     return flags
 

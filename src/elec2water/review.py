@@ -88,7 +88,8 @@ def model_findings(coefficient: Coefficient, volume: Volume, wells: pd.DataFrame
         limit=WELL_LIMIT,
         lang=lang,
     )
-    return outlying + _impossible_pairs(coefficient, lang) + _without_estimate(volume, wells, lang)
+    found = outlying + _impossible_pairs(coefficient, lang) + _without_estimate(volume, wells, lang)
+    return found + _resting_load(volume, lang)
 
 
 def level_findings(
@@ -207,6 +208,25 @@ def _classes_without_sample(coefficient: Coefficient, strata: Strata, lang: str)
         table="wells",
         observed=empty["n_wells"].to_numpy(),
         stratum=empty["stratum"].to_numpy(dtype=object),
+        lang=lang,
+    )
+
+
+def _resting_load(volume: Volume, lang: str) -> Findings:
+    """Say how much electricity of the quarter is taken for that of other loads than the pump."""
+    resting = volume.wells.resting_kwh
+    some = int((resting > 0.0).sum())
+    if not some:
+        return Findings.empty()
+    kwh = float(resting.sum())
+    share = kwh / float(np.nansum(volume.wells.kwh))
+    return findings_of(
+        "RESTING_LOAD",
+        table="readings",
+        period=volume.quarter,
+        observed=f"{kwh:.0f}",
+        limit=f"{share:.2%}",
+        n=some,
         lang=lang,
     )
 

@@ -19,20 +19,23 @@ def energy_anomaly(kwh: Floats, annual_kwh: Floats, aquifer: Ints) -> Floats:
     """Give how unusual a well's energy of a month is: ln of it against a twelfth of its year, less its aquifer's mean.
 
     Within a well κ and energy move against each other: a farmer who needs the same water burns more when κ has
-    fallen (trap 3 of METHOD.md). Shapes (N, M), (N,), (N,) → (N, M); NaN where there is no energy.
+    fallen (trap 3 of METHOD.md). The mean is weighted by the energy of the month, so that it is the month of the wells
+    that pump: idle ones would have each of these stand out, and what the effect is unsure of would be that of totals.
+    Shapes (N, M), (N,), (N,) → (N, M); NaN where there is no energy.
     """
     log_ratio = np.empty(kwh.shape)
-    total, count = np.zeros((2, int(aquifer.max(initial=0)) + 1, kwh.shape[1]))
+    total, weight = np.zeros((2, int(aquifer.max(initial=0)) + 1, kwh.shape[1]))
     parts = [slice(at, at + _AT_ONCE) for at in range(0, len(kwh), _AT_ONCE)]
     for part in parts:
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.log(kwh[part]) - np.log(annual_kwh[part] / 12.0)[:, None]
         known = np.isfinite(ratio)
         of_aquifer = membership(aquifer[part], len(total))
-        total += of_aquifer @ np.where(known, ratio, 0.0)
-        count += of_aquifer @ known.astype(np.float64)
+        used = np.where(known, kwh[part], 0.0)
+        total += of_aquifer @ (used * np.where(known, ratio, 0.0))
+        weight += of_aquifer @ used
         log_ratio[part] = np.where(known, ratio, np.nan)
-    mean = total / np.maximum(count, 1.0)
+    mean = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
     for part in parts:
         log_ratio[part] -= mean[aquifer[part]]
     return log_ratio

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from elec2water.coefficient.features import OF_WATER
 from elec2water.coefficient.posterior import Posterior
 from elec2water.stats import lognormal_sd, mixture_quantile
 
@@ -113,8 +114,8 @@ def class_loadings(
     a = np.zeros((classes.names.size, layout.size))
     np.add.at(a[:, : static.shape[1]], classes.code[inside], static[inside])
     if level is not None:
-        place = layout.moving_start + layout.moving_names.index("level")
-        np.add.at(a[:, place], classes.code[inside], level[inside])
+        mean = np.bincount(classes.code[inside], level[inside], classes.names.size)
+        a[:, [layout.moving_start + layout.moving_names.index(name) for name in OF_WATER]] = mean[:, None]
     a /= classes.n_wells[:, None]
     a[:, layout.moving_start + layout.moving_names.index("years")] = years
     return a

@@ -17,8 +17,9 @@ from elec2water.coefficient.equipment import METER_CHECKED, NEVER, Equipment
 from elec2water.coefficient.features import FeatureSpec, Static
 from elec2water.coefficient.options import FitOptions
 from elec2water.coefficient.unseen import Foretold, foretell, last_observed
-from elec2water.coefficient.water import first_level, level_movement
+from elec2water.coefficient.water import YEAR, first_level, lasting_movement, level_movement
 from elec2water.energy import MonthlyEnergy
+from elec2water.energy.resting import LEAST_MONTHS, LONGEST, pumping_share, resting_load
 from elec2water.levels import observed_wells
 from elec2water.strata import Strata, classify
 
@@ -26,6 +27,7 @@ Floats = NDArray[np.float64]
 Months = NDArray[np.datetime64]
 
 GRID = "grid"
+_IMPUTED = "S"
 UNSEEN = 0.02
 """Standard deviation of what an unobserved water table does to ln κ in a year: 3 % of its depth at a slope of -0.65."""
 _WELLS_THAT_TELL = 2000
@@ -39,7 +41,9 @@ class WellContext:
 
     ``months`` (M,), ``kwh`` (N, M), ``annual_kwh`` (N,), ``level`` (N, M) ln head less the well's own
     reference, ``anomaly`` (N, M) of energy, ``static`` features and the frame's ``well_id`` (N,). ``unseen`` (A, M) is
-    the standard deviation of ``level`` by aquifer in months after the last observation, where it is foretold.
+    the standard deviation of ``level`` by aquifer in months after the last observation, where it is foretold, and
+    ``lasting`` (A, M) the mean of ``level`` over the year that ends with each month. ``pumping`` (N, M) is the share of
+    the electricity that pumps.
     """
 
     well_id: NDArray[np.object_]
@@ -50,7 +54,9 @@ class WellContext:
     annual_kwh: Floats
     level: Floats
     unseen: Floats
+    lasting: Floats
     anomaly: Floats
+    pumping: Floats
     pump_installed: NDArray[np.datetime64]
     meter_checked: NDArray[np.datetime64]
 
@@ -102,7 +108,7 @@ def describe_wells(
     options = replace(options, strata_breaks=dict(spec.strata_breaks) or options.strata_breaks)
     heads = (spec.head_beyond_m, spec.delivery)
     columns, moving = _columns(known, months, windows.level, options, spec.reference_year, heads, annual)
-    return _context(known, columns, moving, months, windows, spec)
+    return _context(known, columns, moving, months, windows, (spec, options))
 
 
 def annual_energy(
@@ -158,7 +164,7 @@ def learn_wells(known: Known, months: Months, windows: Windows, options: FitOpti
         delivery=delivery,
     )
     spec = replace(spec, strata_breaks=tuple((name, tuple(limits)) for name, limits in moving.strata.breaks.items()))
-    return spec, _context(known, columns, moving, months, windows, spec)
+    return spec, _context(known, columns, moving, months, windows, (spec, options))
 
 
 def _wear_sd(options: FitOptions, level: Floats) -> float:
@@ -235,11 +241,12 @@ def _context(
     moving: _Moving,
     months: Months,
     windows: Windows,
-    spec: FeatureSpec,
+    seen_by: tuple[FeatureSpec, FitOptions],
 ) -> WellContext:
+    spec, options = seen_by
     wells, static = known.wells, spec.static(columns)
     annual = np.asarray(columns["annual_kwh"], dtype=np.float64)
-    foretold = _foretold(known, moving.level, months, windows.level, spec, static.aquifer)
+    foretold, lasting = _water(known, moving.level, months, windows.level, spec, static.aquifer)
     return WellContext(
         known.well_id,
         moving.strata,
@@ -249,34 +256,61 @@ def _context(
         annual,
         foretold.level,
         foretold.sd,
+        lasting,
         energy_anomaly(moving.kwh, annual, static.aquifer),
+        pumping_share(moving.kwh, _resting_load(known, months[-1]) if options.resting_load else np.zeros(len(wells))),
         _dates(wells, "pump_installed_on"),
         _dates(wells, "water_meter_checked_on"),
     )
 
 
-def _foretold(
+def _water(
     known: Known, level: Floats, months: Months, window: Months, spec: FeatureSpec, aquifer: NDArray[np.intp]
-) -> Foretold:
-    """Foretell the water of the months after the last observation; nothing where there is no level to start from."""
+) -> tuple[Foretold, Floats]:
+    """Foretell the water of the months after the last observation, and give its mean of a year by aquifer, (A, M).
+
+    Nothing is foretold where there is no level to start from.
+    """
     wells, water_levels = known.wells, known.water_levels
     n_aquifers = len(spec.aquifers)
+    still = np.zeros((n_aquifers, months.size))
     if water_levels is None or water_levels.empty:
-        return Foretold(level, np.zeros((n_aquifers, months.size)))
+        return Foretold(level, still), still
     last = last_observed(wells, water_levels, aquifer, n_aquifers)
-    if not (last < months[-1]).any():
-        return Foretold(level, np.zeros((n_aquifers, months.size)))
+    first, own, beyond = first_level(water_levels), observed_wells(water_levels, wells), spec.beyond(wells)
     spread = np.arange(0, len(wells), max(1, len(wells) // _WELLS_THAT_TELL))
-    told_by = np.union1d(observed_wells(water_levels, wells), spread).astype(np.intp)
-    beyond = spec.beyond(wells)
 
     def movement(some: Months, places: NDArray[np.intp]) -> Floats:
-        own = observed_wells(water_levels, wells)
         needed = np.union1d(places, own[own >= 0])
         found, _ = level_movement(wells.iloc[needed], water_levels, some, window, beyond[needed])
         return found[np.searchsorted(needed, places)]
 
-    return foretell(level, months, aquifer, (last, first_level(water_levels)), told_by[told_by >= 0], movement)
+    foretold = Foretold(level, still)
+    if (last < months[-1]).any():
+        told_by = np.union1d(own, spread).astype(np.intp)
+        foretold = foretell(level, months, aquifer, (last, first), told_by[told_by >= 0], movement)
+    year = np.arange(months[0] - (YEAR - 1), months[-1] + 1)
+    told = foretell(
+        movement(year, spread),
+        year,
+        aquifer[spread],
+        (last, first),
+        np.arange(spread.size),
+        lambda some, places: movement(some, spread[places]),
+    )
+    return foretold, lasting_movement(told.level, aquifer[spread], n_aquifers)[:, (months - months[0]).astype(np.intp)]
+
+
+def _resting_load(known: Known, last: np.datetime64) -> Floats:
+    """Give the electricity of a month at each well that pumps nothing, from what was read up to ``last``, (N,)."""
+    energy, wells = known.energy, known.wells
+    if energy is None or not energy.months.size:
+        return np.zeros(len(wells))
+    end = int(np.searchsorted(energy.months, last, side="right"))
+    span = slice(max(0, end - LONGEST), end)
+    kwh = energy.kwh[:, span]
+    read = np.where(energy.quality[:, span] == _IMPUTED, np.nan, kwh) if kwh.shape[1] >= LEAST_MONTHS else kwh
+    return resting_load(read, wells["pump_power_kw"].to_numpy(dtype=np.float64, na_value=np.nan))
 
 
 def _dates(wells: pd.DataFrame, column: str) -> NDArray[np.datetime64]:

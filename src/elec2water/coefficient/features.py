@@ -50,6 +50,15 @@ _MOVING = (
 HEAD_CURVATURE = 0.8
 """How much steeper κ falls the further the head has risen, where no pairs have told, see :meth:`FeatureSpec.bent`."""
 _BENDS_WITHIN = 0.5
+LASTING = Regressor("level_lasting", 0.0, 0.15, beside="level")
+"""How κ answers to water that stays lower, beyond its answer to that which comes back with the season.
+
+The drawdown of a season, its interference of wells and its small months are of the season; ``level`` is learned from
+these, and totals of later years ask for the other. Seasonal slopes of counties whose pumps have one curve, whose
+gauges are far apart or whose wells also run a light differ from the lasting one by 0 to 0.4.
+"""
+OF_WATER = ("level", LASTING.name)
+"""Regressors on observed water."""
 UNSEEN = "unseen"
 """What the water has done unseen, in its standard deviations: common to all aquifers, and the own of each."""
 _UNSEEN_SHARE = 0.5
@@ -128,14 +137,17 @@ class FeatureSpec:
             for aquifer in self.aquifers
             for wave in ("sin_year", "cos_year")
         ]
-        return Layout(tuple(static), self.factors, (*moving, *self.unseen_regressors()), self.aquifers, months)
+        return Layout(tuple(static), self.factors, (*moving, *self.late_regressors()), self.aquifers, months)
 
-    def unseen_regressors(self) -> tuple[Regressor, ...]:
-        """Give the effects of water that fell or rose unseen, correlated by a half between aquifers."""
+    def late_regressors(self) -> tuple[Regressor, ...]:
+        """Give the last of the moving effects, which coefficients saved by early versions do not have.
+
+        Water that fell or rose unseen, correlated by a half between aquifers; water that stays lower.
+        """
         common = Regressor(UNSEEN, 0.0, float(np.sqrt(_UNSEEN_SHARE)), random=True)
         rest = float(np.sqrt(1.0 - _UNSEEN_SHARE))
         own = [Regressor(f"{UNSEEN}[{name}]", 0.0, rest, random=True) for name in self.aquifers]
-        return common, *own
+        return common, *own, LASTING
 
     def beyond(self, wells: pd.DataFrame) -> Floats:
         """Give what each pump lifts beyond its depth to water, its method's delivery head too, (N,) [m]."""
@@ -213,6 +225,7 @@ class FeatureSpec:
         short_test: NDArray[np.bool_] | None = None,
         worn_since: Floats | None = None,
         unseen: Floats | None = None,
+        lasting: Floats | None = None,
     ) -> Floats:
         """Features that move in time, (R, q_t), for wells and moments given side by side.
 
@@ -233,6 +246,8 @@ class FeatureSpec:
             Decimal year from which wear counts: a pump put in after the reference year starts anew.
         unseen : (R,), optional
             Standard deviation of ``level`` where it is foretold; it lowers κ as a falling level does.
+        lasting : (R,), optional
+            Mean of ``level`` over a year in the well's aquifer.
         """
         n = aquifer.size
         sin, cos = np.sin(2 * np.pi * year), np.cos(2 * np.pi * year)
@@ -246,6 +261,7 @@ class FeatureSpec:
             columns += [sin * here, cos * here]
         deeper = np.zeros(n) if unseen is None else -unseen
         columns += [deeper, *(deeper * (aquifer == code) for code in range(len(self.aquifers)))]
+        columns.append(np.zeros(n) if lasting is None else lasting)
         return np.column_stack(columns)
 
 

@@ -20,3 +20,4 @@ class FitOptions:
     shared_meter_rel_u: float = 0.01
     meter_rel_u: float = 0.02
     alarms_per_100_well_years: float = 1.0
+    resting_load: bool = True

@@ -127,8 +127,12 @@ class Posterior:
 
     @property
     def impossible_pairs(self) -> NDArray[np.bool_]:
-        """Pairs whose error the robust fit had to make far larger than a working water meter's, (R,)."""
-        return np.asarray(self.rows.scale > IMPOSSIBLE_PAIR * np.median(self.rows.scale))
+        """Pairs whose error the robust fit had to make far larger than a working water meter's, (R,).
+
+        Larger than it is for such a month at that: one with hardly any electricity says little without being wrong.
+        """
+        factor = self.rows.scale / self.plain_rows.scale
+        return np.asarray(factor > IMPOSSIBLE_PAIR * np.median(factor))
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:

@@ -121,15 +121,20 @@ class Coefficient:
         context = describe_wells(known, months, self.windows, self.spec, self.options, first)
         if self.outlook.level.any() and first_level(water_levels) > self.windows.level[-1]:
             last = np.full(len(self.spec.aquifers), self.windows.level[-1])
-            return replace(context, level=self._level_last_known(context), unseen=unknown_sd(context.months, last))
+            return replace(self._water_last_known(context), unseen=unknown_sd(context.months, last))
         return context
 
-    def _level_last_known(self, context: WellContext) -> Floats:
-        """Give the ln head of all wells as it was last known, in the months after the fit, (N, M)."""
+    def _water_last_known(self, context: WellContext) -> WellContext:
+        """See the water of all wells as it was last known, in the months after the fit."""
         place = self._places_in(context.well_id)
-        level, aquifer = self.outlook.level[place >= 0], context.static.aquifer
-        carried = carried_movement(self.spec.unbent(level), aquifer[place[place >= 0]], aquifer)
-        return np.where(context.months > self.windows.level[-1], carried[:, None], context.level)
+        level, aquifer = self.spec.unbent(self.outlook.level[place >= 0]), context.static.aquifer
+        of_sample, later = aquifer[place[place >= 0]], context.months > self.windows.level[-1]
+
+        def carried(of_wells: Ints, known: Floats) -> Floats:
+            return np.where(later, carried_movement(level, of_sample, of_wells)[:, None], known)
+
+        lasting = carried(np.arange(len(self.spec.aquifers)), context.lasting)
+        return replace(context, level=carried(aquifer, context.level), lasting=lasting)
 
     def _at_home(self, well_id: NDArray[np.object_]) -> bool:
         """Tell whether the sample wells stand in a registry where they stood in that of the fit."""

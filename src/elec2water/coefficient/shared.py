@@ -22,12 +22,16 @@ AQUIFER_CORRELATION = 0.5
 
 @dataclass(frozen=True)
 class Regressor:
-    """A regression coefficient with its Gaussian prior; ``random`` where that is its distribution and no belief."""
+    """A regression coefficient with its Gaussian prior; ``random`` where that is its distribution and no belief.
+
+    ``beside`` names another one whose prior is that of the sum of the two: what this one adds is not known of it.
+    """
 
     name: str
     mean: float
     sd: float
     random: bool = False
+    beside: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,10 @@ class Layout:
         between, within = aquifer_correlation(len(self.aquifers)), month_correlation(self.months)
         covariance = np.diag(variance)
         precision = np.diag(1.0 / np.where(variance > 0, variance, 1.0))
+        for k, regressor in enumerate(self.moving, start=self.moving_start):
+            if regressor.beside:
+                at = self.moving_start + self.moving_names.index(regressor.beside)
+                _as_sum(covariance, precision, at, k)
         cells = slice(self.cells_start, self.size)
         covariance[cells, cells] = sd["month"] ** 2 * np.kron(between, within)
         precision[cells, cells] = np.kron(np.linalg.inv(between), np.linalg.inv(within)) / sd["month"] ** 2
@@ -181,6 +189,18 @@ class Prior:
     covariance: Floats
     precision: Floats
     log_det: float
+
+
+def _as_sum(covariance: Floats, precision: Floats, one: int, other: int) -> None:
+    """Make the prior of effect ``one`` that of ``one + other``, ``other`` being independent of this sum.
+
+    With a and b the variances of the sum and of ``other``, ``one`` has a + b and a covariance of -b with ``other``;
+    the determinant remains a b.
+    """
+    covariance[one, one] += covariance[other, other]
+    covariance[one, other] = covariance[other, one] = -covariance[other, other]
+    precision[other, other] += precision[one, one]
+    precision[one, other] = precision[other, one] = precision[one, one]
 
 
 def aquifer_correlation(n: int) -> Floats:

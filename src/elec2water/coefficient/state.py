@@ -30,7 +30,7 @@ from elec2water.coefficient.shared import Factor, Layout, Regressor
 from elec2water.errors import UsageError
 from elec2water.pairs import Measurements
 
-FORMAT = 4
+FORMAT = 5
 
 Variable: TypeAlias = tuple[str | tuple[str, ...], NDArray[Any], dict[str, str]]
 """Dimensions, values and attributes."""
@@ -223,7 +223,7 @@ def from_dataset(dataset: xr.Dataset) -> Coefficient:
     spec = _spec_of(specification["features"])
     months = dataset["month"].to_numpy().astype("datetime64[s]").astype("datetime64[M]")
     layout = _layout_of(specification["layout"], spec, months)
-    posterior = _with_unseen(_posterior_of(dataset, layout, int(version)), spec)
+    posterior = _with_late(_posterior_of(dataset, layout, int(version)), spec)
     options = TypeAdapter(FitOptions).validate_python(specification["options"])
     windows = Windows(
         np.datetime64(specification["energy_end"], "M"), np.array(specification["level_window"], dtype="datetime64[M]")
@@ -256,12 +256,15 @@ def _posterior_of(dataset: xr.Dataset, layout: Layout, version: int) -> Posterio
     )
 
 
-def _with_unseen(posterior: Posterior, spec: FeatureSpec) -> Posterior:
-    """Give posteriors of files before format 4 the effects of unseen water, of which their pairs tell nothing."""
+def _with_late(posterior: Posterior, spec: FeatureSpec) -> Posterior:
+    """Give posteriors of files before format 5 the effects they do not have, of which their pairs tell nothing.
+
+    What such a file believes of the effects it has stays as it is.
+    """
     old = posterior.layout
-    if old.unseen:
+    added = tuple(replace(r, beside="") for r in spec.late_regressors() if r.name not in old.moving_names)
+    if not added:
         return posterior
-    added = spec.unseen_regressors()
     layout, at, n = replace(old, moving=(*old.moving, *added)), old.cells_start, len(added)
     place = np.concatenate([np.arange(at), np.arange(at, old.size) + n])
     means, covariances = (np.zeros((posterior.weight.size, *[layout.size] * k)) for k in (1, 2))

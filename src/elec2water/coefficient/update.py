@@ -17,6 +17,7 @@ from elec2water.calendar_ import decimal_year, month_of
 from elec2water.coefficient.changes import Seen, see_changes, watched
 from elec2water.coefficient.context import WellContext, on_grid
 from elec2water.coefficient.equipment import FAULT_VARIANCE, FAULTS, Equipment
+from elec2water.coefficient.features import OF_WATER
 from elec2water.coefficient.gauges import Gauges
 from elec2water.coefficient.gaussian import Rows
 from elec2water.coefficient.innovations import Limits
@@ -306,16 +307,18 @@ def _rows_of_known_wells(
 def _as_known(coefficient: Coefficient, given: Given, sample: NDArray[np.intp], rows: Rows) -> Rows:
     """Keep levels, energy and attributes of pairs known before where nothing newer was given."""
     old, layout = coefficient.posterior.plain_rows, coefficient.posterior.layout
-    level, anomaly = (layout.moving_names.index(name) for name in ("level", "energy_anomaly"))
+    level, lasting, anomaly = (layout.moving_names.index(name) for name in (*OF_WATER, "energy_anomaly"))
     here = np.flatnonzero(given.merged.origin >= 0)
     origin = given.merged.origin[here]
     month = layout.months[old.cell[origin] % layout.months.size]
     unleveled, unmetered = month < given.levels_from, month < given.energy_from
     moving, scale, static = rows.moving.copy(), rows.scale.copy(), rows.static
-    for column in (level, *layout.unseen):
+    y = rows.y.copy()
+    for column in (level, lasting, *layout.unseen):
         moving[here[unleveled], column] = old.moving[origin[unleveled], column]
     moving[here[unmetered], anomaly] = old.moving[origin[unmetered], anomaly]
     scale[here[unmetered]] = old.scale[origin[unmetered]]
+    y[here[unmetered]] = old.y[origin[unmetered]]
     had_levels = bool(old.moving[:, level].any())
     had_energy = any(f.name == "log_energy" for f in coefficient.spec.numeric)
     windows = coefficient.windows
@@ -325,7 +328,7 @@ def _as_known(coefficient: Coefficient, given: Given, sample: NDArray[np.intp], 
         static = static.copy()
         place = pd.Index(coefficient.posterior.sample).get_indexer(pd.Index(sample))
         static[place >= 0] = old.static[place[place >= 0]]
-    return replace(rows, moving=moving, scale=scale, static=static)
+    return replace(rows, y=y, moving=moving, scale=scale, static=static)
 
 
 def _outlook(coefficient: Coefficient, given: Given, months: Months, posterior: Posterior) -> Outlook:

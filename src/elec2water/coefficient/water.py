@@ -7,9 +7,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.levels import Levels, depth_by_well
+from elec2water.sums import membership
 
 Floats = NDArray[np.float64]
 Months = NDArray[np.datetime64]
+
+YEAR = 12
+"""Months whose mean is without season."""
 
 
 def level_movement(
@@ -74,6 +78,31 @@ def first_level(water_levels: pd.DataFrame | None) -> np.datetime64:
     dates = [water_levels[c].to_numpy(dtype="datetime64[M]") for c in ("month", "date") if c in water_levels.columns]
     known = np.concatenate([d[~np.isnat(d)] for d in dates]) if dates else np.zeros(0, "datetime64[M]")
     return known.min() if known.size else never
+
+
+def lasting_movement(level: Floats, group: NDArray[np.intp], n_groups: int) -> Floats:
+    """Give the mean movement over the year that ends with each month, by group of wells.
+
+    Parameters
+    ----------
+    level : (N, M)
+        Movement of ln head of each well; NaN where unknown.
+    group : (N,)
+        Aquifer of each well.
+    n_groups : int
+
+    Returns
+    -------
+    (A, M - 11)
+        Mean of what is known of the months of a year; zero where that is nothing.
+    """
+    known = np.isfinite(level)
+    member = membership(group, n_groups)
+    count = member @ known.astype(np.float64)
+    mean = (member @ np.where(known, level, 0.0)) / np.maximum(count, 1.0)
+    seen = np.lib.stride_tricks.sliding_window_view((count > 0).astype(np.float64), YEAR, axis=1).sum(axis=2)
+    total = np.lib.stride_tricks.sliding_window_view(mean, YEAR, axis=1).sum(axis=2)
+    return np.asarray(total / np.maximum(seen, 1.0))
 
 
 def carried_movement(level: Floats, aquifer: NDArray[np.intp], of_wells: NDArray[np.intp]) -> Floats:

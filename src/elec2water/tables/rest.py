@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 KNOWN_ENOUGH = 0.9
@@ -28,9 +29,10 @@ def with_rest_depths(wells: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
         return wells
     told = pairs.loc[pairs["static_depth_m"] > 0.0].sort_values("start", kind="stable")
     first = told.groupby("well_id", sort=False)["static_depth_m"].first()
-    depth = wells["well_id"].map(first).astype("float64")
-    if "water_depth_m" in wells.columns:
-        depth = wells["water_depth_m"].fillna(depth)
+    known = wells["water_depth_m"] if "water_depth_m" in wells.columns else pd.Series(np.nan, index=wells.index)
+    if (known.notna().sum() + first.size) / len(wells) < KNOWN_ENOUGH:
+        return wells
+    depth = known.fillna(wells["well_id"].map(first).astype("float64"))
     if depth.notna().mean() < KNOWN_ENOUGH:
         return wells
     filled = wells.assign(water_depth_m=depth)

@@ -265,6 +265,8 @@ def combined(column: pa.ChunkedArray) -> pa.Array:
     """Join the pieces of a column; dictionaries become one."""
     if pa.types.is_dictionary(column.type):
         column = column.unify_dictionaries()
+    if column.num_chunks == 1:
+        return column.chunk(0)
     merged = column.combine_chunks()
     if not isinstance(merged, pa.ChunkedArray):
         return merged

@@ -103,6 +103,7 @@ class _Parts:
 
     well_id: NDArray[np.object_]
     kwh: Floats
+    pumping: Floats
     kwh_variance: Floats
     kwh_common_u: Floats
     kwh_lags: Floats
@@ -147,6 +148,7 @@ class _Parts:
         return cls(
             context.well_id,
             kwh,
+            context.pumping,
             _zero_if_unknown(energy.variance[:, column]),
             np.where(energy.quality[:, column] == "S", np.sqrt(energy.common[column]), 0.0),
             _zero_if_unknown(energy.lags[:, :, column]),
@@ -204,13 +206,14 @@ def _loadings(context: WellContext, coefficient: Coefficient, posterior: Posteri
 
 
 def _carry(coefficient: Coefficient, layout: Layout, context: WellContext) -> Floats:
-    """Season, trend and unseen water that come with every aquifer-month, written into the columns of these."""
+    """Season, trend, lasting and unseen water that come with every aquifer-month, written into the columns of these."""
     aquifer = np.repeat(np.arange(len(layout.aquifers)), layout.months.size)
     middles = (layout.months.astype("datetime64[s]") + np.timedelta64(15, "D")).astype("datetime64[s]")
     years = np.tile(decimal_year(middles), len(layout.aquifers))
-    unseen = np.zeros((len(layout.aquifers), layout.months.size))
-    unseen[:, np.searchsorted(layout.months, context.months)] = context.unseen
-    moving = coefficient.spec.moving(aquifer, years, unseen=unseen.ravel())
+    unseen, lasting = np.zeros((2, len(layout.aquifers), layout.months.size))
+    here = np.searchsorted(layout.months, context.months)
+    unseen[:, here], lasting[:, here] = context.unseen, context.lasting
+    moving = coefficient.spec.moving(aquifer, years, unseen=unseen.ravel(), lasting=lasting.ravel())
     carry = np.eye(layout.size)
     carry[layout.moving_start : layout.cells_start, layout.cells_start :] = moving.T
     return carry
@@ -259,7 +262,7 @@ class _Months:
         measured = np.isfinite(parts.measured.volume_m3) & parts.sampled[:, None]
         kwh = np.where(has_energy, parts.kwh, np.where(measured, parts.measured.energy_kwh, 0.0))
         shared_variance, kappa = _coefficients(parts, posterior, _month_weight(kwh))
-        converted = np.where(measured, 0.0, kwh * kappa)
+        converted = np.where(measured, 0.0, kwh * parts.pumping * kappa)
         volume = np.where(measured, parts.measured.volume_m3, converted)
         imputed = (parts.quality == "S") & ~measured
         return cls(has_energy | measured, measured, imputed, kwh, kappa, converted, volume, shared_variance)
@@ -299,6 +302,7 @@ def _well_volumes(
         own_variance_m6=own * volume**2,
         path_variance=parts.path_variance,
         common_energy_m3=row_sum(months.converted * parts.kwh_common_u),
+        resting_kwh=row_sum(np.where(months.measured, 0.0, months.kwh * (1.0 - parts.pumping))),
         level_squared_m6=np.where(parts.sampled, 0.0, converted**2),
         shared_variance=months.shared_variance,
     )

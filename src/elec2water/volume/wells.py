@@ -56,6 +56,7 @@ class WellVolumes:
     common_energy_m3: Floats  # standard error from months nobody has read, common to all wells
     level_squared_m6: Floats
     shared_variance: Floats  # of ln κ, from the shared effects
+    resting_kwh: Floats  # of converted months, taken by other loads than the pump
 
     @cached_property
     def method(self) -> NDArray[np.object_]:

@@ -1,0 +1,89 @@
+"""Electricity that pumps nothing: a lamp, a hut or a fan behind the meter of a well, told by the months of rest.
+
+A pump at rest takes nothing, so a well that takes a little in every month of rest has something else behind its meter.
+A month within ``REST_HOURS`` of the pump's rated power irrigates nothing. Of the wells that used so little in month m
+the share z_m used none at all; a well that never used none, and so little in its months S, would have done so by
+pumping with the chance ``q = prod(1 - z_m over S)``. With π the share of wells with another load, the probability of
+one is ``p = π / (π + (1 - π) q)`` (Bayes), and ``(p - π) / (1 - π)`` what the other wells' rest tells beyond what was
+believed: one where all of them rested, zero where no well of the county ever does, since small months are then small
+irrigations.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+REST_HOURS = 8.0
+"""Hours at rated power in a month that are no irrigation."""
+LEAST_MONTHS = 10
+"""Months of electricity without which nothing is said of a well."""
+LONGEST = 24
+"""Months that are looked back."""
+_LEAST_AT_REST = 2
+_BELIEVED = 0.1
+_STEADY = 0.5
+_AT_REST = 2.0
+_SURELY = 0.999
+
+
+def resting_load(kwh: Floats, power_kw: Floats) -> Floats:
+    """Give the electricity of a month that pumps nothing, (N,) [kWh]; zero where no other load shows.
+
+    Parameters
+    ----------
+    kwh : (N, M)
+        Electricity of the latest months as it was read; NaN where it was not.
+    power_kw : (N,)
+        Rated power; the median of the others where unknown.
+
+    Returns
+    -------
+    (N,)
+        Median of a well's months of rest, times what is believed of it. Zero for wells with a month of none at all,
+        with fewer than ``LEAST_MONTHS``, or whose small months are not alike (a median deviation of ln above 0.5).
+    """
+    load = np.zeros(kwh.shape[0])
+    known_power = np.isfinite(power_kw) & (power_kw > 0)
+    if kwh.shape[1] < LEAST_MONTHS or not known_power.any():
+        return load
+    limit = REST_HOURS * np.where(known_power, power_kw, np.median(power_kw[known_power]))
+    none, small = kwh == 0.0, (kwh > 0.0) & (kwh <= limit[:, None])
+    rested = none.sum(axis=0) / np.maximum(none.sum(axis=0) + small.sum(axis=0), 1)
+    enough = (np.isfinite(kwh).sum(axis=1) >= LEAST_MONTHS) & (small.sum(axis=1) >= _LEAST_AT_REST)
+    some = np.flatnonzero(enough & ~none.any(axis=1))
+    if not some.size:
+        return load
+    at_rest = np.where(small[some], kwh[some], np.nan)
+    middle = np.nanmedian(at_rest, axis=1)
+    apart = np.nanmedian(np.abs(np.log(at_rest / middle[:, None])), axis=1)
+    by_pumping = np.exp((small[some] * np.log1p(-np.minimum(rested, _SURELY))).sum(axis=1))
+    probability = _BELIEVED / (_BELIEVED + (1.0 - _BELIEVED) * by_pumping)
+    told = (probability - _BELIEVED) / (1.0 - _BELIEVED)
+    load[some] = np.where(apart <= _STEADY, told * middle, 0.0)
+    return load
+
+
+def pumping_share(kwh: Floats, load: Floats) -> Floats:
+    """Give the part of the electricity of each month that pumps, (N, M).
+
+    Parameters
+    ----------
+    kwh : (N, M)
+    load : (N,)
+        Of :func:`resting_load`: a month up to twice of it is a month of rest.
+
+    Examples
+    --------
+    >>> pumping_share(np.array([[100.0, 15.0], [100.0, 15.0]]), np.array([10.0, 0.0]))
+    array([[0.9, 0. ],
+           [1. , 1. ]])
+    """
+    share = np.ones(kwh.shape)
+    some = np.flatnonzero(load > 0.0)
+    used, own = kwh[some], load[some, None]
+    pumps = used > _AT_REST * own
+    share[some] = np.where(pumps, 1.0 - own / np.where(pumps, used, 1.0), np.where(used > 0.0, 0.0, 1.0))
+    return share

@@ -1,0 +1,139 @@
+"""Electricity that pumps nothing, against Bayes' rule written out and against counties whose water is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core_kit import small_case
+from elec2water.coefficient.options import FitOptions
+from elec2water.demo import simulate_county
+from elec2water.energy.resting import LEAST_MONTHS, REST_HOURS, pumping_share, resting_load
+
+
+def year(seed=1, n=60, load=0.2, winter=0.05):
+    """Two years of wells that pump in summer and hardly in winter, some with a lamp of 6 to 25 kWh a month."""
+    rng = np.random.default_rng(seed)
+    power = rng.choice([7.5, 15.0, 30.0], n)
+    summer = np.tile(np.isin(np.arange(12), [3, 4, 5, 6, 7]), 2)
+    pumps = rng.random((n, 24)) < np.where(summer, 0.98, winter)
+    pumped = np.where(pumps, power[:, None] * rng.uniform(60, 250, (n, 24)), 0.0)
+    lamp = np.where(rng.random(n) < load, rng.uniform(6, 25, n), 0.0)
+    return pumped, lamp, pumped + lamp[:, None] * np.exp(0.2 * rng.standard_normal((n, 24))), power
+
+
+def by_hand(kwh, power, well):
+    """Bayes' rule month by month for one well."""
+    if (kwh[well] == 0).any() or np.isfinite(kwh[well]).sum() < LEAST_MONTHS:
+        return 0.0
+    small = [m for m in range(kwh.shape[1]) if kwh[well, m] <= REST_HOURS * power[well]]
+    if len(small) < 2:
+        return 0.0
+    middle = np.median([kwh[well, m] for m in small])
+    if np.median([abs(np.log(kwh[well, m] / middle)) for m in small]) > 0.5:
+        return 0.0
+    chance = 1.0
+    for m in small:
+        none = sum(kwh[i, m] == 0 for i in range(len(kwh)))
+        little = sum(0 < kwh[i, m] <= REST_HOURS * power[i] for i in range(len(kwh)))
+        chance *= 1.0 - min(none / (none + little), 0.999)
+    probability = 0.1 / (0.1 + 0.9 * chance)
+    return (probability - 0.1) / 0.9 * middle
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_load_is_bayes_rule_of_the_months_of_rest(seed):
+    _, _, kwh, power = year(seed)
+    expected = [by_hand(kwh, power, well) for well in range(len(kwh))]
+    np.testing.assert_allclose(resting_load(kwh, power), expected, rtol=1e-9, atol=1e-12)
+    assert sum(value > 0 for value in expected) > 5
+
+
+def test_what_is_left_is_what_was_pumped():
+    pumped, lamp, kwh, power = year(3, n=400)
+    found = pumping_share(kwh, resting_load(kwh, power))
+    rest = pumped == 0
+    before, after = kwh[rest].sum(), (kwh * found)[rest].sum()
+    assert after < 0.1 * before
+    assert (kwh * found)[~rest].sum() == pytest.approx(pumped.sum(), rel=2e-4)
+    assert (resting_load(kwh, power)[lamp == 0] == 0).all()
+
+
+@given(st.integers(0, 10_000), st.floats(0.0, 0.6))
+def test_where_no_well_ever_rests_small_months_are_irrigation(seed, least):
+    rng = np.random.default_rng(seed)
+    kwh = rng.lognormal(3.0, 2.0, (40, 18)) + least
+    assert not resting_load(kwh, np.full(40, 15.0)).any()
+
+
+@given(scale=st.floats(0.01, 100.0))
+def test_load_has_the_unit_of_energy(scale):
+    _, _, kwh, power = year(4)
+    np.testing.assert_allclose(resting_load(kwh * scale, power * scale), scale * resting_load(kwh, power), rtol=1e-9)
+
+
+def test_a_month_of_none_few_months_or_an_unknown_power():
+    _, _, kwh, power = year(5)
+    load = resting_load(kwh, power)
+    some = np.flatnonzero(load)
+    stopped = kwh.copy()
+    stopped[some[0], 2] = 0.0
+    assert resting_load(stopped, power)[some[0]] == 0.0
+    assert not resting_load(kwh[:, : LEAST_MONTHS - 1], power).any()
+    assert not resting_load(kwh, np.full(power.size, np.nan)).any()
+    unread = kwh.copy()
+    unread[some[0], : 24 - LEAST_MONTHS + 1] = np.nan
+    assert resting_load(unread, power)[some[0]] == 0.0
+    blank = np.where(np.arange(power.size) == some[1], np.nan, power)
+    assert resting_load(kwh, blank)[some[1]] > 0.0
+
+
+@given(st.floats(0.0, 1e4), st.floats(0.0, 1e4), st.floats(0.0, 100.0))
+def test_more_electricity_never_pumps_less(one, other, load):
+    low, high = sorted((one, other))
+    share = pumping_share(np.array([[low, high]]), np.array([load]))[0]
+    assert ((share >= 0) & (share <= 1)).all()
+    assert share[0] * low <= share[1] * high + 1e-9
+
+
+def test_winter_water_of_a_county_is_not_that_of_its_lamps():
+    """Without the remedy lamps and huts are 3 to 6 % of the water of the first quarter."""
+    county = simulate_county(2000, 1)
+    month = county.months_of("2026Q1")
+    kwh, m3, kappa = (np.asarray(values) for values in (county.energy_kwh, county.volume_m3, county.kappa))
+    power = county.wells["pump_power_kw"].to_numpy(dtype=float, na_value=np.nan)
+    latest = np.where(county.electric[:, None], kwh, np.nan)[:, month[-1] - 23 : month[-1] + 1]
+    share = pumping_share(kwh, resting_load(latest, power))
+    truth = m3[county.electric][:, month].sum()
+    with_lamps, without = ((kwh * part * kappa)[county.electric][:, month].sum() for part in (1.0, share))
+    assert with_lamps / truth - 1 > 0.03
+    assert abs(without / truth - 1) < 0.01
+
+
+@pytest.fixture(scope="module")
+def lit():
+    """A county with a lamp behind the meter of every fifth well, and no other load."""
+    case = small_case(120, 24, 8, pair_months=18)
+    energy = case.energy
+    a_day = REST_HOURS * case.wells["pump_power_kw"].fillna(7.5).to_numpy(dtype=float)
+    rest = np.where(energy.kwh < a_day[:, None], 0.0, energy.kwh)
+    lamp = np.where(np.arange(120) % 5 == 0, 14.0, 0.0)
+    return replace(case, energy=replace(energy, kwh=np.where(np.isfinite(rest), rest + lamp[:, None], np.nan))), lamp
+
+
+def test_lamps_are_not_converted_and_can_be_asked_to_be(lit):
+    case, lamp = lit
+    volume, all_of_it = (
+        replace(case, options=FitOptions(resting_load=asked)).volume(quarter="2026Q1") for asked in (True, False)
+    )
+    resting = volume.wells.resting_kwh
+    assert not resting[lamp == 0].any()
+    assert (resting[(lamp > 0) & ~volume.wells.sampled] > 0).mean() > 0.8
+    assert not all_of_it.wells.resting_kwh.any()
+    np.testing.assert_array_equal(volume.wells.kwh, all_of_it.wells.kwh)
+    idle = (lamp > 0) & (np.abs(volume.wells.kwh - 42.0) < 1e-6) & (resting > 0)
+    assert idle.any()
+    assert not volume.wells.volume_m3[idle].any()
+    assert (all_of_it.wells.volume_m3[idle] > 20.0).all()
