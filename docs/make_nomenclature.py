@@ -10,8 +10,9 @@ TARGET = Path(__file__).with_name("nomenclature.md")
 
 HEAD = """# Nomenclature
 
-Made by `python docs/make_nomenclature.py` from `src/elec2water/data/schema.csv`, `units.csv` and `words.csv`; a test
-holds this page against them. Headings are compared without case, width, blanks, line breaks and punctuation. A unit may
+Made by `python docs/make_nomenclature.py` from `src/elec2water/data/schema.csv`, `units.csv`, `words.csv` and
+`variables.csv`; a test holds this page against them. Headings are compared without case, width, blanks, line breaks
+and punctuation. A unit may
 stand in brackets or straight behind the heading; it is converted once, on reading. Numbers are float64, dates
 `datetime64[s]`, identifiers and words text, yes/no 1.0 and 0.0; what is missing is NaN or NaT. Values out of bounds are
 left out with a finding. A column marked *form* is required as part of one complete form of its table.
@@ -30,7 +31,7 @@ def page() -> str:
     tables = "".join(
         TABLE_HEAD.format(table=table) + "".join(map(_row, schema.columns(table))) for table in schema.tables()
     )
-    return HEAD + tables + _units() + _words()
+    return HEAD + tables + _units() + _words() + _variables()
 
 
 def _row(column: schema.Column) -> str:
@@ -60,6 +61,15 @@ def _words() -> str:
             written = [word for word, meaning in schema.words(kind).items() if meaning == value and word != value]
             rows.append(f"| {kind} | {value} | {'、'.join(written)} |")
     return "\n## Words\n\n| column | value | written |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _variables() -> str:
+    rows = [
+        f"| `{name}` | {about.get('units', '')} | {about['long_name']} | {about['description']} |"
+        for name, about in schema.variables().items()
+    ]
+    head = "\n## Variables of coefficients.nc\n\nFrom `data/variables.csv`; times are decoded by any CF reader.\n\n"
+    return head + "| variable | unit | long name | description |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
 if __name__ == "__main__":

@@ -117,6 +117,10 @@ def test_every_room_stands_in_the_table():
     assert not missing, f"docs/architecture.md gives no layer to {sorted(missing)}"
 
 
+def test_the_table_goes_from_the_ground_up():
+    assert list(LAYERS.values()) == sorted(LAYERS.values())
+
+
 def test_imports_point_down():
     wrong = [
         f"{module} (layer {LAYERS[room(module)]}) imports {target} (layer {LAYERS[room(target)]})"

@@ -18,6 +18,7 @@ from elec2water.coefficient import state
 from elec2water.coefficient.news import LAST, STEPS, THIS
 from elec2water.errors import ReleaseError
 from elec2water.news import read_news, while_pumping
+from elec2water.version import source_digest
 from elec2water.waterfall import news as draw_news
 from elec2water.waterfall import news_png
 
@@ -123,7 +124,7 @@ def test_the_sentence_is_printed_and_is_the_same_when_the_release_is_read_again(
     status, out, _ = command("run", root, "--quarter", "2026Q3")
     assert status == 0
     assert said in out
-    assert "unchanged" in out
+    assert "未变：同样的输入已有此发布" in out
 
 
 def test_past_quarters_that_late_or_corrected_data_touch_are_listed_and_left_as_they_were(chain):
@@ -205,6 +206,43 @@ def test_a_release_of_a_newer_version_asks_for_that_version(chain, monkeypatch):
     with pytest.raises(ReleaseError, match=r"coefficients\.nc: .*update elec2water") as told:
         load_coefficient(chain[1].release)
     assert "Restore" not in str(told.value)
+
+
+def test_a_draft_that_stands_before_an_approved_release_is_said_and_the_releases_are_listed(frames, tmp_path):
+    """r1 of the first quarter approved, the second a draft: the third starts from the draft, and says both names."""
+    root = write(tmp_path / "county", frames, toml=TOML)
+    assert e2w.releases(root).empty
+    assert not (root / "ledger.sqlite").exists()
+    for quarter, day in QUARTERS:
+        before = e2w.run(root, quarter=quarter, as_of=day)
+    assert not before.findings.frame["rule"].eq("STARTED_FROM_DRAFT").any()
+    assert command("approve", root, "--quarter", QUARTERS[0][0], "--release", "r1", "--by", "某人")[0] == 0
+    done = e2w.run(root, quarter="2026Q3")
+    said = done.findings.frame.set_index("rule").loc["STARTED_FROM_DRAFT"]
+    assert (said["severity"], said["observed"], said["limit"]) == ("info", "2026Q2 r1", "2026Q1 r1")
+    e2w.run(root, quarter="2026Q2", as_of="2026-07-20")
+    listed = e2w.releases(root).set_index(["quarter", "release"])
+    assert listed.index.tolist() == [("2026Q1", "r1"), ("2026Q2", "r1"), ("2026Q2", "r2"), ("2026Q3", "r1")]
+    assert listed["state"].tolist() == ["approved", "draft", "draft", "draft"]
+    assert listed["approved_by"].tolist() == ["某人", "", "", ""]
+    assert listed["counts"].tolist() == [True, False, True, True]
+    assert listed["replaces"].tolist() == ["", "", "r1", ""]
+    assert listed["started_from"].iloc[0] == "fit"
+    assert listed["started_from"].iloc[3].startswith("update of 2026Q2 r1 ")
+    assert listed.loc[("2026Q3", "r1"), "volume_m3"] == done.totals.loc[0, "volume_m3"]
+    assert set(listed["package_source"]) == {source_digest()}
+    status, out, _ = command("releases", root)
+    assert status == 0
+    assert out.splitlines()[4].split()[:3] == ["2026Q3", "r1", "未批准"]
+    assert "由 2026Q2 r1（" in out.splitlines()[4]
+    assert command("approve", root, "--quarter", "2026Q2", "--release", "r1", "--by", "某人")[0] == 0
+    assert e2w.releases(root)["counts"].tolist() == [True, True, False, True]
+    later = e2w.run(root, quarter="2026Q3", as_of="2026-10-05")
+    assert not later.findings.frame["rule"].eq("STARTED_FROM_DRAFT").any()
+    shutil.rmtree(root / "releases" / "2026Q2" / "r2")
+    gone = e2w.releases(root).set_index(["quarter", "release"]).loc[("2026Q2", "r2")]
+    assert gone["state"] == "gone"
+    assert np.isnan(gone["volume_m3"])
 
 
 def test_of_two_approved_releases_the_later_counts(frames, tmp_path):

@@ -36,7 +36,7 @@ def folder(tmp_path_factory):
 def test_the_findings_with_most_energy_at_stake_come_first(folder):
     done = CliRunner().invoke(app, ["check", str(folder)])
     assert done.exit_code == 0
-    assert "energy at stake" in done.stdout
+    assert "涉及电量最多的警告" in done.stdout
     written = pd.read_csv(folder / "findings.csv", encoding="utf-8-sig", dtype={"meter_id": str})
     warned = written[written["severity"] == "warning"]
     assert warned["energy_kwh"].fillna(0.0).is_monotonic_decreasing

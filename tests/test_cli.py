@@ -1,7 +1,9 @@
 """The commands: exit status 0, 1 or 2, results on standard output, progress on standard error, one JSON document."""
 
 import errno
+import hashlib
 import json
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -10,6 +12,7 @@ import pandas as pd
 import pytest
 
 from county_kit import command, county, read_table, write
+from elec2water.version import digest_of, source_digest
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +83,7 @@ def test_approval_is_said_and_said_only_once(tmp_path):
     folder = write(tmp_path, county(n=6, sample=2))
     assert command("run", folder, "--quarter", "2026Q3")[0] == 0
     words = ["approve", folder, "--quarter", "2026Q3", "--release", "r1", "--by", "张三"]
-    assert command(*words)[:2] == (0, "2026Q3 r1: approved by 张三\n")
+    assert command(*words)[:2] == (0, "2026Q3 r1：由张三批准\n")
     status, _, err = command(*words)
     assert status == 2
     assert "张三" in err
@@ -91,8 +94,8 @@ def test_many_townships_are_cut_short_on_the_screen(tmp_path):
     frames["wells"]["township"] = [f"镇{i:02d}" for i in range(40)]
     status, out, _ = command("run", write(tmp_path, frames), "--quarter", "2026Q3")
     assert status == 0
-    assert "more in totals.csv" in out
-    assert out.splitlines()[1].split()[0] == "county"
+    assert re.search(r"另有 \d+ 个见 totals\.csv", out)
+    assert out.splitlines()[1].split()[0] == "全县"
 
 
 def test_the_commands_run_without_a_console_script(tmp_path):
@@ -110,7 +113,7 @@ def test_a_release_says_what_it_changes_of_the_one_it_replaces(tmp_path):
     made = write(tmp_path / "county", county())
     status, out, _ = command("run", made, "--quarter", "2026Q3")
     assert status == 0
-    assert "起点 (started from): fit" in out
+    assert "起点：首次拟合" in out
     assert "替代" not in out
     path = made / "inputs" / "pairs.csv"
     pairs = pd.read_csv(path, dtype={"well_id": str})
@@ -123,13 +126,27 @@ def test_a_release_says_what_it_changes_of_the_one_it_replaces(tmp_path):
     assert summary["replaces"] == pytest.approx({"release": "r1", "volume_m3": was, "change": now / was - 1})
     assert now == pytest.approx(1.1 * was, rel=0.03)
     assert (
-        f"替代 (replaces) r1: {was:,.0f} → {now:,.0f} m³ ({now / was - 1:+.2%})"
-        in command("run", made, "--quarter", "2026Q3")[1]
+        f"替代 r1：{was:,.0f} → {now:,.0f} m³ ({now / was - 1:+.2%})" in command("run", made, "--quarter", "2026Q3")[1]
     )
 
 
 def test_the_version_is_told():
-    assert command("--version") == (0, f"elec2water {metadata.version('elec2water')}\n", "")
+    expected = f"elec2water {metadata.version('elec2water')} (source {source_digest()[:16]})\n"
+    assert command("--version") == (0, expected, "")
+
+
+def test_the_digest_of_the_code_is_of_names_and_lines_alone(tmp_path):
+    """Oracle: hashlib over what the docstring says; caches and line ends of another system change nothing."""
+    for name, end in (("one", b"\n"), ("two", b"\r\n")):
+        (tmp_path / name / "data").mkdir(parents=True)
+        (tmp_path / name / "b.py").write_bytes(b"x = 1" + end)
+        (tmp_path / name / "data" / "a.csv").write_bytes(b"k" + end)
+    (tmp_path / "two" / "__pycache__").mkdir()
+    (tmp_path / "two" / "__pycache__" / "b.pyc").write_bytes(b"?")
+    expected = hashlib.sha256(b"b.py\x006\x00x = 1\ndata/a.csv\x002\x00k\n").hexdigest()
+    assert digest_of(tmp_path / "one") == digest_of(tmp_path / "two") == expected
+    (tmp_path / "two" / "b.py").rename(tmp_path / "two" / "c.py")
+    assert digest_of(tmp_path / "two") != expected
 
 
 def test_no_command_waits_for_libraries_that_only_pictures_need():

@@ -27,6 +27,17 @@ def test_scalars_are_broadcast_against_arrays():
     assert frame["message"][1] == "井深的值 1000000000 超出可能范围 0–5，不参与计算。处理：核对数值与单位"
 
 
+def test_a_message_has_the_digits_a_reader_needs_and_the_columns_keep_theirs():
+    found = findings_of(
+        "OUT_OF_RANGE", table="wells", observed=[12345678.9123, 0.123456789012, 99.5], limit="0–5", column="井深"
+    )
+    frame = found.frame
+    shown = [re.search(r"的值 (\S+)", message)[1] for message in frame["message"]]
+    assert dict(zip(frame["observed"], shown, strict=True)) == {
+        "12345678.91": "12345679", "0.123456789": "0.123457", "99.5": "99.5"
+    }  # fmt: skip
+
+
 def test_one_language_each():
     english = findings_of("PASSWORD", table="wells", lang="en").frame["message"][0]
     assert english == "the workbook is protected by a password. To do: save it without the password"

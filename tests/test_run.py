@@ -13,6 +13,7 @@ import xarray as xr
 
 from county_kit import changed, command, county, read_table, write
 from elec2water.review import refusal_bias
+from elec2water.version import source_digest
 
 TOTALS = ["domain", "key", "quarter", "n_wells", "energy_kwh", "volume_m3", "se_m3", "lower_m3", "upper_m3"]
 TOTALS += ["confidence"]
@@ -75,6 +76,7 @@ def test_the_manifest_names_inputs_and_outputs_by_their_digests(plain):
     assert set(manifest["inputs"]) == {"inputs/wells.csv", "inputs/readings.csv", "inputs/pairs.csv"}
     assert set(manifest["outputs"]) == {path.name for path in release.iterdir()} - {"manifest.json"}
     assert str(folder) not in (release / "manifest.json").read_text("utf-8")
+    assert manifest["package_source"] == source_digest()
 
 
 def test_intervals_hold_the_volume_and_the_coefficient_is_plausible(plain):

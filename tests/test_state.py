@@ -130,10 +130,23 @@ def test_the_file_tells_its_mean_and_covariance_to_plain_xarray(coefficient):
     np.testing.assert_allclose(data["covariance"], coefficient.posterior.covariance)
     assert data["effect"].to_numpy().tolist() == list(coefficient.posterior.layout.names)
     assert data.attrs["Conventions"].startswith("CF-")
-    assert all({"long_name", "units"} <= set(v.attrs) for v in data.data_vars.values())
-    assert all("long_name" in v.attrs for v in data.coords.values())
     np.testing.assert_array_equal(data["month"].to_numpy(), coefficient.posterior.layout.months)
     assert json.loads(data.attrs["specification"])["features"]["aquifers"]
+
+
+def test_every_variable_says_what_it_is_and_times_are_times_to_plain_xarray(coefficient):
+    """Dates of pairs and levels come back as they were given, a date that is not known as NaT; numbers have a unit."""
+    measured = coefficient.measured
+    data = xr.open_dataset(io.BytesIO(netcdf_bytes(to_dataset(coefficient))), engine="h5netcdf").load()
+    assert np.isnat(measured.start).sum() == 2
+    np.testing.assert_array_equal(data["pair_start"].to_numpy(), measured.start)
+    np.testing.assert_array_equal(data["pair_end"].to_numpy(), measured.end)
+    np.testing.assert_array_equal(data["depth_day"].to_numpy(), coefficient.gauges.date)
+    assert data["depth_day"].size > 0
+    for name, variable in data.variables.items():
+        assert len(variable.attrs["long_name"]) > 5, name
+        assert len(variable.attrs["description"]) > 10, name
+        assert variable.dtype.kind in "OTUM" or variable.attrs["units"], name
 
 
 def own_by_hand(data, well, year, pump):

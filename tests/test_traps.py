@@ -9,6 +9,7 @@ from scipy import stats
 
 import dense
 from core_kit import QUARTER, SD, Case, draw_rows, posterior_at, small_case, small_layout
+from county_kit import command, write
 from elec2water.coefficient.options import FitOptions
 from elec2water.coefficient.posterior import SD_NAMES, SD_PRIORS, Posterior, fit_posterior, well_variances
 from elec2water.energy import MonthlyEnergy
@@ -299,6 +300,69 @@ def test_trap_7_a_sample_not_taken_at_random_is_weighted():
     assert abs(bias["adjusted"]) < 3.5 * error + 0.002
     assert bias["not_adjusted"] > 0.05
     assert bias["unweighted"] > 0.10
+
+
+def refused_county(folder):
+    """Write a county of one class in two zones of κ 2 and 4: the one of 2 sampled less, and three of five refuse there.
+
+    The registry does not tell the zones apart; the design knew them as its strata. Gives the folder and the volume.
+    """
+    rng = np.random.default_rng(5)
+    n, months = 300, np.arange(np.datetime64("2026-04"), np.datetime64("2026-10"))
+    low = np.arange(n) < 160
+    kappa = np.where(low, 2.0, 4.0) * np.exp(0.08 * rng.standard_normal(n))
+    kwh = np.round(rng.lognormal(6.0, 0.3, (n, months.size)), 1)
+    ids = np.array([f"w{k:03d}" for k in range(n)])
+    wells = pd.DataFrame({
+        "well_id": ids, "township": rng.choice(["甲", "乙"], n), "aquifer": "浅层", "pump_power_kw": 7.5,
+        "pump_depth_m": 40.0,
+    })  # fmt: skip
+    drawn = np.r_[np.flatnonzero(low)[::8], np.flatnonzero(~low)[::4]]
+    answered = drawn[np.where(low[drawn], rng.random(drawn.size) > 0.6, True)]
+
+    def table(name, rows, **values):
+        well, month = np.repeat(rows, months.size), np.tile(np.arange(months.size), len(rows))
+        days = {
+            "start": months[month].astype("M8[D]").astype(str),
+            "end": (months[month] + 1).astype("M8[D]").astype(str),
+        }
+        return pd.DataFrame({name: ids[well]} | days | {key: value[well, month] for key, value in values.items()})
+
+    volume = kwh * kappa[:, None]
+    pairs = table("well_id", answered, energy_kwh=kwh, volume_m3=np.round(volume, 2))
+    write(folder, {"wells": wells, "readings": table("meter_id", np.arange(n), energy_kwh=kwh), "pairs": pairs})
+    probability = np.where(low[drawn], 1 / 8, 1 / 4)
+    (folder / "design").mkdir()
+    pd.DataFrame({
+        "well_id": ids[drawn], "stratum": np.where(low[drawn], "北", "南"), "role": "primary",
+        "inclusion_probability": probability, "weight": 1 / probability, "order": np.arange(1, drawn.size + 1),
+    }).to_csv(folder / "design" / "sample.csv", index=False, encoding="utf-8-sig")  # fmt: skip
+    return folder, volume[:, -3:].sum()
+
+
+def chosen_wells(weights, responded, cells):
+    """Count every well that answered once: no weights, no refusals."""
+    del weights, cells
+    return np.asarray(responded, dtype=np.float64)
+
+
+@pytest.mark.parametrize("taken_out", ["", "adjust_for_refusal", "read_sample"])
+def test_trap_7_in_what_a_run_publishes(taken_out, tmp_path, monkeypatch):
+    """Project folder → command → design_totals.csv: right with the design's weights, over 10 % high without them."""
+    folder, truth = refused_county(tmp_path / "county")
+    if taken_out:
+        without = chosen_wells if taken_out == "adjust_for_refusal" else lambda folder: None
+        monkeypatch.setattr(f"elec2water.sampled.{taken_out}", without)
+    status, _, err = command("run", folder, "--quarter", "2026Q3")
+    assert status == 0, err
+    table = pd.read_csv(folder / "releases" / "2026Q3" / "r1" / "design_totals.csv", encoding="utf-8-sig")
+    county = table.query("domain == 'county'").set_index("estimator")
+    bias = county["volume_m3"] / truth - 1.0
+    if taken_out:
+        assert (bias > 0.10).all()
+    else:
+        assert (bias.abs() < 0.03).all()
+        assert ((bias.abs() * truth) < 3.0 * county["se_m3"]).all()
 
 
 def test_the_county_of_the_traps_is_what_it_says():

@@ -24,7 +24,7 @@ from elec2water.errors import ConfigError, DataRefusedError, Elec2WaterError, Re
 from elec2water.findings import Findings
 from elec2water.ledger import list_releases, open_ledger, rebuild_ledger
 from elec2water.levels import depth_by_well
-from elec2water.project import Run, approve, check, demo, design, next_wells, run, validate
+from elec2water.project import Run, approve, check, demo, design, next_wells, releases, run, validate
 from elec2water.release import publish_release
 from elec2water.retest import Costs, RetestPlan, next_tests
 from elec2water.strata import Strata, classify
@@ -84,6 +84,7 @@ __all__ = [
     "read_project",
     "read_tables",
     "rebuild_ledger",
+    "releases",
     "run",
     "to_dataset",
     "validate",

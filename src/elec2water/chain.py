@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,15 +59,45 @@ def earlier_releases(root: Path, ledger: Ledger, quarter: str) -> list[ReleaseIn
     ReleaseError
         A release has no readable manifest.
     """
-    listed = list_releases(ledger)
-    approved = set(listed.loc[listed["state"] == "approved", ["quarter", "release"]].itertuples(index=False, name=None))
+    chosen = counting_releases(root, ledger)
+    return [read_release(folder) for name, folder in sorted(chosen.items()) if name < quarter]
+
+
+def counting_releases(root: Path, ledger: Ledger) -> dict[str, Path]:
+    """Give the folder of the release that counts of every quarter: the last approved one, else the latest."""
+    approved = _approved(ledger)
     chosen: dict[str, Path] = {}
     for folder in list_release_folders(root):
         name = folder.parent.name
         stands = name in chosen and (name, chosen[name].name) in approved
-        if name < quarter and (not stands or (name, folder.name) in approved):
+        if not stands or (name, folder.name) in approved:
             chosen[name] = folder
-    return [read_release(folder) for _, folder in sorted(chosen.items())]
+    return chosen
+
+
+def draft_findings(earlier: Sequence[ReleaseInfo], ledger: Ledger, quarter: str, *, lang: str = "zh") -> Findings:
+    """Say that a quarter starts from a draft though an earlier quarter has an approved release, and which that is.
+
+    Parameters
+    ----------
+    earlier : sequence of ReleaseInfo
+        What :func:`earlier_releases` gave; the last is the one the quarter starts from.
+    ledger : Ledger
+    quarter : str
+    lang : str
+    """
+    approved = _approved(ledger)
+    stood = [info for info in earlier if (info.quarter, info.release) in approved]
+    if not stood or stood[-1] is earlier[-1]:
+        return Findings.empty()
+    start, other = (f"{info.quarter} {info.release}" for info in (earlier[-1], stood[-1]))
+    return findings_of("STARTED_FROM_DRAFT", table="releases", period=quarter, observed=start, limit=other, lang=lang)
+
+
+def _approved(ledger: Ledger) -> set[tuple[str, str]]:
+    listed = list_releases(ledger)
+    approved = listed.loc[listed["state"] == "approved"]
+    return set(zip(approved["quarter"].tolist(), approved["release"].tolist(), strict=True))
 
 
 def later_findings(root: Path, quarter: str, *, lang: str = "zh") -> Findings:

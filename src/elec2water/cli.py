@@ -9,22 +9,21 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
-import pandas as pd
 import typer
 from rich.console import Console
 
-from elec2water import project
-from elec2water.design import Design
+from elec2water import console, project
+from elec2water.config import load_config
 from elec2water.errors import DataRefusedError, Elec2WaterError, UsageError
 from elec2water.findings import Findings
 from elec2water.quarter import Progress
 from elec2water.retest import RetestPlan
 from elec2water.rules import LANGUAGES
+from elec2water.version import VERSION, source_digest
 
 app = typer.Typer(
     name="elec2water",
@@ -41,17 +40,12 @@ Seed = Annotated[int, typer.Option(help="Seed of everything random")]
 
 DATA_REFUSED = 1
 WRONG_USAGE = 2
-_KINDS_SHOWN = 15
-_ERRORS_SHOWN = 20
-_FIRST = 5
-_TOTALS_SHOWN = 30
-_STAKES_SHOWN = 20
 _SHANGHAI = dt.timezone(dt.timedelta(hours=8))
 
 
 def _show_version(*, asked: bool) -> None:
     if asked:
-        typer.echo(f"elec2water {metadata.version('elec2water')}")
+        typer.echo(f"elec2water {VERSION} (source {source_digest()[:16]})")
         raise typer.Exit
 
 
@@ -126,10 +120,11 @@ def check(
         "written": str(path),
         "plots": [str(made) for made in figures_made],
     }
+    lang = county.config.project.language
     text = [
-        repr(county.tables),
-        _findings_text(county.findings),
-        _stakes_text(county.findings),
+        console.tables_text(county.tables, lang),
+        console.findings_text(county.findings, lang),
+        console.stakes_text(county.findings, lang),
         *map(str, figures_made),
     ]
     _print(figures, "\n".join([*filter(None, text), str(path)]), as_json=as_json)
@@ -148,7 +143,7 @@ def rules(
     if lang not in {None, *LANGUAGES}:
         raise UsageError(f"--lang: expected one of {', '.join(LANGUAGES)}, found {lang!r}")
     records = project.rule_table(folder, lang=lang)
-    _print({"rules": records}, _rules_text(records), as_json=as_json)
+    _print({"rules": records}, console.rules_text(records), as_json=as_json)
 
 
 @app.command()
@@ -181,7 +176,7 @@ def design(
         "findings": _counts(drawn.findings),
         "written": [str(p) for p in written],
     }
-    _print(figures, _design_text(drawn, written[0].parent), as_json=as_json)
+    _print(figures, f"{console.design_text(drawn, _language(folder))}\n{written[0].parent}", as_json=as_json)
 
 
 @app.command()
@@ -196,7 +191,7 @@ def run(
     with _refusals(folder, as_json=as_json), _progress() as tell:
         done = project.run(folder, quarter=quarter, as_of=as_of, progress=tell)
         project.write_findings(folder, done.findings)
-    _print(done.summary, _run_text(done), as_json=as_json)
+    _print(done.summary, console.run_text(done, _language(folder)), as_json=as_json)
 
 
 @app.command("next")
@@ -212,7 +207,8 @@ def next_wells(
     """Choose the wells to test next: the set that cuts the variance of the reported totals most for its cost."""
     with _refusals(folder, as_json=as_json), _progress() as tell:
         plan, written = project.next_wells(folder, n=n, quarter=quarter, budget=budget, kind=kind, progress=tell)
-    _print(_plan_figures(plan, written), _plan_text(plan, written), as_json=as_json)
+    text = "\n".join([console.plan_text(plan, _language(folder)), *map(str, written)])
+    _print(_plan_figures(plan, written), text, as_json=as_json)
 
 
 @app.command()
@@ -225,7 +221,7 @@ def validate(
     """Hold out wells and months; accuracy and calibration tables."""
     with _refusals(folder, as_json=as_json), _progress() as tell:
         result, written = project.validate(folder, folds=folds, progress=tell)
-    text = f"{result.accuracy.to_string(index=False)}\n\n{result.calibration.to_string(index=False)}\n{written}"
+    text = f"{console.validation_text(result, _language(folder))}\n{written}"
     figures = {"accuracy": result.accuracy.to_dict("records"), "calibration": result.calibration.to_dict("records")}
     _print(figures, text, as_json=as_json)
 
@@ -243,9 +239,28 @@ def approve(
     project.approve(folder, quarter=quarter, release=release, by=by, at=dt.datetime.now(_SHANGHAI))
     _print(
         {"quarter": quarter, "release": release, "approved_by": by},
-        f"{quarter} {release}: approved by {by}",
+        console.approval_text(quarter, release, by, _language(folder)),
         as_json=as_json,
     )
+
+
+@app.command()
+def releases(folder: Folder, *, as_json: AsJson = False) -> None:
+    """List the releases: state, county total, which counts, what each started from and replaces."""
+    listed = project.releases(folder)
+    _print(
+        {"releases": listed.to_dict("records")},
+        console.releases_text(listed, _language(folder)),
+        as_json=as_json,
+    )
+
+
+def _language(folder: Path) -> str:
+    """Give the language in which a project is told what was done; Chinese where its configuration cannot be read."""
+    try:
+        return load_config(folder).project.language
+    except Elec2WaterError:
+        return "zh"
 
 
 @contextmanager
@@ -267,7 +282,7 @@ def _refusals(folder: Path, *, as_json: bool) -> Iterator[None]:
     except DataRefusedError as refused:
         found = Findings(refused.findings.frame)
         path = project.write_findings(folder, found)
-        _say(f"数据未被接受 (the data were refused)\n{_findings_text(found)}\n{path}")
+        _say(console.refusal_text(found, path, _language(folder)))
         if as_json:
             figures = {"folder": str(folder), "refused": True, "findings": _counts(found), "written": str(path)}
             _print(figures, "", as_json=True)
@@ -284,115 +299,6 @@ def _plan_figures(plan: RetestPlan, written: list[Path]) -> dict[str, object]:
         "totals": plan.totals.to_dict("records"),
         "written": [str(path) for path in written],
     }
-
-
-def _plan_text(plan: RetestPlan, written: list[Path]) -> str:
-    columns = ["order", "well_id", "township", "sampled", "years_since_test", "variance_cut", "se_after_m3", "cost"]
-    shown = plan.wells[[name for name in columns if name in plan.wells.columns]]
-    table = shown.round({"years_since_test": 1, "variance_cut": 4, "se_after_m3": 0}).to_string(index=False, na_rep="–")
-    return "\n".join([repr(plan), table, *map(str, written)])
-
-
-def _design_text(drawn: Design, folder: Path) -> str:
-    marked = drawn.curve.loc[drawn.curve["mark"] != ""]
-    curve = "；".join(f"{mark}: n = {n}, CV {cv:.2%}" for n, cv, mark in marked.to_numpy(dtype=object))
-    hidden = len(drawn.allocation) - _TOTALS_SHOWN
-    rest = f"\n… and {hidden} more strata in allocation.csv" if hidden > 0 else ""
-    allocation = drawn.allocation.head(_TOTALS_SHOWN).to_string(index=False)
-    coverage = drawn.coverage.to_string(index=False)
-    return f"{drawn!r}\n{coverage}\n{allocation}{rest}\n{curve}\n{_findings_text(drawn.findings)}\n{folder}"
-
-
-def _run_text(done: project.Run) -> str:
-    totals = done.totals
-    shown = totals.loc[totals["domain"].isin(["county", "aquifer", "township"])]
-    hidden = len(shown) - _TOTALS_SHOWN
-    shown = shown.sort_values("domain", key=lambda names: names == "township", kind="stable").head(_TOTALS_SHOWN)
-    table = pd.DataFrame(
-        {
-            "domain": shown["domain"],
-            "key": shown["key"],
-            "wells": shown["n_wells"],
-            "energy_kwh": shown["energy_kwh"].map("{:,.0f}".format),
-            "volume_m3": shown["volume_m3"].map("{:,.0f}".format),
-            "±%": (100 * shown["se_m3"] / shown["volume_m3"]).map("{:.1f}".format),
-            "interval_m3": [f"{a:,.0f} – {b:,.0f}" for a, b in zip(shown["lower_m3"], shown["upper_m3"], strict=True)],
-            "measured/converted/imputed/none": [
-                "/".join(map(str, row))
-                for row in shown[["n_measured", "n_converted", "n_imputed", "n_none"]].to_numpy()
-            ],
-        }
-    )
-    state = "written" if done.release.created else "unchanged: the same inputs gave this release before"
-    rest = f"\n… and {hidden} more in totals.csv" if hidden > 0 else ""
-    news = f"\n\n{done.summary['news']}" if done.summary["news"] else ""
-    lines = f"{table.to_string(index=False)}{rest}{news}{_origin_text(done.summary)}"
-    return f"{lines}\n\n{_findings_text(done.findings)}\n{done.release.folder} ({state})"
-
-
-def _origin_text(summary: Mapping[str, Any]) -> str:
-    """Say from which coefficient the quarter started, and what it changes of the release that it replaces."""
-    text = f"\n\n起点 (started from): {summary['coefficient']}"
-    if (before := summary["replaces"]) is None:
-        return text
-    change = "" if before["change"] is None else f" ({before['change']:+.2%})"
-    now = summary["county"]["volume_m3"]
-    return f"{text}\n替代 (replaces) {before['release']}: {before['volume_m3']:,.0f} → {now:,.0f} m³{change}"
-
-
-def _rules_text(records: list[dict[str, object]]) -> str:
-    lines = []
-    for r in records:
-        limit = "" if r["threshold"] is None else f"  [{r['threshold']:g} {r['unit']}]".replace(" ]", "]")
-        changed = [
-            f"{name}: {r[f'default_{name}']}" for name in ("severity", "threshold") if r[name] != r[f"default_{name}"]
-        ]
-        state = "" if r["enabled"] else "  (disabled)"
-        was = f"  (default {', '.join(changed)})" if changed else ""
-        lines.append(f"{r['severity']:<7} {r['rule']}{limit}{state}{was}\n        {r['meaning']}")
-    return "\n".join(lines)
-
-
-def _findings_text(found: Findings) -> str:
-    summary = found.summary()
-    counts = ", ".join(f"{n} {severity}" for severity, n in _counts(found).items())
-    lines = [f"findings: {counts}"]
-    lines += _error_lines(found.errors.frame)
-    summary = summary.loc[summary["severity"] != "error"]
-    columns = ("severity", "rule", "table", "count", "first", "message")
-    for severity, rule, table, count, first, message in summary[list(columns)].head(_KINDS_SHOWN).to_numpy():
-        others = f"  ({first}{', …' if count > _FIRST else ''})" if count > 1 and first else ""
-        lines.append(f"  {severity:<7} {rule} × {count}  [{table}] {message}{others}")
-    if len(summary) > _KINDS_SHOWN:
-        lines.append(f"  … and {len(summary) - _KINDS_SHOWN} more kinds in findings.csv")
-    return "\n".join(lines)
-
-
-def _stakes_text(found: Findings) -> str:
-    """List the warnings with the most energy at stake, each with its likely causes."""
-    warned = found.warnings.frame
-    staked = warned[warned["energy_kwh"].gt(0)].head(_STAKES_SHOWN)
-    if staked.empty:
-        return ""
-    columns = ("energy_kwh", "rule", "meter_id", "well_id", "period", "candidates")
-    lines = ["energy at stake:"]
-    for kwh, rule, meter, well, period, causes in zip(*(staked[name] for name in columns), strict=True):
-        who = " ".join(filter(None, [meter, f"→ {well}" if well else ""]))
-        lines.append(f"  {kwh:>12,.0f} kWh  {rule}  {who}  {period}  {causes.replace('|', ' / ')}".rstrip())
-    more = int(warned["energy_kwh"].gt(0).sum()) - len(staked)
-    return "\n".join(lines + ([f"  … and {more} more in findings.csv"] if more > 0 else []))
-
-
-def _error_lines(errors: pd.DataFrame) -> list[str]:
-    """Say every reason for a refusal, each with its place: one alone would send the user through them one by one."""
-    shown = errors[["rule", "table", "file", "row", "message"]].head(_ERRORS_SHOWN)
-    lines = []
-    for rule, table, file, row, message in zip(*(shown[name] for name in shown), strict=True):
-        place = (file if pd.isna(row) else f"{file}:{row}") or f"[{table}]"
-        lines.append(f"  error   {rule}  {place} {message}")
-    if len(errors) > _ERRORS_SHOWN:
-        lines.append(f"  … and {len(errors) - _ERRORS_SHOWN} more errors in findings.csv")
-    return lines
 
 
 def _counts(found: Findings) -> dict[str, int]:

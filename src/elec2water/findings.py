@@ -21,6 +21,10 @@ would explain what was seen, likeliest first (``|`` between them)."""
 MOST_LISTED = 1000
 """Findings of one rule listed one by one, those with the most at stake; the others are counted in one more."""
 
+_DIGITS_KEPT = 10
+_DIGITS_READ = 6
+"""Significant digits of a number in the columns of a finding, and in its message."""
+
 _OR = {"zh": "；", "en": "; "}
 _NUMBERS = ("row", "energy_kwh")
 _ARRAYS = (list, tuple, np.ndarray, pd.Series, pd.Index, pd.api.extensions.ExtensionArray)
@@ -212,7 +216,8 @@ def findings_of(
     names = list(columns)
     usual = causes().get(rule.partition("@")[0], {}).get(lang, "")
     columns["candidates"] = [cell or usual for cell in columns["candidates"]]
-    written = columns | {"candidates": [str(cell).replace("|", _OR[lang]) for cell in columns["candidates"]]}
+    written = {name: _broadcast(value, size, _DIGITS_READ) for name, value in fields.items()}
+    written["candidates"] = [str(cell).replace("|", _OR[lang]) for cell in columns["candidates"]]
     messages = [
         template.format_map(dict(zip(names, record, strict=True)))
         for record in zip(*(written[name] for name in names), strict=True)
@@ -283,18 +288,20 @@ def _common_length(fields: dict[str, object]) -> int:
     return next(iter(lengths.values()), 1)
 
 
-def _broadcast(value: object, size: int) -> list[object]:
+def _broadcast(value: object, size: int, digits: int = _DIGITS_KEPT) -> list[object]:
     if isinstance(value, _ARRAYS):
-        return [_plain(item) for item in value]
-    return [_plain(value)] * size
+        return [_plain(item, digits) for item in value]
+    return [_plain(value, digits)] * size
 
 
-def _plain(value: object) -> object:
+def _plain(value: object, digits: int) -> object:
     """Write a cell as a reader would: blank where missing, 12.0 as 12, a date without its midnight."""
     if value is None or value is pd.NA or value is pd.NaT:
         return ""
     if isinstance(value, (float, np.floating)):
-        return "" if np.isnan(value) else f"{float(value):.10g}"
+        number = float(value)
+        large = np.isfinite(number) and abs(number) >= 10.0**digits
+        return "" if np.isnan(number) else f"{number:.0f}" if large else f"{number:.{digits}g}"
     if isinstance(value, (pd.Timestamp, np.datetime64)):
         stamp = pd.Timestamp(value)
         return "" if pd.isna(stamp) else str(stamp).removesuffix(" 00:00:00")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from elec2water.calendar_ import quarter_months
 from elec2water.coefficient import Coefficient
-from elec2water.coefficient.state import to_dataset
+from elec2water.coefficient.state import described, to_dataset
 from elec2water.config import Config
 from elec2water.energy import MonthlyEnergy
 from elec2water.energy.arrays import positions
@@ -25,13 +25,16 @@ from elec2water.release import ReleaseInfo, csv_bytes, list_release_folders, net
 from elec2water.release.formats import unescape_text
 from elec2water.stats import lognormal_interval
 from elec2water.strata import Strata
-from elec2water.survey import DesignEstimate
+from elec2water.survey import DesignEstimate, published_totals
+from elec2water.version import VERSION
 from elec2water.volume import StratumCoefficients, Volume
 from elec2water.volume.wells import METHODS
 
 Floats = NDArray[np.float64]
 
 _VOLUME_DIGITS = dict.fromkeys(("energy_kwh", "volume_m3", "se_m3", "lower_m3", "upper_m3"), ".3f")
+_DESIGN_DIGITS = dict.fromkeys(("volume_m3", "se_m3", "lower_m3", "upper_m3", "model_m3"), ".3f")
+_DESIGN_DIGITS |= {"gap_joint_se": ".2f"}
 _COEFFICIENT_DIGITS = dict.fromkeys(("coefficient_m3_per_kwh", "se", "lower", "upper"), ".6f")
 
 
@@ -58,6 +61,14 @@ def totals_frame(volume: Volume, domains: Mapping[str, Keys]) -> pd.DataFrame:
     Then counts of wells by method and imputed energy.
     """
     return pd.concat([volume.table(domain, labels) for domain, labels in domains.items()], ignore_index=True)
+
+
+def design_totals_frame(result: QuarterRun) -> pd.DataFrame:
+    """Design-based totals beside the model's: ``design_totals.csv``, as :func:`~.survey.published_totals` says."""
+    config = result.config
+    return published_totals(
+        result.survey, result.totals, confidence=config.estimate.confidence, lang=config.project.language
+    )
 
 
 def wells_frame(volume: Volume, flags: NDArray[np.object_]) -> pd.DataFrame:
@@ -136,8 +147,6 @@ def coefficient_frame(result: QuarterRun, coefficients: StratumCoefficients) -> 
 def coefficient_dataset(result: QuarterRun, coefficients: StratumCoefficients) -> xr.Dataset:
     """Give the posterior with the coefficients of strata and months, and their joint covariance, beside it."""
     shape = coefficients.mean.shape
-    kappa = {"units": "m3 kW-1 h-1", "long_name": "conversion coefficient, energy-weighted mean of the stratum"}
-    joint = {"units": "m6 kW-2 h-2", "long_name": "joint covariance of the strata's conversion coefficients"}
     se = coefficients.mean * np.sqrt(np.expm1(coefficients.log_variance))
     here, there = ("stratum", "coefficient_month"), ("stratum_", "coefficient_month_")
     strata = result.strata.cells["stratum"].to_numpy(dtype=object)
@@ -146,22 +155,19 @@ def coefficient_dataset(result: QuarterRun, coefficients: StratumCoefficients) -
     provenance = {
         "county": f"{project.county_code} {project.name}".strip(),
         "quarter": result.volume.quarter,
-        "source": f"elec2water {metadata.version('elec2water')}",
+        "source": f"elec2water {VERSION}",
         "comment": f"from {sample.measured.well.size} pairs of {sample.sample_id.size} sample wells; "
         "inputs with their SHA-256 and configuration: manifest.json beside this file",
     }
-    named = {name: (name, strata, {"long_name": "class of wells"}) for name in ("stratum", "stratum_")}
-    named |= {
-        name: (name, months, {"long_name": "month of the conversion coefficient"})
-        for name in ("coefficient_month", "coefficient_month_")
-    }
-    return (
+    named = {name: (name, strata) for name in ("stratum", "stratum_")}
+    named |= {name: (name, months) for name in ("coefficient_month", "coefficient_month_")}
+    return described(
         to_dataset(result.coefficient)
         .assign_attrs(provenance)
         .assign(
-            coefficient=(here, coefficients.mean, kappa),
-            coefficient_se=(here, se, {**kappa, "long_name": "standard error of the conversion coefficient"}),
-            coefficient_covariance=(here + there, coefficients.covariance.reshape(shape + shape), joint),
+            coefficient=(here, coefficients.mean),
+            coefficient_se=(here, se),
+            coefficient_covariance=(here + there, coefficients.covariance.reshape(shape + shape)),
         )
         .assign_coords(named)
     )
@@ -187,7 +193,7 @@ def release_files(result: QuarterRun) -> dict[str, bytes]:
         "coefficients.csv": csv_bytes(coefficients, float_format=_COEFFICIENT_DIGITS),
         "coefficients.nc": netcdf_bytes(coefficient_dataset(result, by_stratum)),
         "energy.parquet": parquet_bytes(energy_frame(result)),
-        "design_totals.csv": csv_bytes(result.survey.table, float_format={"volume_m3": ".3f", "se_m3": ".3f"}),
+        "design_totals.csv": csv_bytes(design_totals_frame(result), float_format=_DESIGN_DIGITS),
         "findings.csv": csv_bytes(result.findings.frame),
     }
 

@@ -6,17 +6,18 @@ import datetime as dt
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from elec2water import outputs, schema
+from elec2water import history, outputs, schema
 from elec2water.calendar_ import quarter_months
 from elec2water.chain import (
     Start,
+    draft_findings,
     earlier_releases,
     later_findings,
     missing_findings,
@@ -41,7 +42,7 @@ from elec2water.design.files import READ_BACK
 from elec2water.energy.history import coverage, meter_months
 from elec2water.errors import UsageError
 from elec2water.findings import Findings
-from elec2water.ledger import approve_release, entered_releases, open_ledger, record_release
+from elec2water.ledger import LEDGER_NAME, approve_release, entered_releases, open_ledger, record_release
 from elec2water.news import news_sentence, read_news
 from elec2water.planning import plan_sample
 from elec2water.quarter import Progress, estimate_quarter
@@ -49,6 +50,7 @@ from elec2water.release import (
     ReleaseInfo,
     csv_bytes,
     find_release,
+    list_release_folders,
     project_lock,
     publish_release,
     sha256_of,
@@ -59,6 +61,7 @@ from elec2water.retesting import Wish, plan_tests
 from elec2water.rules import RuleSettings
 from elec2water.strata import classify
 from elec2water.validation import Validation, validate_coefficient
+from elec2water.version import VERSION, source_digest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -238,6 +241,7 @@ def run(folder: str | Path, *, quarter: str, as_of: str | None = None, progress:
         earlier = earlier_releases(root, ledger, quarter)
         county = accepted(county, known_pairs=bool(earlier))
         told = later_findings(root, quarter, lang=county.config.project.language)
+        told += draft_findings(earlier, ledger, quarter, lang=county.config.project.language)
         told += missing_findings(root, ledger, quarter, lang=county.config.project.language)
         county = replace(county, findings=county.findings + told)
         start = start_of(earlier[-1] if earlier else None, county)
@@ -272,7 +276,8 @@ def _manifest(county: County, as_of: str | None, start: Start) -> dict[str, obje
         "configuration": json.loads(county.config.model_dump_json()),
         "as_of": as_of or "",
         "corrections": _decisions(county),
-        "package_version": metadata.version("elec2water"),
+        "package_version": VERSION,
+        "package_source": source_digest(),
         "seed": 0,
         "coefficient_version": start.version,
     }
@@ -407,6 +412,35 @@ def approve(folder: str | Path, *, quarter: str, release: str, by: str, at: dt.d
     root = existing_folder(folder)
     with project_lock(root):
         approve_release(open_ledger(root / "ledger.sqlite"), quarter, release, by=by, at=at)
+
+
+def releases(folder: str | Path) -> pd.DataFrame:
+    """List the releases of a project: state, county total, what each started from and replaces; nothing is written.
+
+    Parameters
+    ----------
+    folder : path_like
+        Project folder.
+
+    Returns
+    -------
+    DataFrame
+        As :func:`elec2water.history.release_table`; no row before the first release.
+
+    Raises
+    ------
+    LedgerError
+        The ledger is damaged, or missing beside releases.
+    ReleaseError
+        A release has no readable manifest.
+    UsageError
+        There is no such folder.
+    """
+    root = existing_folder(folder)
+    path = root / LEDGER_NAME
+    if not path.exists() and not list_release_folders(root):
+        return pd.DataFrame({name: [] for name in history.COLUMNS})
+    return history.release_table(root, open_ledger(path))
 
 
 def write_findings(folder: str | Path, findings: Findings) -> Path:

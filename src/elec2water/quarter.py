@@ -215,7 +215,7 @@ def survey_totals(
     """
     place = coefficient.posterior.sample
     drawn = sampled_wells(county, place)
-    measured_m3, measured_kwh = _measured(coefficient, volume)
+    measured_m3, measured_kwh = measured_of(coefficient, volume)
     return design_totals(
         sample=place,
         volume_m3=measured_m3,
@@ -231,7 +231,7 @@ def survey_totals(
     )
 
 
-def _measured(coefficient: Coefficient, volume: Volume) -> tuple[Floats, Floats]:
+def measured_of(coefficient: Coefficient, volume: Volume) -> tuple[Floats, Floats]:
     """Volume and energy that each sample well's water meter saw: of the quarter where it was read.
 
     Else of the same months of the year before, since κ is lowest when most energy is used; else of its last year of

@@ -1,4 +1,7 @@
-"""The tables as data: ``data/schema.csv`` (columns), ``data/units.csv`` (units) and ``data/words.csv`` (words)."""
+"""The tables as data: ``data/schema.csv`` (columns), ``data/units.csv`` (units) and ``data/words.csv`` (words).
+
+What ``coefficients.nc`` holds is in ``data/variables.csv``.
+"""
 
 from __future__ import annotations
 
@@ -141,6 +144,23 @@ def words(kind: str) -> Mapping[str, str]:
     'abandoned'
     """
     return {record["word"]: record["value"] for record in _records("words.csv") if record["kind"] == kind}
+
+
+@cache
+def variables() -> Mapping[str, Mapping[str, str]]:
+    """Give what is said of every variable of ``coefficients.nc``: name → ``long_name``, ``units``, ``description``.
+
+    Texts have no unit.
+
+    Examples
+    --------
+    >>> variables()["depth_to_water"]["units"]
+    'm'
+    """
+    return {
+        record["variable"]: {name: record[name] for name in ("long_name", "units", "description") if record[name]}
+        for record in _records("variables.csv")
+    }
 
 
 @cache

@@ -16,6 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from elec2water import schema
 from elec2water.calendar_ import decimal_year
 from elec2water.coefficient.context import Windows
 from elec2water.coefficient.equipment import NEW_PUMP, Equipment
@@ -32,35 +33,12 @@ from elec2water.pairs import Measurements
 
 FORMAT = 5
 
-Variable: TypeAlias = tuple[str | tuple[str, ...], NDArray[Any], dict[str, str]]
-"""Dimensions, values and attributes."""
+Variable: TypeAlias = tuple[str | tuple[str, ...], NDArray[Any]]
+"""Dimensions and values."""
 
 _ROW_FIELDS = ("well", "y", "time", "pump", "cell", "scale", "extra")
-_UNITS = {"energy_kwh": "kW h", "volume_m3": "m3", "start": "s", "end": "s"}
-_PAIR_FIELDS = {
-    "well": "place of the pair's well in the registry",
-    "start": "beginning of the pair (since 1970-01-01 00:00; the smallest integer: not known)",
-    "end": "end of the pair, exclusive (since 1970-01-01 00:00; the smallest integer: not known)",
-    "energy_kwh": "electricity of the pair",
-    "volume_m3": "water of the pair",
-    "meter_rel_u": "relative standard uncertainty of the water meter",
-    "test": "1 for a short pumping test",
-    "row": "row of the pair in its table, 0 where it stands from an earlier release",
-}
-_COORDINATES = {
-    "effect": {"long_name": "shared effect of ln kappa"},
-    "effect_": {"long_name": "shared effect of ln kappa"},
-    "component": {"long_name": "standard deviation of ln kappa"},
-    "sample_well": {"long_name": "well_id of the sample well"},
-    "own_effect": {"long_name": "what of ln kappa belongs to the sample well alone"},
-    "own_effect_": {"long_name": "what of ln kappa belongs to the sample well alone"},
-    "month": {
-        "long_name": "month of the common movement of an aquifer, its first day",
-        "standard_name": "time",
-        "units": "seconds since 1970-01-01",
-        "calendar": "standard",
-    },
-}
+_PAIR_FIELDS = ("well", "start", "end", "energy_kwh", "volume_m3", "meter_rel_u", "test", "row")
+_NO_TIME = np.int64(np.iinfo(np.int64).min)
 
 
 def to_dataset(coefficient: Coefficient) -> xr.Dataset:
@@ -94,8 +72,26 @@ def to_dataset(coefficient: Coefficient) -> xr.Dataset:
     }
     data = _of_effects(coefficient) | _of_own(coefficient) | _of_rows(coefficient)
     data |= _of_wells(coefficient) | _of_pairs(coefficient) | _of_gauges(coefficient.gauges)
-    named = {name: (name, values, _COORDINATES[name]) for name, values in coordinates.items()}
-    return xr.Dataset(data, named, attributes)
+    named = {name: (name, values) for name, values in coordinates.items()}
+    return described(xr.Dataset(data, named, attributes))
+
+
+def described(dataset: xr.Dataset) -> xr.Dataset:
+    """Give every variable its long name, unit and description of ``data/variables.csv``, and times their CF encoding.
+
+    Raises
+    ------
+    KeyError
+        A variable has no entry there.
+    """
+    known, found = schema.variables(), dataset.copy()
+    for name, variable in found.variables.items():
+        about: dict[str, Any] = dict(known[str(name)])
+        if " since " in about.get("units", ""):
+            about |= {"standard_name": "time", "calendar": "standard"}
+            about |= {} if variable.dims == (name,) else {"_FillValue": _NO_TIME}
+        found[name].attrs = about
+    return found
 
 
 def _of_effects(coefficient: Coefficient) -> dict[str, Variable]:
@@ -103,12 +99,12 @@ def _of_effects(coefficient: Coefficient) -> dict[str, Variable]:
     p = coefficient.posterior
     pair = ("effect", "effect_")
     return {
-        "mean": ("effect", p.mean, _about("posterior mean of the shared effects of ln kappa")),
-        "covariance": (pair, p.covariance, _about("joint posterior covariance of the shared effects")),
-        "node_mean": (("node", "effect"), p.means, _about("posterior mean at each node")),
-        "node_covariance": (("node", *pair), p.covariances, _about("posterior covariance at each node")),
-        "node_weight": ("node", p.weight, _about("posterior weight of the node")),
-        "node_sd": (("node", "component"), p.sd, _about("standard deviations of ln kappa")),
+        "mean": ("effect", p.mean),
+        "covariance": (pair, p.covariance),
+        "node_mean": (("node", "effect"), p.means),
+        "node_covariance": (("node", *pair), p.covariances),
+        "node_weight": ("node", p.weight),
+        "node_sd": (("node", "component"), p.sd),
     }
 
 
@@ -126,27 +122,24 @@ def _of_own(coefficient: Coefficient) -> dict[str, Variable]:
     own = own_effects(coefficient.posterior, np.full(every.size, year), pumps)
     of_well = ("sample_well", "own_effect")
     both = (*of_well, "own_effect_")
-    about_weight = "given the shared effects, own = sum over the well's pairs of own_weight * (row_y - X effects)"
     return {
-        "own_mean": (of_well, own.mean, _about("posterior mean of the sample well's level and wear at own_year")),
-        "own_covariance": (both, own.covariance, _about("posterior covariance of the sample well's level and wear")),
-        "own_covariance_given": (both, own.given, _about("the same with the shared effects known")),
-        "own_weight": (("pair", "own_effect"), own.weight, _about(about_weight)),
+        "own_mean": (of_well, own.mean),
+        "own_covariance": (both, own.covariance),
+        "own_covariance_given": (both, own.given),
+        "own_weight": (("pair", "own_effect"), own.weight),
     }
 
 
 def _of_rows(coefficient: Coefficient) -> dict[str, Variable]:
     """Give the rows of the regression, from which an update starts."""
     rows = coefficient.posterior.rows
-    found: dict[str, Variable] = {
-        f"row_{name}": ("pair", _plain(getattr(rows, name)), _about(f"regression rows: {name}")) for name in _ROW_FIELDS
-    }
+    found: dict[str, Variable] = {f"row_{name}": ("pair", _plain(getattr(rows, name))) for name in _ROW_FIELDS}
     plain = coefficient.posterior.plain_rows.scale
     return found | {
-        "row_plain_scale": ("pair", plain, _about("row_scale before the robust weights of pairs")),
-        "static": (("sample_well", "static_effect"), rows.static, _about("static features of sample wells")),
-        "moving": (("pair", "moving_effect"), rows.moving, _about("features of pairs that move in time")),
-        "level_scale": ("sample_well", rows.level_scale, _about("factor on the variance of the well's level")),
+        "row_plain_scale": ("pair", plain),
+        "static": (("sample_well", "static_effect"), rows.static),
+        "moving": (("pair", "moving_effect"), rows.moving),
+        "level_scale": ("sample_well", rows.level_scale),
     }
 
 
@@ -155,43 +148,29 @@ def _of_wells(coefficient: Coefficient) -> dict[str, Variable]:
     level, pumps = coefficient.outlook.level, coefficient.equipment
     level = level if level.size else np.full(coefficient.sample_id.size, np.nan)
     owner = pd.Index(coefficient.sample_id).get_indexer(pd.Index(pumps.well_id, dtype=object))
-    about_place = "place of the well in the registry"
-    about_level = "ln head over the year before outlook_year, less the well's reference"
-    about_date = "when the pump began to work (since 1970-01-01)"
     return {
-        "registry_place": (
-            "sample_well",
-            _plain(coefficient.posterior.sample),
-            _about(about_place),
-        ),
-        "outlook_level": ("sample_well", level, _about(about_level)),
-        "pump_well": ("pump", _plain(owner), _about("place of the sample well whose pump was changed")),
-        "pump_date": ("pump", _plain(pumps.date), _about(about_date, "s")),
-        "pump_detected": ("pump", _plain(pumps.detected), _about("1 where readings showed the change")),
-        "pump_cause": ("pump", pumps.cause.astype(object), _about("what was changed: a new pump, or a fault")),
+        "registry_place": ("sample_well", _plain(coefficient.posterior.sample)),
+        "outlook_level": ("sample_well", level),
+        "pump_well": ("pump", _plain(owner)),
+        "pump_date": ("pump", _plain(pumps.date)),
+        "pump_detected": ("pump", _plain(pumps.detected)),
+        "pump_cause": ("pump", pumps.cause.astype(object)),
     }
 
 
 def _of_pairs(coefficient: Coefficient) -> dict[str, Variable]:
     """Give the pairs as they were measured."""
     measured = coefficient.measured
-    return {
-        f"pair_{name}": ("pair", _plain(getattr(measured, name)), _about(about, _UNITS.get(name, "1")))
-        for name, about in _PAIR_FIELDS.items()
-    }
+    return {f"pair_{name}": ("pair", _plain(getattr(measured, name))) for name in _PAIR_FIELDS}
 
 
 def _of_gauges(gauges: Gauges) -> dict[str, Variable]:
     """Give the depths to water, which stand for the months before a later table of them begins."""
-    about = "{} of the place where water levels were observed; blank: not given"
-    found: dict[str, Variable] = {
-        f"gauge_{name}": ("gauge", gauges.places[:, k], _about(about.format(name))) for k, name in enumerate(PLACE)
-    }
-    about_day = "day of the observation, the middle of the month where that alone was given (since 1970-01-01)"
+    found: dict[str, Variable] = {f"gauge_{name}": ("gauge", gauges.places[:, k]) for k, name in enumerate(PLACE)}
     return found | {
-        "depth_gauge": ("depth", _plain(gauges.place), _about("place of the gauge where the depth was observed")),
-        "depth_day": ("depth", _plain(gauges.date.astype("datetime64[s]")), _about(about_day, "s")),
-        "depth_to_water": ("depth", gauges.depth_m, _about("depth to water", "m")),
+        "depth_gauge": ("depth", _plain(gauges.place)),
+        "depth_day": ("depth", _plain(gauges.date.astype("datetime64[s]"))),
+        "depth_to_water": ("depth", gauges.depth_m),
     }
 
 
@@ -299,10 +278,6 @@ def _equipment_of(dataset: xr.Dataset, sample_id: NDArray[np.object_]) -> Equipm
         dataset["pump_detected"].to_numpy().astype(bool),
         cause,
     )
-
-
-def _about(long_name: str, units: str = "1") -> dict[str, str]:
-    return {"long_name": long_name, "units": units}
 
 
 def _plain(values: NDArray[Any]) -> NDArray[Any]:

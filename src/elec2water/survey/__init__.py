@@ -18,7 +18,8 @@ from elec2water.survey.estimators import (
     totals,
 )
 from elec2water.survey.linearised import Domains, Estimate, LonelyPolicy, SampleDesign, lonely_policy
-from elec2water.survey.reported import DesignEstimate, adjust_for_refusal, design_totals, gap_findings
+from elec2water.survey.published import gap_findings, joint_standard_error, published_totals
+from elec2water.survey.reported import DesignEstimate, adjust_for_refusal, design_totals
 
 __all__ = [
     "Calibration",
@@ -34,8 +35,10 @@ __all__ = [
     "design_totals",
     "gap_findings",
     "greg_totals",
+    "joint_standard_error",
     "lonely_policy",
     "means",
+    "published_totals",
     "ratios",
     "separate_ratio_totals",
     "totals",

@@ -23,9 +23,8 @@ Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
 RatioKind: TypeAlias = Literal["separate", "combined"]
 
-COLUMNS = ("domain", "key", "estimator", "volume_m3", "se_m3", "n_sample")
+COLUMNS = ("domain", "key", "estimator", "volume_m3", "se_m3", "n_sample", "degrees_of_freedom", "synthetic")
 _WELLS_A_RATIO = 2
-_WELLS_A_GAP = 5
 _WELLS_A_SLOPE = 15
 """A regression coefficient for fewer sample wells than this makes the linearised standard error too short."""
 
@@ -37,7 +36,10 @@ class DesignEstimate:
     Attributes
     ----------
     table : DataFrame
-        ``domain, key, estimator`` (ratio, greg), ``volume_m3, se_m3, n_sample`` (sample wells in the domain).
+        ``domain, key, estimator`` (ratio, greg), ``volume_m3, se_m3, n_sample`` (sample wells in the domain),
+        ``degrees_of_freedom`` (sample wells less strata, of the strata whose wells the standard error is from) and
+        ``synthetic`` (the domain cuts through strata, and has their ratios in the whole county: what it differs by
+        is in no standard error).
     n_strata : int
         Strata behind the ratio estimator, after thin ones were joined.
     findings : Findings
@@ -79,6 +81,8 @@ class _Part:
     keys: Sequence[str]
     estimator: str
     result: Estimate
+    freedom: Integers
+    synthetic: NDArray[np.bool_]
 
 
 def adjust_for_refusal(weights: ArrayLike, responded: ArrayLike, cells: ArrayLike | None = None) -> Floats:
@@ -197,51 +201,8 @@ def design_totals(
     parts: list[_Part] = []
     for name, keys in domains.items():
         groups = _keys(keys, population.size, name)
-        by_ratio = _ratio_totals(taken, joined[strata.codes], groups.codes, groups.names.size, ratio)
-        by_greg = _greg_totals(drawn, auxiliary, groups.codes, groups.names.size)
-        labels = groups.names.tolist()
-        parts += [_Part(name, labels, "ratio", by_ratio), _Part(name, labels, "greg", by_greg)]
+        parts += _parts(taken, drawn, auxiliary, joined[strata.codes], groups, name, ratio)
     return DesignEstimate(_table(parts), int(joined.max()) + 1, _collapse_findings(strata, joined, arrays[0], lang))
-
-
-def gap_findings(
-    model: pd.DataFrame, design: DesignEstimate, *, limit: float = 2.0, estimator: str = "greg", lang: str = "zh"
-) -> Findings:
-    """Say where the model and the design disagree by more than chance allows.
-
-    Parameters
-    ----------
-    model : DataFrame
-        ``domain, key, volume_m3, se_m3``.
-    design : DesignEstimate
-    limit : float
-        Joint standard errors, √(se² + se²), beyond which a gap is a finding.
-    estimator : str
-        Which design-based total to compare with.
-    lang : str
-
-    Returns
-    -------
-    Findings
-        A ``SURVEY_GAP`` for every such total with at least five sample wells: a standard error from fewer is no judge.
-    """
-    enough = design.table["n_sample"] >= _WELLS_A_GAP
-    chosen = design.table.loc[(design.table["estimator"] == estimator) & enough]
-    both = model.merge(chosen, on=["domain", "key"], suffixes=("", "_design"))
-    joint = np.hypot(both["se_m3"], both["se_m3_design"])
-    gap = (both["volume_m3"] - both["volume_m3_design"]).abs()
-    beyond = gap > limit * joint
-    found = both.loc[beyond]
-    return findings_of(
-        "SURVEY_GAP",
-        table="totals",
-        observed=(gap / joint)[beyond].map("{:.1f}".format).tolist(),
-        limit=limit,
-        domain=found["domain"].tolist(),
-        key=found["key"].tolist(),
-        estimator=estimator,
-        lang=lang,
-    )
 
 
 _Arrays: TypeAlias = tuple[Integers, Floats, Floats]
@@ -344,6 +305,40 @@ def _greg_totals(taken: _Sample, auxiliary: Floats, codes: Integers, size: int) 
     return Estimate(result.estimate, np.where(result.n_sample > 0, result.se, np.nan), result.n_sample)
 
 
+def _parts(
+    taken: _Sample, drawn: _Sample, auxiliary: Floats, joined: Integers, groups: Keys, name: str, ratio: RatioKind
+) -> list[_Part]:
+    """Both estimators of one kind of domain."""
+    labels, codes, size = groups.names.tolist(), groups.codes, groups.names.size
+    by_ratio = _ratio_totals(taken, joined, codes, size, ratio)
+    by_greg = _greg_totals(drawn, auxiliary, codes, size)
+    whole = np.full(size, taken.design.size - taken.design.n_strata)
+    cut = _cut_through(np.zeros_like(joined) if ratio == "combined" else joined, taken.population, codes, size)
+    return [
+        _Part(name, labels, "ratio", by_ratio, whole, cut),
+        _Part(name, labels, "greg", by_greg, _freedom(drawn, codes, size), np.zeros(size, dtype=bool)),
+    ]
+
+
+def _freedom(drawn: _Sample, codes: Integers, size: int) -> Integers:
+    """Degrees of freedom (D,) of the variance of a domain: Σ (n_h − 1) over the strata that have sample wells of it.
+
+    The other wells of those strata count, with a zero, since how many of the sample fall into a domain is chance too.
+    """
+    domains = Domains.of(drawn.design, codes[drawn.rows], size)
+    wells = np.bincount(drawn.design.strata, minlength=drawn.design.n_strata)
+    free = np.bincount(domains.cell_domain, weights=wells[domains.cell_stratum] - 1.0, minlength=size)
+    return free.astype(np.int64)
+
+
+def _cut_through(joined: Integers, energy: Floats, codes: Integers, size: int) -> NDArray[np.bool_]:
+    """Whether a domain holds a part of the energy of a stratum, and not all of it (D,)."""
+    n_strata = int(joined.max()) + 1
+    cells = sum_by(joined * size + codes, energy, n_strata * size).reshape(n_strata, size)
+    whole = cells.sum(axis=1)[:, None]
+    return np.asarray(((cells > 0) & (cells < (1.0 - 1e-9) * whole)).any(axis=0), dtype=bool)
+
+
 def _table(parts: Sequence[_Part]) -> pd.DataFrame:
     place = np.repeat(np.arange(len(parts)), [len(part.keys) for part in parts])
     return pd.DataFrame(
@@ -354,6 +349,8 @@ def _table(parts: Sequence[_Part]) -> pd.DataFrame:
             "volume_m3": np.concatenate([part.result.estimate for part in parts]),
             "se_m3": np.concatenate([part.result.se for part in parts]),
             "n_sample": np.concatenate([part.result.n_sample for part in parts]),
+            "degrees_of_freedom": np.concatenate([part.freedom for part in parts]),
+            "synthetic": np.concatenate([part.synthetic for part in parts]),
         }
     )
 

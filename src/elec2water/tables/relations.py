@@ -119,7 +119,7 @@ def _lost_zeros(context: Context, where: Mapping[str, object], values: pa.Array,
 
 def _amount(kwh: npt.NDArray[np.float64]) -> list[str]:
     """Write the energy for a reader; a register alone does not tell it."""
-    return ["?" if np.isnan(value) else f"{value:.10g}" for value in kwh]
+    return ["?" if np.isnan(value) else f"{value:.0f}" if value >= 1e6 else f"{value:.6g}" for value in kwh]
 
 
 def _unknown_permits(tables: Mapping[str, TypedTable], context: Context) -> Findings:
