@@ -106,3 +106,7 @@ def test_four_years_end_with_a_smaller_error_than_the_fixed_coefficient(tmp_path
     error = names["error"].iloc[-2:].abs().mean()
     assert error["updated"] < error["fixed"]
     assert names["after"].county.se_m3[0] < names["volume"].county.se_m3[0]
+    compared = names["compared"]
+    assert compared.loc["next", "cost"] == names["plan"].cost
+    assert compared.loc["next", "cost_per_m3"] == compared["cost_per_m3"].min()
+    assert set(compared.index) == {"next", "random 1", "random 2", "random 3", "oldest"}

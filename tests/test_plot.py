@@ -174,6 +174,17 @@ def test_every_figure_is_drawn_without_a_missing_glyph(lang):
     assert [t.get_text() for t in figures[0].get_yticklabels()] == ["〓层 −3", "浅层≤7.5"]
 
 
+def test_titles_say_of_which_months_and_what_was_held_out():
+    season = forecast_frame(20).assign(held_out="season")
+    assert plot.totals(totals_frame([1e5])).get_title("left").startswith("2026Q3（7–9 月）取水量")
+    assert "(months 7–9)" in plot.totals(totals_frame([1e5]), lang="en").get_title("left")
+    assert plot.pit(season, held_out="season").get_title("left") == "预测分布校准(PIT)：留出最近一季，20 眼井"
+    assert plot.observed_predicted(forecast_frame(20)).get_title("left").startswith("留出样本井检验：20 眼井")
+    assert (
+        plot.observed_predicted(season, held_out="season", lang="en").get_title("left").startswith("Last season held")
+    )
+
+
 def test_held_out_wells_stand_at_their_forecast_and_their_measurement():
     frame = forecast_frame(40, seed=2)
     ax = plot.observed_predicted(frame)

@@ -79,6 +79,24 @@ def test_the_manifest_names_inputs_and_outputs_by_their_digests(plain):
     assert manifest["package_source"] == source_digest()
 
 
+def test_the_design_based_totals_stand_beside_those_of_the_model_with_an_error_or_a_reason(plain):
+    _, _, release, totals, _ = plain
+    table = pd.read_csv(release / "design_totals.csv", encoding="utf-8-sig", keep_default_na=False, na_values=[""])
+    assert table.columns[:6].tolist() == ["domain", "key", "estimator", "volume_m3", "se_m3", "n_sample"]
+    model = table.merge(totals, on=["domain", "key"], suffixes=("", "_of_model"))
+    assert len(model) == len(table) == 2 * len(totals)
+    np.testing.assert_allclose(model["model_m3"], model["volume_m3_of_model"], atol=1e-3)
+    assert set(table["quarter"]) == {"2026Q3"}
+    assert set(table["estimator_name"]) == {"分层比率估计", "模型辅助回归估计(GREG)"}
+    told = table["reason"].isna()
+    assert told.any()
+    assert not told.all()
+    for column in ("se_m3", "lower_m3", "upper_m3"):
+        assert table[column].notna().equals(told)
+    assert (table.loc[told, "lower_m3"] < table.loc[told, "volume_m3"]).all()
+    assert (table.loc[told, "n_sample"] >= 5).all()
+
+
 def test_intervals_hold_the_volume_and_the_coefficient_is_plausible(plain):
     _, _, _, totals, wells = plain
     assert ((totals["lower_m3"] <= totals["volume_m3"]) & (totals["volume_m3"] <= totals["upper_m3"])).all()

@@ -361,6 +361,10 @@ def test_domains_of_the_registry_are_known_by_name_and_others_refused(case, volu
     by_hand = volume.table("township", case.wells["township"])
     pd.testing.assert_frame_equal(volume.table("township"), by_hand)
     np.testing.assert_array_equal(volume.total("aquifer").se_m3, volume.total(case.wells["aquifer"]).se_m3)
+    partly = case.wells["township"].where(np.arange(200) % 5 > 0)
+    blank = replace(volume, domains={"permit_no": partly})
+    pd.testing.assert_frame_equal(blank.table("permit_no"), blank.table("permit_no", partly.fillna("未知")))
+    assert blank.table("permit_no")["volume_m3"].sum() == pytest.approx(volume.county.volume_m3[0])
     assert volume.total("county").volume_m3[0] == pytest.approx(np.nansum(volume.wells.volume_m3))
     with pytest.raises(UsageError, match=r"county, township, aquifer.*'twnship'"):
         volume.total("twnship")

@@ -51,12 +51,10 @@ def printed(county: Path) -> str:
 def excerpt(text: str, county: Path) -> str:
     """Keep the head, the county, some townships, the aquifers and the first findings, in lines of modest width."""
     lines = text.replace(str(county), "county").splitlines()
-    of = {
-        domain: [line for line in lines if line.startswith(domain)] for domain in ("  county", "township", " aquifer")
-    }
-    first = next(k for k, line in enumerate(lines) if line.startswith("findings:"))
-    findings = [re.sub(r"(.{88}).+", r"\1…", line) for line in lines[first : first + 1 + FINDINGS_SHOWN]]
-    table = [lines[0], *of["  county"], *of["township"][:TOWNSHIPS_SHOWN], "…", *of[" aquifer"]]
+    of = {name: [line for line in lines if line.split()[:1] == [name]] for name in ("全县", "取水层位", "乡镇")}
+    first = next(k for k, line in enumerate(lines) if line.startswith("发现的问题"))
+    findings = [re.sub(r"(.{64}).+", r"\1…", line) for line in lines[first : first + 1 + FINDINGS_SHOWN]]
+    table = [lines[0], *of["全县"], *of["取水层位"], *of["乡镇"][:TOWNSHIPS_SHOWN], "…"]
     return "\n".join([*table, "", *findings, "…", lines[-1]])
 
 

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from elec2water.calendar_ import quarter_months
 from elec2water.errors import UsageError
 from elec2water.figure import GREY, INK, PALE, Lang, Words, axes_or_new, label, legend, require, words
 from elec2water.fonts import drawable
@@ -35,16 +36,20 @@ _TEXT: Words = {
         "coefficients": "各分层的折算系数，{month}",
         "sample_wells": "样本井",
         "volume": "取水量(万m³)，{level} 区间",
-        "totals": "{quarter} 取水量",
+        "totals": "{quarter}（{months}）取水量(折算与实测)",
         "wells": "井数",
         "largest": "(前 {shown} 个，共 {all} 个)",
         "predicted": "预测折算系数(m³/kWh)，{level} 区间",
         "observed": "实测折算系数(m³/kWh)",
-        "held_out": "留出检验：{n} 眼井，{inside} 在区间内",
+        "held_out": "留出{what}检验：{n} 眼井，{inside} 在区间内",
         "nominal": "名义置信水平",
         "actual": "实际落入比例",
-        "coverage": "区间校准：{n} 眼井",
+        "coverage": "区间校准：留出{what}，{n} 眼井",
+        "pit_title": "预测分布校准(PIT)：留出{what}，{n} 眼井",
         "pit": "实测值在预测分布中的位置(PIT)",
+        "what_wells": "样本井",
+        "what_season": "最近一季",
+        "months": "{first}–{last} 月",
         "count": "井数",
         "chance": "随机波动范围({level})",
     },
@@ -53,15 +58,19 @@ _TEXT: Words = {
         "coefficients": "Conversion coefficient by stratum, {month}",
         "sample_wells": "sample wells",
         "volume": "volume (10⁴ m³) with {level} interval",
-        "totals": "Volume, {quarter}",
+        "totals": "Volume, {quarter} ({months}), converted and metered",
         "wells": "wells",
         "largest": " (largest {shown} of {all})",
         "predicted": "predicted coefficient (m³/kWh) with {level} interval",
         "observed": "observed coefficient (m³/kWh)",
-        "held_out": "Held out: {n} wells, {inside} inside",
+        "held_out": "{what} held out: {n} wells, {inside} inside",
         "nominal": "nominal level",
         "actual": "share inside",
-        "coverage": "Calibration of intervals: {n} wells",
+        "coverage": "Coverage, {what} held out: {n} wells",
+        "pit_title": "PIT, {what} held out: {n} wells",
+        "what_wells": "wells",
+        "what_season": "last season",
+        "months": "months {first}–{last}",
         "pit": "place of the observed value in the forecast (PIT)",
         "count": "wells",
         "chance": "range of chance ({level})",
@@ -151,7 +160,8 @@ def totals(
     if chosen.empty:
         raise UsageError(f"domain: expected one of {', '.join(frame['domain'].unique())}, found {domain!r}")
     rows = _Intervals.of(chosen, "key", ("volume_m3", "lower_m3", "upper_m3"), "n_wells", largest, unit=_M3_PER_10K)
-    title = text["totals"].format(quarter=chosen["quarter"].iloc[0]) + rows.left_out(text)
+    quarter = str(chosen["quarter"].iloc[0])
+    title = text["totals"].format(quarter=quarter, months=_months(quarter, text)) + rows.left_out(text)
     axis = text["volume"].format(level=_percent(chosen["confidence"].iloc[0]))
     ax = _draw_intervals(rows, _Labels(title, axis, text["wells"]), ax, hollow=rows.count == 0)
     ax.set_xlim(left=0.0)
@@ -214,7 +224,8 @@ def observed_predicted(
         axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.set_major_formatter(ticker.FormatStrFormatter("%g"))
         axis.set_minor_locator(ticker.NullLocator())
-    title = text["held_out"].format(n=len(chosen), inside=_percent(inside.mean()))
+    title = text["held_out"].format(what=_what(held_out, text), n=len(chosen), inside=_percent(inside.mean()))
+    title = title[0].upper() + title[1:]
     label(ax, title, text["predicted"].format(level=_percent(level)), text["observed"])
     return ax
 
@@ -250,7 +261,7 @@ def coverage(calibration: pd.DataFrame, *, held_out: str = "wells", ax: Axes | N
     ax.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(ticker.PercentFormatter(1.0))
-    label(ax, text["coverage"].format(n=int(n.max())), text["nominal"], text["actual"])
+    label(ax, text["coverage"].format(what=_what(held_out, text), n=int(n.max())), text["nominal"], text["actual"])
     legend(ax, "upper left")
     return ax
 
@@ -290,7 +301,7 @@ def pit(forecasts: pd.DataFrame, *, held_out: str = "wells", ax: Axes | None = N
     ax.set(xlim=(0, 1))
     ax.margins(y=0.25)
     ax.yaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-    label(ax, text["coverage"].format(n=n), text["pit"], text["count"])
+    label(ax, text["pit_title"].format(what=_what(held_out, text), n=n), text["pit"], text["count"])
     legend(ax, "upper right")
     return ax
 
@@ -352,6 +363,16 @@ def _draw_intervals(rows: _Intervals, labels: _Labels, ax: Axes | None, *, hollo
         labels.count, (1.0, 1.0), (4, 4), "axes fraction", "offset points", fontsize=8, color=GREY, family=family
     )
     return ax
+
+
+def _what(held_out: str, text: Mapping[str, str]) -> str:
+    return text.get(f"what_{held_out}", held_out)
+
+
+def _months(quarter: str, text: Mapping[str, str]) -> str:
+    """First and last month of a quarter, in words."""
+    first, last = quarter_months(quarter)[[0, -1]].astype(np.int64) % 12 + 1
+    return text["months"].format(first=first, last=last)
 
 
 def _chance(text: Mapping[str, str]) -> str:

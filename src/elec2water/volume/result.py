@@ -16,6 +16,7 @@ from scipy import special
 from elec2water.coefficient.posterior import Posterior
 from elec2water.errors import UsageError
 from elec2water.keys import Keys, Labels
+from elec2water.strata import UNKNOWN
 from elec2water.volume.shared_error import Loadings
 from elec2water.volume.totals import Bend, Totals, domain_totals, joint_covariance
 from elec2water.volume.wells import METHODS, SharedMeters, WellVolumes
@@ -115,7 +116,8 @@ class Volume:
         ----------
         labels : (N,) or str, optional
             The domain of each well, blank (NaN or None) for none; or the name of one of ``domains``, such as
-            ``township``. The whole county if left out.
+            ``township``, where blank ones are a domain of their own (未知) as in a release. The whole county if left
+            out.
 
         Raises
         ------
@@ -135,7 +137,7 @@ class Volume:
         if domain not in self.domains:
             known = ", ".join(["county", *self.domains])
             raise UsageError(f"domain: expected one of {known}, or a label for each well, found {domain!r}")
-        return self.domains[domain]
+        return Keys.of(self.domains[domain]).as_text(UNKNOWN)
 
     def table(self, domain: str, labels: Labels | None = None) -> pd.DataFrame:
         """Totals of one kind of domain as the contract's table, then counts of wells by method and imputed energy.
@@ -145,7 +147,8 @@ class Volume:
         domain : str
             What the keys are, such as ``township``.
         labels : (N,), optional
-            Key of each well; blank for none. The labels of that name in ``domains`` if left out.
+            Key of each well; blank for none. The labels of that name in ``domains`` if left out, with blank ones as
+            未知, so that the totals add up to the county.
         """
         totals = self.total(domain if labels is None else labels)
         frame = pd.DataFrame(
