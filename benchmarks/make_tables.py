@@ -74,6 +74,26 @@ def _accuracy_row(row: Mapping) -> list[str]:
     ]
 
 
+def quarters_table() -> str:
+    """Give the accuracy of every quarter of a year."""
+    rows = json.loads((RESULTS / "quarters.json").read_text(encoding="utf-8"))["rows"]
+    words = "counties|sample wells|quarter|number|of the year's water, %|RMSE: best possible|elec2water|bias|stated"
+    head = [*words.split("|"), "90 % intervals: county / townships / wells"]
+    cells = [
+        [
+            *(str(r[name]) for name in ("counties", "sample wells", "quarter", "number")),
+            f"{r['share of the year']:.0f}",
+            f"{r['RMSE best']:.1f}",
+            f"{r['RMSE']:.1f}",
+            f"{r['bias']:+.1f} ± {r['± se']:.1f}",
+            f"{r['stated']:.1f}",
+            " / ".join(f"{r[f'cover {name}']:.0f}" for name in ("county", "township", "well")),
+        ]
+        for r in rows
+    ]
+    return table(head, cells)
+
+
 def readme_table(summary: pd.DataFrame, *, chinese: bool) -> str:
     """Give the demo counties in short."""
     words = ("样本井数", "分类均值", "比率法", "elec2water", "90 % 区间覆盖（县／乡镇／单井）") if chinese else (
@@ -424,6 +444,7 @@ def main() -> None:
     intro = (ROOT / "docs" / "accuracy.in.md").read_text(encoding="utf-8")
     fields = RESULTS / "field_tests.md"
     text = intro.replace("{{study}}", accuracy_table(summary))
+    text = text.replace("{{quarters}}", quarters_table())
     text = text.replace("{{field_tests}}", fields.read_text(encoding="utf-8") if fields.exists() else "not run")
     (ROOT / "docs" / "accuracy.md").write_text(text, encoding="utf-8")
     head = "# Speed against the peers\n\nEvery comparison was timed in one run on one machine; read the ratios.\n\n"
