@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 from county_kit import changed, command, county, read_table, write
+from elec2water.review import refusal_bias
 from elec2water.version import source_digest
 
 TOTALS = ["domain", "key", "quarter", "n_wells", "energy_kwh", "volume_m3", "se_m3", "lower_m3", "upper_m3"]
@@ -311,6 +312,30 @@ def test_a_hand_written_sample_gives_its_weights(frames, tmp_path):
     sample.to_csv(folder / "design" / "sample.csv", index=False, encoding="gb18030")
     _, release, *_ = finished(folder)
     assert not read_table(release / "findings.csv")["rule"].eq("SAMPLE_NOT_DESIGNED").any()
+
+
+def test_wells_drawn_and_not_measured_are_counted_with_what_they_may_hide(frames, tmp_path):
+    """A quarter of the wells drawn refused: a total of wells that are 20 % worse there reads 0.25 x 20 % high."""
+    ids = frames["pairs"]["well_id"].unique()
+    silent = frames["wells"].loc[~frames["wells"]["well_id"].isin(ids), "well_id"][: ids.size // 3]
+    drawn = [*ids, *silent]
+    sample = pd.DataFrame({"well_id": drawn, "stratum": "全部", "role": "primary", "weight": 3.0})
+    sample = sample.assign(inclusion_probability=1 / 3, order=np.arange(len(drawn)) + 1)
+    folder = write(tmp_path, frames)
+    (folder / "design").mkdir()
+    sample.to_csv(folder / "design" / "sample.csv", index=False)
+    _, release, *_ = finished(folder)
+    found = read_table(release / "findings.csv")
+    told = found.loc[found["rule"] == "SAMPLE_REFUSED"]
+    assert told["observed"].astype(float).tolist() == [float(silent.size)]
+    assert f"抽中的 {len(drawn)} 口样本井" in told["message"].item()
+
+
+def test_the_bias_of_refusals_is_that_of_a_county_of_two_kinds():
+    """Of wells drawn at random a fifth is 30 % worse and refuses; the others speak for all."""
+    kappa = np.array([3.0] * 4 + [3.0 * np.exp(-0.3)])
+    read = kappa[:4].mean() * kappa.size
+    assert refusal_bias(0.2, 0.3) == pytest.approx((read - kappa.sum()) / read)
 
 
 def test_a_lost_multiplier_of_a_sample_well_is_named(frames, tmp_path):

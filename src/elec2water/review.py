@@ -22,6 +22,8 @@ from elec2water.volume import Volume
 from elec2water.volume.wells import METHODS
 
 FEW_WELLS = 5
+NOT_MEASURED = 0.05
+"""Share of the wells drawn without pairs from which it is said."""
 UNKNOWN_LEVELS = 0.2
 """Share of the wells without a water level from which it is said."""
 LATE_LEVELS = 3
@@ -41,7 +43,36 @@ def sample_findings(coefficient: Coefficient, strata: Strata, folder: Path, *, l
         strangers = int((~np.isin(coefficient.sample_id.astype(str), drawn["well_id"].to_numpy(dtype=str))).sum())
         if strangers:
             found.append(findings_of("SAMPLE_NOT_DESIGNED", table="pairs", observed=strangers, lang=lang))
+        found.append(_not_measured(coefficient, drawn, lang))
     return Findings.concat(found)
+
+
+def refusal_bias(share: float, well_sd: float) -> float:
+    """How far a total reads high if wells that were drawn and not measured are worse by one standard deviation.
+
+    They are ``share`` of the wells that were drawn, and so of all wells; of each e^-sd of what is taken for it is
+    pumped: share (1 - e^-sd) of the total. Whether they are worse nobody knows, and no interval holds it.
+    """
+    return share * -float(np.expm1(-well_sd))
+
+
+def _not_measured(coefficient: Coefficient, drawn: pd.DataFrame, lang: str) -> Findings:
+    """Say how many wells that the design drew have no pairs, and what that may do to the total."""
+    primary = drawn.loc[drawn["role"] == "primary", "well_id"].to_numpy(dtype=str)
+    absent = primary[~np.isin(primary, coefficient.sample_id.astype(str))]
+    if not primary.size or absent.size < NOT_MEASURED * primary.size:
+        return Findings.empty()
+    sd = float(np.sqrt(coefficient.posterior.variance["level"]))
+    return findings_of(
+        "SAMPLE_REFUSED",
+        table="pairs",
+        observed=absent.size,
+        limit=f"{NOT_MEASURED:.0%}",
+        drawn=primary.size,
+        lower=f"{-np.expm1(-sd):.0%}",
+        percent=f"{100.0 * refusal_bias(absent.size / primary.size, sd):.1f}",
+        lang=lang,
+    )
 
 
 def model_findings(coefficient: Coefficient, volume: Volume, wells: pd.DataFrame, *, lang: str = "zh") -> Findings:
