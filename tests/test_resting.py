@@ -140,6 +140,9 @@ def test_lamps_are_not_converted_and_can_be_asked_to_be(lit):
     assert idle.any()
     assert not volume.wells.volume_m3[idle].any()
     assert (all_of_it.wells.volume_m3[idle] > 20.0).all()
+    # It may have pumped after all: the interval of a well at rest reaches from nothing to what it would have been.
+    np.testing.assert_array_equal(volume.wells.lower_m3[idle], 0.0)
+    np.testing.assert_allclose(volume.wells.upper_m3[idle], all_of_it.wells.volume_m3[idle], rtol=0.1)
 
 
 def test_the_design_based_answer_expands_by_what_pumps_too(tmp_path):

@@ -280,6 +280,9 @@ def _well_volumes(
     imputed = row_any(months.imputed)
     z = _well_z(posterior, parts.sampled, spread, 0.5 * (1.0 - confidence))
     lower, upper = _bounds(volume, log_variance, z, z * se, imputed)
+    # What is taken for another load may have been a little irrigation after all.
+    resting_kwh = np.where(months.measured, 0.0, months.kwh * (1.0 - parts.pumping))
+    upper = upper + row_sum(resting_kwh * months.kappa)
     none = ~row_any(months.known)
     known = np.where(none, np.nan, 1.0)
     metered = row_all(months.measured | (months.kwh <= 0))
@@ -302,7 +305,7 @@ def _well_volumes(
         own_variance_m6=own * volume**2,
         path_variance=parts.path_variance,
         common_energy_m3=row_sum(months.converted * parts.kwh_common_u),
-        resting_kwh=row_sum(np.where(months.measured, 0.0, months.kwh * (1.0 - parts.pumping))),
+        resting_kwh=row_sum(resting_kwh),
         level_squared_m6=np.where(parts.sampled, 0.0, converted**2),
         shared_variance=months.shared_variance,
     )
