@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from core_kit import small_case
 from elec2water import estimate_volume, fit_coefficient, read_project
 from elec2water.coefficient.options import FitOptions
+from elec2water.coefficient.predict import forecast_pairs
 from elec2water.demo import simulate_county, write_county
 from elec2water.energy.resting import LEAST_MONTHS, REST_HOURS, pumping_share, resting_load
 from elec2water.keys import Keys
@@ -175,3 +176,37 @@ def test_pairs_pump_with_what_is_left_of_their_electricity(lit):
     lost = (pairs.energy_kwh - pumped)[with_lamp]
     ordinary = pumped[with_lamp] > 0.5 * pairs.energy_kwh[with_lamp]
     np.testing.assert_allclose(lost[ordinary], 14.0, rtol=0.2)
+
+
+def test_pairs_of_which_a_lamp_took_most_say_little(lit):
+    """Whether a lamp takes 10 or 18 kWh in a month makes all the difference to the water of the other 14."""
+    case, _ = lit
+    rows, pairs = case.fit().posterior.plain_rows, case.fit().measured
+    share = pairs.volume_m3 / np.exp(rows.y) / pairs.energy_kwh
+    assert (share <= 0.5).any()
+    assert (rows.scale[share <= 0.5] > 100.0).all()
+    assert np.median(rows.scale[share == 1.0]) < 1.1
+
+
+def test_a_forecast_of_pairs_leaves_the_lamp_out(lit):
+    """The same coefficient with and without the remedy: forecasts differ by the share that pumps."""
+    case, lamp = lit
+    coefficient = case.fit()
+    month = np.flatnonzero(case.energy.months == np.datetime64("2026-05"))[0]
+    kwh = case.energy.kwh[:, month]
+    well = np.flatnonzero((kwh > 0) & (lamp > 0))
+    start, end = (np.full(well.size, np.datetime64(day, "s")) for day in ("2026-05-01", "2026-06-01"))
+    known = coefficient.measured
+    asked = replace(
+        known, well=well, start=start, end=end, energy_kwh=kwh[well], volume_m3=kwh[well],
+        meter_rel_u=np.full(well.size, 0.02), test=np.zeros(well.size, dtype=bool), row=np.arange(well.size),
+    )  # fmt: skip
+    whole = replace(coefficient, options=replace(coefficient.options, resting_load=False))
+    tables = case.wells, case.water_levels, case.energy
+    pumping, all_of_it = (forecast_pairs(c, asked, *tables).mean for c in (coefficient, whole))
+    ends = np.searchsorted(case.energy.months, coefficient.posterior.layout.months[-1]) + 1
+    read = np.where(case.energy.quality[:, :ends] == "S", np.nan, case.energy.kwh[:, :ends])[:, -24:]
+    power = case.wells["pump_power_kw"].to_numpy(dtype=float, na_value=np.nan)
+    share = pumping_share(kwh[:, None], resting_load(read, power))[well, 0]
+    assert (share < 1.0).sum() > 5
+    np.testing.assert_allclose(pumping / all_of_it, np.maximum(share, 0.2), rtol=1e-9)
