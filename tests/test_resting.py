@@ -103,7 +103,7 @@ def test_more_electricity_never_pumps_less(one, other, load):
 
 
 def test_winter_water_of_a_county_is_not_that_of_its_lamps():
-    """Without the remedy lamps and huts are 3 to 6 % of the water of the first quarter."""
+    """Without the remedy lamps and huts are more than 3 % of the water of the first quarter."""
     county = simulate_county(2000, 1)
     month = county.months_of("2026Q1")
     kwh, m3, kappa = (np.asarray(values) for values in (county.energy_kwh, county.volume_m3, county.kappa))

@@ -54,8 +54,7 @@ LASTING = Regressor("level_lasting", 0.0, 0.15, beside="level")
 """How κ answers to water that stays lower, beyond its answer to that which comes back with the season.
 
 The drawdown of a season, its interference of wells and its small months are of the season; ``level`` is learned from
-these, and totals of later years ask for the other. Seasonal slopes of counties whose pumps have one curve, whose
-gauges are far apart or whose wells also run a light differ from the lasting one by 0 to 0.4.
+these, and totals of later years ask for the other.
 """
 OF_WATER = ("level", LASTING.name)
 """Regressors on observed water."""
