@@ -24,6 +24,7 @@ from elec2water.news import Stages, release_news
 from elec2water.pairs import pairs_frame
 from elec2water.release import ReleaseInfo
 from elec2water.review import (
+    incomplete_totals,
     level_findings,
     model_findings,
     pair_energy_findings,
@@ -183,6 +184,7 @@ class _Told:
             + pumps_to_come(county.wells, _reading_days(county.tables.readings)[1], lang=lang)
             + level_findings(coefficient, county.wells, county.water_levels, self.volume.quarter, lang=lang)
             + model_findings(coefficient, self.volume, county.wells, lang=lang)
+            + incomplete_totals(self.volume, county.wells, self.domains, lang=lang)
             + change_findings(coefficient, lang=lang)
             + meter_findings(coefficient, self.volume.quarter, lang=lang)
             + expiry_findings(coefficient, self.volume, county.wells, county.water_levels, rule=rule, lang=lang)
