@@ -21,14 +21,26 @@ def sorted_rows(well, **fields):
     return Rows(well=well[order], **{k: v[order] if k in by_row else v for k, v in fields.items()})
 
 
-def path_covariance(variances: WellVariances, a, b):
-    """Covariance of the wells' paths between two lists of (well, time, pump, level scale), written out one by one."""
+def unread(rows: Rows, well, time, pump):
+    """Years by which a moment lies before (-) the first or after (+) the last pair of one pump of a well."""
+    read = rows.time[(rows.well == well) & (rows.pump == pump)]
+    return time - np.clip(time, read.min(), read.max()) if read.size else 0.0
+
+
+def path_covariance(rows: Rows, variances: WellVariances, a, b):
+    """Covariance of the wells' paths between two lists of (well, time, pump, level scale), written out one by one.
+
+    Pumps are replaced without a word as a Poisson process does while nobody reads the well: they are the same after h
+    years with probability exp(-renewal h).
+    """
     out = np.zeros((len(a[0]), len(b[0])))
     for i, (well, time, pump, scale) in enumerate(zip(*a, strict=True)):
         for j, (other, when, which, _) in enumerate(zip(*b, strict=True)):
             if well == other:
                 same = pump == which
-                level = variances.level * scale * (1.0 if same else 1.0 - variances.pump_share)
+                away = abs(unread(rows, well, time, pump) - unread(rows, other, when, which))
+                kept = np.exp(-variances.renewal * away) if same else 0.0
+                level = variances.level * scale * (1.0 - variances.pump_share + variances.pump_share * kept)
                 drift = variances.drift * np.exp(-abs(time - when) / variances.memory) if same else 0.0
                 out[i, j] = level + drift
     return out
@@ -57,7 +69,7 @@ def noise(rows: Rows, variances: WellVariances):
 
 def own_covariance(rows: Rows, variances: WellVariances):
     """Covariance S of y given θ, (R, R)."""
-    return path_covariance(variances, places(rows), places(rows)) + np.diag(noise(rows, variances))
+    return path_covariance(rows, variances, places(rows), places(rows)) + np.diag(noise(rows, variances))
 
 
 @dataclass(frozen=True)
@@ -89,8 +101,8 @@ def effects_and_paths(rows: Rows, prior: Prior, variances: WellVariances, times,
     at = (np.arange(n), times, pumps, rows.level_scale)
     covariance = np.zeros((p + n, p + n))
     covariance[:p, :p] = prior.covariance
-    covariance[p:, p:] = path_covariance(variances, at, at)
-    cross = np.vstack([prior.covariance @ X.T, path_covariance(variances, at, places(rows))])
+    covariance[p:, p:] = path_covariance(rows, variances, at, at)
+    cross = np.vstack([prior.covariance @ X.T, path_covariance(rows, variances, at, places(rows))])
     y_covariance = X @ prior.covariance @ X.T + own_covariance(rows, variances)
     mean = np.concatenate([prior.mean, np.zeros(n)])
     return condition(mean, covariance, cross, X @ prior.mean, y_covariance, rows.y)

@@ -12,7 +12,7 @@ from elec2water.coefficient import gaussian
 from elec2water.coefficient.gaussian import Blocks, Rows, WellVariances
 from elec2water.coefficient.inverse import invert_covariances
 
-VARIANCES = WellVariances(level=0.06, drift=0.01, error=0.002, memory=2.0, pump_share=0.4)
+VARIANCES = WellVariances(level=0.06, drift=0.01, error=0.002, memory=2.0, pump_share=0.4, renewal=0.1)
 PRECISELY = {"rtol": 1e-8, "atol": 1e-10}
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import dense
 import elec2water as e2w
 from elec2water.calendar_ import quarter_months
 from elec2water.cli import app
@@ -81,7 +82,7 @@ def dense_variance(volume, candidates, tested: list[int]) -> float:
     pumps = _pumps(volume)
     lag = np.abs(rows.time - when)
     lag[rows.pump != pumps[rows.well]] = np.inf
-    path = v.path(lag, level[places])
+    path = v.path(lag, level[places], np.abs(_unread(rows, rows.well, when, pumps[rows.well])))
     cross = np.zeros((n, rows.y.size))
     cross[places, np.arange(rows.y.size)] = path
     between = np.abs(rows.time[:, None] - rows.time)
@@ -105,6 +106,12 @@ def dense_variance(volume, candidates, tested: list[int]) -> float:
     converted = volume.wells.converted_m3
     gradient = np.r_[bare.domain_sums(converted, np.zeros(n, dtype=np.intp), 1)[0], converted.sum(axis=1)]
     return float(gradient @ after @ gradient)
+
+
+def _unread(rows, wells, when, pumps):
+    """Years by which a moment lies outside the pairs of one pump of each well."""
+    times = np.broadcast_to(when, len(wells))
+    return np.array([dense.unread(rows, *place) for place in zip(wells, times, pumps, strict=True)])
 
 
 def _pumps(volume):
@@ -197,13 +204,16 @@ def _reach(volume, years):
     """Covariance of each well's path in the quarter and years later, by the joint covariance of path and pairs."""
     posterior, v = volume.posterior, volume.posterior.typical
     rows, when, pumps = posterior.rows, _middle_year(), _pumps(volume)
-    found = volume.wells.path_variance - v.drift * (1.0 - np.exp(-years / v.memory))
+    renewed = v.pump_share * v.level * (1.0 - np.exp(-v.renewal * years))
+    found = volume.wells.path_variance - v.drift * (1.0 - np.exp(-years / v.memory)) - renewed
     for w, place in enumerate(posterior.sample):
         here = rows.well == w
         time = np.r_[rows.time[here], when, when + years]
         pump = np.r_[rows.pump[here], pumps[w], pumps[w]]
         lag = np.where(pump[:, None] == pump, np.abs(time[:, None] - time), np.inf)
-        joint = v.path(lag, np.full((1, 1), v.level * rows.level_scale[w]))
+        clock = _unread(rows, np.full(time.size, w), time, pump)
+        away = np.abs(clock[:, None] - clock)
+        joint = v.path(lag, np.full((1, 1), v.level * rows.level_scale[w]), away)
         n = int(here.sum())
         read = joint[:n, :n] + np.diag(v.error * rows.scale[here] + rows.extra[here])
         found[place] = joint[n, n + 1] - joint[n, :n] @ np.linalg.solve(read, joint[:n, n + 1])

@@ -161,10 +161,18 @@ def own_by_hand(data, well, year, pump):
     X = np.hstack([static, data["moving"].to_numpy()[mine], np.eye(months)[cell]])
     kept = 1.0 - data.attrs["pump_share_of_level"]
 
+    def unread(t, p):
+        spans = [time[pumps == number] for number in p]
+        return np.array(
+            [when - np.clip(when, a.min(), a.max()) if a.size else 0.0 for when, a in zip(t, spans, strict=True)]
+        )
+
     def covariance(t, p, s, q):
         same = p[:, None] == q[None, :]
         fading = np.exp(-np.abs(t[:, None] - s[None, :]) / data.attrs["wear_memory_years"])
-        return level * np.where(same, 1.0, kept), wear * same * fading
+        away = np.abs(unread(t, p)[:, None] - unread(s, q)[None, :])
+        stayed = same * np.exp(-data.attrs["pump_renewal_per_year"] * away)
+        return level * (kept + (1.0 - kept) * stayed), wear * same * fading
 
     S = sum(covariance(time, pumps, time, pumps)) + np.diag(error * scale + extra)
     cross = np.vstack(covariance(np.array([year]), np.array([pump]), time, pumps))

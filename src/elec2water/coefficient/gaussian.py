@@ -95,20 +95,27 @@ class Rows:
 
 @dataclass(frozen=True)
 class WellVariances:
-    """Variances of what belongs to one well: level, drift (with its memory in years) and the error of a pair."""
+    """Variances of what belongs to one well: level, drift (with its memory in years) and the error of a pair.
+
+    ``pump_share`` of the level is the pump's; ``renewal`` is the part of the pumps that a year replaces without a word.
+    """
 
     level: float
     drift: float
     error: float
     memory: float
     pump_share: float = 0.5
+    renewal: float = 0.0
 
-    def path(self, lag: Floats, level: Floats) -> Floats:
-        """Covariance of a well's path at times ``lag`` years apart (infinite: another pump).
+    def path(self, lag: Floats, level: Floats, unseen: Floats | float = 0.0) -> Floats:
+        """Covariance of a well's path at times ``lag`` years apart (infinite: another pump), ``unseen`` of them unread.
 
         A new pump redraws the drift and the ``pump_share`` of the level's variance; what belongs to the borehole stays.
+        While the well was read a new pump would have shown; in h unread years it is still the same pump with
+        probability ``exp(-renewal h)``, and so is its part of the covariance.
         """
-        return self.drift * np.exp(-lag / self.memory) + level * np.where(np.isinf(lag), 1.0 - self.pump_share, 1.0)
+        same = np.where(np.isinf(lag), 0.0, np.exp(-self.renewal * unseen))
+        return self.drift * np.exp(-lag / self.memory) + level * (1.0 - self.pump_share * (1.0 - same))
 
 
 @dataclass(frozen=True)
@@ -141,6 +148,24 @@ class Group:
         lag = np.abs(self.time[:, :, None] - self.time[:, None, :])
         lag[self.pump[:, :, None] != self.pump[:, None, :]] = np.inf
         return lag
+
+    def lag_to(self, times: Floats, pumps: Ints) -> tuple[Floats, Floats]:
+        """Years from a moment of each well (w,), with the pump it has then (w,), to its pairs.
+
+        Returns
+        -------
+        lag : (w, n)
+            Infinite where a pair is of another pump.
+        unseen : (w, 1)
+            Years of them in which the well was not read: those outside its first and last pair of that pump.
+        """
+        same = self.pump == pumps[:, None]
+        signed = np.where(same, times[:, None] - self.time, np.inf)
+        lag = np.abs(signed)
+        since_last = signed.min(axis=1)
+        until_first = -np.where(same, signed, -np.inf).max(axis=1)
+        unseen = np.where(same.any(axis=1), np.maximum(np.maximum(since_last, until_first), 0.0), 0.0)
+        return lag, unseen[:, None]
 
 
 def group_wells(rows: Rows) -> tuple[Group, ...]:
@@ -361,9 +386,8 @@ def predict_paths(
     p_static, p_moving = rows.static.shape[1], rows.moving.shape[1]
     for group in groups:
         level = variances.level * rows.level_scale[group.wells]
-        lag = np.abs(rows.time[group.rows] - times[group.wells][:, None])
-        lag[rows.pump[group.rows] != pumps[group.wells][:, None]] = np.inf
-        cross = variances.path(lag, level[:, None])
+        lag, unseen = group.lag_to(times[group.wells], pumps[group.wells])
+        cross = variances.path(lag, level[:, None], unseen)
         weight = np.linalg.solve(well_covariance(group, rows, variances), cross[:, :, None])[:, :, 0]
         offset[group.wells] = (weight * rows.y[group.rows]).sum(axis=1)
         variance[group.wells] = level + variances.drift - (weight * cross).sum(axis=1)
@@ -397,14 +421,14 @@ def path_covariances(
     found = np.zeros(rows.n_wells)
     for group in groups:
         level = variances.level * rows.level_scale[group.wells]
-        ends = []
-        for when in (times, later):
-            lag = np.abs(rows.time[group.rows] - when[group.wells][:, None])
-            lag[rows.pump[group.rows] != pumps[group.wells][:, None]] = np.inf
-            ends.append(variances.path(lag, level[:, None]))
-        weight = np.linalg.solve(well_covariance(group, rows, variances), ends[0][:, :, None])[:, :, 0]
-        between = np.abs(later[group.wells] - times[group.wells])
-        found[group.wells] = variances.path(between, level) - (weight * ends[1]).sum(axis=1)
+        now, unseen = group.lag_to(times[group.wells], pumps[group.wells])
+        then, unseen_then = group.lag_to(later[group.wells], pumps[group.wells])
+        weight = np.linalg.solve(
+            well_covariance(group, rows, variances), variances.path(now, level[:, None], unseen)[:, :, None]
+        )[:, :, 0]
+        between, unread = np.abs(later[group.wells] - times[group.wells]), np.abs(unseen_then - unseen)[:, 0]
+        told = (weight * variances.path(then, level[:, None], unseen_then)).sum(axis=1)
+        found[group.wells] = variances.path(between, level, unread) - told
     return found
 
 

@@ -60,10 +60,9 @@ def own_effects(posterior: Posterior, times: Floats, pumps: NDArray[np.intp]) ->
 
 def _with_pairs(group: Group, rows: Rows, variances: WellVariances, times: Floats, pumps: NDArray[np.intp]) -> Floats:
     """Covariance of each effect with the pairs of its well, (w, n, 2)."""
-    lag = np.abs(group.time - times[:, None])
-    lag[group.pump != pumps[:, None]] = np.inf
+    lag, unseen = group.lag_to(times, pumps)
     level = (variances.level * rows.level_scale[group.wells])[:, None]
-    alone = replace(variances, drift=0.0).path(lag, level)
+    alone = replace(variances, drift=0.0).path(lag, level, unseen)
     return np.stack([alone, variances.path(lag, np.zeros_like(level))], axis=2)
 
 

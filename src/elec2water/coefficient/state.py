@@ -68,6 +68,7 @@ def to_dataset(coefficient: Coefficient) -> xr.Dataset:
         "own_year": _end(coefficient)[0],
         "wear_memory_years": DRIFT_MEMORY_YEARS,
         "pump_share_of_level": WellVariances.pump_share,
+        "pump_renewal_per_year": coefficient.posterior.renewal,
         "specification": json.dumps(_specification(coefficient), ensure_ascii=False, sort_keys=True),
     }
     data = _of_effects(coefficient) | _of_own(coefficient) | _of_rows(coefficient)
@@ -232,6 +233,7 @@ def _posterior_of(dataset: xr.Dataset, layout: Layout, version: int) -> Posterio
         dataset["registry_place"].to_numpy().astype(np.intp),
         float(dataset.attrs["log_likelihood"]),
         dataset["row_plain_scale"].to_numpy() if version > 1 else None,
+        renewal=float(dataset.attrs.get("pump_renewal_per_year", 0.0)),
     )
 
 

@@ -65,7 +65,8 @@ class Later:
     def reach(self) -> Floats:
         """Covariance of what each well has beside the shared effects in the quarter and in that year, (N,)."""
         posterior, v = self.volume.posterior, self.volume.posterior.typical
-        forgotten = v.drift * (1.0 - np.exp(-self.years / v.memory))
+        lag, level = np.array([self.years]), np.array([v.level])
+        forgotten = v.level + v.drift - v.path(lag, level, lag)
         reach = self.volume.wells.path_variance - forgotten
         reach[posterior.sample] = posterior.path_covariances(self.when, self.when + self.years, self.pumps)
         return np.asarray(reach)
