@@ -358,6 +358,34 @@ def test_totals_that_leave_out_wells_without_electricity_say_about_how_much(tmp_
     assert read_table(release / "findings.csv")["rule"].ne("TOTAL_INCOMPLETE").all()
 
 
+def test_totals_of_wells_that_nobody_read_in_the_quarter_say_so(tmp_path):
+    frames = county(n=60, sample=12, seed=5)
+    town = frames["wells"].loc[frames["wells"]["township"].eq("镇1"), "well_id"]
+    late = frames["readings"]["meter_id"].isin(town) & (frames["readings"]["start"] >= "2026-07-01")
+    folder = write(tmp_path, {**frames, "readings": frames["readings"][~late]})
+    _, release, totals, _ = finished(folder)
+    found = read_table(release / "findings.csv").query("rule == 'TOTAL_IMPUTED' and message.str.startswith('乡镇')")
+    assert found["message"].str.extract("“(.+?)”")[0].tolist() == ["镇1"]
+    row = totals.query("key == '镇1'").iloc[0]
+    assert found["observed"].item() == f"{row['imputed_energy_kwh'] / row['energy_kwh']:.0%}"
+    assert row["imputed_energy_kwh"] > 0.7 * row["energy_kwh"]
+
+
+def test_an_aquifer_of_which_no_well_was_measured_is_named_with_its_water(tmp_path):
+    frames = county(n=60, sample=20, seed=5)
+    deep = frames["wells"].loc[frames["wells"]["aquifer"].eq("深层"), "well_id"]
+    some = frames["pairs"][~frames["pairs"]["well_id"].isin(deep)]
+    _, release, totals, _ = finished(write(tmp_path / "some", {**frames, "pairs": some}))
+    found = read_table(release / "findings.csv").query("rule == 'AQUIFER_WITHOUT_SAMPLE'")
+    volume = totals[totals["domain"].eq("aquifer")].set_index("key")["volume_m3"]
+    assert found["observed"].tolist() == [str(len(deep))]
+    assert (
+        f"“深层”的 {len(deep)} 口井（占 2026Q3 水量的 {volume['深层'] / volume.sum():.0%}）" in found["message"].item()
+    )
+    _, release, _, _ = finished(write(tmp_path / "all", frames))
+    assert read_table(release / "findings.csv")["rule"].ne("AQUIFER_WITHOUT_SAMPLE").all()
+
+
 def test_the_bias_of_refusals_is_that_of_a_county_of_two_kinds():
     """Of wells drawn at random a fifth is 30 % worse and refuses; the others speak for all."""
     kappa = np.array([3.0] * 4 + [3.0 * np.exp(-0.3)])

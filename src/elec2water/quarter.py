@@ -24,6 +24,7 @@ from elec2water.news import Stages, release_news
 from elec2water.pairs import pairs_frame
 from elec2water.release import ReleaseInfo
 from elec2water.review import (
+    imputed_totals,
     incomplete_totals,
     level_findings,
     model_findings,
@@ -81,7 +82,8 @@ def estimate_quarter(
     survey = survey_totals(county, coefficient, volume, domains)
     told = _Told(county, energy, stages, volume, domains, start, earlier)
     news, revisions, chain_findings = told.since_last(tell)
-    said = (energy_findings, silent, told.of_model(), survey.findings, gap_findings(totals, survey, lang=lang))
+    of_totals = imputed_totals(totals, lang=lang) + gap_findings(totals, survey, lang=lang)
+    said = (energy_findings, silent, told.of_model(), survey.findings, of_totals)
     return outputs.QuarterRun(
         county.config,
         county.wells,

@@ -37,6 +37,9 @@ UNCOUNTED = 0.05
 """Share of the water of a domain, by the rated power of its wells, that a total leaves out from which it is said."""
 FEW_UNCOUNTED = 5
 """Wells without electricity up to which their own findings are enough."""
+_LEAST_OF_WATER = 0.01
+MOSTLY_IMPUTED = 0.5
+"""Part of the electricity of a total that was not read from which it is said."""
 ENERGY_LIMIT = 1.3
 """Times by which the energy of pairs and of readings may differ before it is said."""
 
@@ -98,7 +101,7 @@ def model_findings(coefficient: Coefficient, volume: Volume, wells: pd.DataFrame
         lang=lang,
     )
     found = outlying + _impossible_pairs(coefficient, lang) + _without_estimate(volume, wells, lang)
-    return found + _resting_load(volume, lang)
+    return found + _aquifers_without_sample(coefficient, volume, wells, lang) + _resting_load(volume, lang)
 
 
 def level_findings(
@@ -261,10 +264,52 @@ def incomplete_totals(
     return Findings.concat(found)
 
 
+def imputed_totals(totals: pd.DataFrame, *, lang: str = "zh") -> Findings:
+    """Name the totals of which most electricity was not read.
+
+    Parameters
+    ----------
+    totals : DataFrame
+        ``totals.csv``: ``domain, key, quarter, n_wells, energy_kwh, imputed_energy_kwh``.
+    """
+    share = totals["imputed_energy_kwh"] / totals["energy_kwh"].where(totals["energy_kwh"] > 0)
+    told = totals.loc[(share > MOSTLY_IMPUTED) & (totals["n_wells"] >= FEW_UNCOUNTED)]
+    return findings_of(
+        "TOTAL_IMPUTED",
+        table="totals",
+        period=told["quarter"].to_numpy(dtype=object),
+        observed=[f"{value:.0%}" for value in share[told.index]],
+        limit=f"{MOSTLY_IMPUTED:.0%}",
+        domain=[domain_name(domain, lang) for domain in told["domain"]],
+        key=told["key"].to_numpy(dtype=object),
+        n=told["n_wells"].to_numpy(),
+        lang=lang,
+    )
+
+
 def _sums(keys: Keys, *values: NDArray[np.generic]) -> list[NDArray[np.float64]]:
     """Sum values of wells (N,) by their group."""
     held, size = keys.codes >= 0, keys.names.size
     return [np.bincount(keys.codes[held], value[held].astype(np.float64), size).astype(np.float64) for value in values]
+
+
+def _aquifers_without_sample(coefficient: Coefficient, volume: Volume, wells: pd.DataFrame, lang: str) -> Findings:
+    """Name the aquifers of which no well was measured, with their part of the county's water."""
+    keys = Keys.of(wells["aquifer"])
+    measured = np.zeros(keys.size, dtype=bool)
+    measured[coefficient.placed(volume.wells.well_id).posterior.sample] = True
+    m3 = np.nan_to_num(volume.wells.volume_m3)
+    n_wells, n_measured, of_aquifer = _sums(keys, np.ones(keys.size), measured, m3)
+    empty = np.flatnonzero((n_measured == 0) & (of_aquifer > _LEAST_OF_WATER * m3.sum()))
+    return findings_of(
+        "AQUIFER_WITHOUT_SAMPLE",
+        table="wells",
+        period=volume.quarter,
+        observed=n_wells[empty].astype(np.int64),
+        aquifer=keys.names[empty].astype(str).astype(object),
+        percent=[f"{value / m3.sum():.0%}" for value in of_aquifer[empty]],
+        lang=lang,
+    )
 
 
 def _resting_load(volume: Volume, lang: str) -> Findings:
