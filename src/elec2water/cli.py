@@ -17,12 +17,13 @@ import typer
 from rich.console import Console
 
 from elec2water import console, project
-from elec2water.config import load_config
+from elec2water.config import CONFIG_NAME, load_config
 from elec2water.errors import DataRefusedError, Elec2WaterError, UsageError
 from elec2water.findings import Findings
 from elec2water.quarter import Progress
 from elec2water.retest import RetestPlan
 from elec2water.rules import LANGUAGES
+from elec2water.translation import translated
 from elec2water.version import VERSION, source_digest
 
 app = typer.Typer(
@@ -70,14 +71,15 @@ def main() -> None:
     except DataRefusedError:
         sys.exit(DATA_REFUSED)
     except Elec2WaterError as error:
-        _say(f"elec2water: {error}")
+        _say(f"elec2water: {_in_words(str(error))}")
         sys.exit(WRONG_USAGE)
     except BrokenPipeError:
         # Who reads our lines has read enough (`| head`); what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _say(f"elec2water: {where}{error.strerror or error}. See that it exists and that you may read and write there.")
+        advice = "See that it exists and that you may read and write there."
+        _say(f"elec2water: {_in_words(f'{where}{error.strerror or error}. {advice}')}")
         sys.exit(WRONG_USAGE)
 
 
@@ -90,7 +92,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Write a synthetic county with known truth, ready to run."""
-    with _progress() as tell:
+    with _progress(_language(folder)) as tell:
         made = project.demo(folder, wells=wells, seed=seed, progress=tell)
     _print(
         {"folder": str(made), "wells": wells, "seed": seed},
@@ -107,7 +109,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Read and validate everything; findings, those with the most energy at stake first, no estimates."""
-    with _progress() as tell:
+    with _progress(_language(folder)) as tell:
         tell("reading and checking the tables")
         county = project.check(folder)
         path = project.write_findings(folder, county.findings)
@@ -161,7 +163,7 @@ def design(
     as_json: AsJson = False,
 ) -> None:
     """Draw the sample of wells to measure."""
-    with _refusals(folder, as_json=as_json), _progress() as tell:
+    with _refusals(folder, as_json=as_json), _progress(_language(folder)) as tell:
         drawn, written = project.design(
             folder, n=n, target_cv=target_cv, budget=budget, extend=extend, rotate=rotate, seed=seed, progress=tell
         )
@@ -188,7 +190,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Check, fit, estimate and publish a quarter: the main job."""
-    with _refusals(folder, as_json=as_json), _progress() as tell:
+    with _refusals(folder, as_json=as_json), _progress(_language(folder)) as tell:
         done = project.run(folder, quarter=quarter, as_of=as_of, progress=tell)
         project.write_findings(folder, done.findings)
     _print(done.summary, console.run_text(done, _language(folder)), as_json=as_json)
@@ -205,7 +207,7 @@ def next_wells(
     as_json: AsJson = False,
 ) -> None:
     """Choose the wells to test next: the set that cuts the variance of the reported totals most for its cost."""
-    with _refusals(folder, as_json=as_json), _progress() as tell:
+    with _refusals(folder, as_json=as_json), _progress(_language(folder)) as tell:
         plan, written = project.next_wells(folder, n=n, quarter=quarter, budget=budget, kind=kind, progress=tell)
     text = "\n".join([console.plan_text(plan, _language(folder)), *map(str, written)])
     _print(_plan_figures(plan, written), text, as_json=as_json)
@@ -219,7 +221,7 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Hold out wells and months; accuracy and calibration tables."""
-    with _refusals(folder, as_json=as_json), _progress() as tell:
+    with _refusals(folder, as_json=as_json), _progress(_language(folder)) as tell:
         result, written = project.validate(folder, folds=folds, progress=tell)
     text = f"{console.validation_text(result, _language(folder))}\n{written}"
     figures = {"accuracy": result.accuracy.to_dict("records"), "calibration": result.calibration.to_dict("records")}
@@ -255,23 +257,32 @@ def releases(folder: Folder, *, as_json: AsJson = False) -> None:
     )
 
 
-def _language(folder: Path) -> str:
+def _language(folder: Path, *, unknown: str = "zh") -> str:
     """Give the language in which a project is told what was done; Chinese where its configuration cannot be read."""
     try:
         return load_config(folder).project.language
     except Elec2WaterError:
-        return "zh"
+        return unknown
+
+
+def _in_words(message: str) -> str:
+    """Say an error in the language of the project that was named; where none can be read, in Chinese and English."""
+    languages = {_language(Path(word), unknown="") for word in sys.argv[1:] if (Path(word) / CONFIG_NAME).is_file()}
+    if "en" in languages:
+        return message
+    chinese = translated(message, "zh")
+    return chinese if "zh" in languages or chinese == message else f"{chinese}\n{message}"
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def _progress(lang: str) -> Iterator[Progress]:
     """Show what is being done on standard error: one live line on a terminal, a line a step elsewhere."""
     console = Console(stderr=True)
     if console.is_terminal:
         with console.status("") as status:
-            yield lambda text: status.update(f"{text} …")
+            yield lambda text: status.update(f"{translated(text, lang)} …")
     else:
-        yield lambda text: _say(f"{text} …")
+        yield lambda text: _say(f"{translated(text, lang)} …")
 
 
 @contextmanager
