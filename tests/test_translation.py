@@ -113,3 +113,32 @@ def test_progress_is_in_the_language_of_the_project(folders):
         status, _, err = command("check", folder)
         assert status == 0
         assert err == {"zh": "读取并检查各表 …\n", "en": "reading and checking the tables …\n"}[lang]
+
+
+def test_help_is_in_both_languages_and_loses_nothing_in_brackets():
+    """Sections of the configuration stand in brackets, which markup would take for its own."""
+    listed = command("--help")[1]
+    names = re.findall(r"^  ([a-z]+)  ", listed, flags=re.MULTILINE)
+    assert set(names) >= {"demo", "check", "rules", "design", "run", "next", "validate", "approve", "releases"}
+    said = {name: command(name, "--help") for name in names}
+    for name, (status, out, _) in said.items():
+        assert status == 0
+        own = [line for line in out.splitlines() if line.strip()][1]
+        assert CHINESE.search(own), name
+        assert " / " in out, name
+    assert "[next]" in said["next"][1]
+    assert "[design]" in said["design"][1]
+    assert "[rules]" in said["rules"][1]
+
+
+def test_a_finding_on_the_screen_says_where_it_lies(tmp_path):
+    frames = county(n=8, sample=4)
+    frames["wells"]["power_source"] = ["核能", "diesel"] + ["grid"] * 6
+    frames["readings"]["energy_kwh"] = frames["readings"]["energy_kwh"].astype(object)
+    frames["readings"].loc[4, "energy_kwh"] = "abc"
+    made = write(tmp_path, frames)
+    status, out, _ = command("run", made, "--quarter", "2026Q3")
+    assert status == 0
+    assert re.search(r"NOT_A_NUMBER × 1  inputs/readings\.csv:6 ", out)
+    assert re.search(r"UNKNOWN_WORD × 1  inputs/wells\.csv:2 .*可用：电网（grid）、柴油（diesel）、光伏（solar）", out)
+    assert "没有可换算的电量（柴油）" in out
