@@ -12,7 +12,7 @@ from elec2water.calendar_ import month_of
 from elec2water.coefficient.context import WellContext
 from elec2water.coefficient.posterior import Posterior
 from elec2water.coefficient.result import Coefficient
-from elec2water.coefficient.rows import column_of, measured_rows, pair_moments, pumping_of_pairs
+from elec2water.coefficient.rows import measured_rows, pumping_of_pairs
 from elec2water.energy import MonthlyEnergy
 from elec2water.pairs import Measurements
 
@@ -71,7 +71,7 @@ def forecast_pairs(
         shared,
         np.einsum("wi,ij,wj->w", average, posterior.unbiasing, average, optimize=True),
     )
-    pumping = pumping_of_pairs(measured, context, column_of(context, pair_moments(measured, posterior.layout)))
+    pumping = pumping_of_pairs(measured, context, posterior.layout)
     log_kappa = np.log(pumping) + X @ posterior.mean + (own_offset + 0.5 * own_variance + 0.5 * shift)[rows.well]
     mean = np.asarray(np.bincount(rows.well, weight * np.exp(log_kappa)), dtype=np.float64)
     error = posterior.variance["error"] * rows.scale + rows.extra
