@@ -20,7 +20,7 @@ from elec2water.energy import MonthlyEnergy
 from elec2water.energy.arrays import is_one_of
 from elec2water.findings import Findings, findings_of
 from elec2water.keys import Keys
-from elec2water.strata import UNKNOWN, Strata
+from elec2water.strata import UNKNOWN, WORDS, Strata
 from elec2water.survey import domain_name
 from elec2water.volume import Volume
 from elec2water.volume.wells import METHODS
@@ -333,13 +333,15 @@ def _resting_load(volume: Volume, lang: str) -> Findings:
 
 def _without_estimate(volume: Volume, wells: pd.DataFrame, lang: str) -> Findings:
     none = np.flatnonzero(volume.wells.method_codes == METHODS.index("none"))
-    source = wells["power_source"].iloc[none].fillna("grid").to_numpy(dtype=object) if "power_source" in wells else None
+    known = wells["power_source"] if "power_source" in wells else pd.Series("grid", index=wells.index)
+    codes = known.iloc[none].fillna("grid")
+    source = codes if lang == "en" else codes.map(WORDS["power_source"])
     return findings_of(
         "WELL_WITHOUT_ESTIMATE",
         table="wells",
         row=wells.index.to_numpy()[none],
         well_id=volume.wells.well_id[none],
         period=volume.quarter,
-        observed="grid" if source is None else source,
+        observed=source.to_numpy(dtype=object),
         lang=lang,
     )
