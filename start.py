@@ -21,11 +21,17 @@ QUARTER = "2026Q3"
 def main(arguments: list[str]) -> int:
     """Run the demo county, or the tests; further arguments go to pytest."""
     if sys.hexversion < 0x030B0000:
-        return complain(f"elec2water needs Python 3.11 or later; this is {sys.version.split()[0]}.")
+        version = sys.version.split()[0]
+        return complain(
+            f"需要 Python 3.11 或更高版本，现为 {version}。/ elec2water needs Python 3.11 or later; this is {version}."
+        )
     if arguments[:1] not in ([], ["test"]):
-        return complain("usage: python start.py [test [PYTEST ARGUMENTS]]")
+        return complain("用法 / usage: python start.py [test [PYTEST ARGUMENTS]]")
     if install("[test]" if arguments else ""):
-        return complain("The installation failed, for the reason above. When it is mended, run the same command again.")
+        return complain(
+            "安装未成功，原因见上；解决后重新运行同一命令。/ "
+            "The installation failed, for the reason above. When it is mended, run the same command again."
+        )
     # A worker a core; a file stays with one, since what it prepares is dear.
     spread = ("-n", "auto", "--dist", "loadfile")
     return call(PYTHON, "-m", "pytest", *spread, *arguments[1:]) if arguments else run_demo()
@@ -37,7 +43,10 @@ def run_demo() -> int:
     status = 0 if COUNTY.exists() else call(elec2water, "demo", COUNTY, "--wells", "500", "--seed", "2026")
     status = status or call(elec2water, "run", COUNTY, "--quarter", QUARTER)
     if status == 0:
-        print(f"The results are in {newest_release()}; totals.csv is the table to begin with.")
+        folder = newest_release()
+        print(
+            f"结果在 {folder}，先看 totals.csv。/ The results are in {folder}; totals.csv is the table to begin with."
+        )
     return status
 
 
@@ -53,7 +62,11 @@ def install(extra: str) -> int:
     done = ENVIRONMENT / f"installed{extra}.toml"
     if done.exists() and done.read_bytes() == wanted:
         return 0
-    print(f"Installing elec2water into {ENVIRONMENT} (some minutes the first time) …", file=sys.stderr, flush=True)
+    print(
+        f"正在安装到 {ENVIRONMENT}（第一次需几分钟）… / Installing elec2water (some minutes the first time) …",
+        file=sys.stderr,
+        flush=True,
+    )
     pip = (PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     status = call(sys.executable, "-m", "venv", ENVIRONMENT) or call(*pip, "--editable", f"{ROOT}{extra}")
     if status == 0:
@@ -75,4 +88,6 @@ def complain(message: str) -> int:
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="replace")
     sys.exit(main(sys.argv[1:]))

@@ -163,7 +163,7 @@ def test_what_the_machine_forbids_is_said_with_its_place(folder, monkeypatch):
     monkeypatch.setattr("elec2water.project.check", forbidden)
     status, out, err = command("check", folder)
     assert (status, out) == (2, "")
-    assert f"elec2water: {folder / 'inputs/wells.csv'}: Permission denied" in err
+    assert f"elec2water: {folder / 'inputs/wells.csv'}：没有权限。处理：" in err
 
 
 def test_a_reader_who_has_read_enough_is_no_fault():

@@ -56,6 +56,14 @@ def test_a_short_test_may_give_rates_and_no_date():
     assert set(short_test_rel_u(found)[found.test]) == {0.05}
 
 
+def test_an_hour_whose_kind_is_not_stated_is_a_short_test_and_a_day_is_not():
+    hours = [("2026-05-03 09:00", "2026-05-03 10:00"), ("2026-05-03", "2026-05-04"), ("2026-05-03", "2026-05-03")]
+    table = frame([("w0", *hour, 12.0, 48.0, None, None, None) for hour in hours])
+    stated = frame([("w0", *hours[0], 12.0, 48.0, kind, None, None) for kind in ("meter", "test")])
+    assert measurements(table, REGISTRY).test.tolist() == [False, False, True]
+    assert sorted(measurements(stated, REGISTRY).test.tolist()) == [False, True]
+
+
 def test_taking_pairs_keeps_all_columns_together():
     table = frame([("w0", "2026-05-01", "2026-06-01", e, 4 * e, "meter", None, None) for e in (1.0, 2.0, 3.0)])
     found = measurements(table, REGISTRY).take(np.array([True, False, True]))

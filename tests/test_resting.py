@@ -72,6 +72,22 @@ def test_where_no_well_ever_rests_small_months_are_irrigation(seed, least):
     assert not resting_load(kwh, np.full(40, 15.0)).any()
 
 
+def test_a_small_pump_of_unknown_power_that_irrigates_every_month_does_not_rest():
+    _, _, kwh, power = year(7, n=120)
+    small = 60.0 * np.random.default_rng(7).lognormal(0.0, 0.3, 24)
+    kwh, power = np.vstack([kwh, small]), np.append(power, np.nan)
+    assert (small < REST_HOURS * np.nanmedian(power)).all()
+    assert resting_load(kwh, power)[-1] == 0.0
+
+
+def test_unknown_powers_cost_few_lamps_and_make_none():
+    _, lamp, kwh, power = year(8, n=400)
+    blank = np.random.default_rng(8).random(400) < 0.3
+    told, known = resting_load(kwh, np.where(blank, np.nan, power)), resting_load(kwh, power)
+    assert (told[lamp == 0] == 0).all()
+    assert told[blank].sum() == pytest.approx(known[blank].sum(), rel=0.05)
+
+
 @given(scale=st.floats(0.01, 100.0))
 def test_load_has_the_unit_of_energy(scale):
     _, _, kwh, power = year(4)

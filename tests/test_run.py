@@ -331,6 +331,61 @@ def test_wells_drawn_and_not_measured_are_counted_with_what_they_may_hide(frames
     assert f"抽中的 {len(drawn)} 口样本井" in told["message"].item()
 
 
+def test_totals_that_leave_out_wells_without_electricity_say_about_how_much(tmp_path):
+    frames = county(n=60, sample=12, seed=5)
+    whole = finished(write(tmp_path / "whole", frames))[2]
+    town = frames["wells"]["township"].eq("镇1")
+    town &= ~frames["wells"]["well_id"].isin(frames["pairs"]["well_id"])
+    lost = frames["wells"].loc[town, "well_id"]
+    kept = frames["readings"][~frames["readings"]["meter_id"].isin(lost)]
+    folder = write(tmp_path / "part", {**frames, "readings": kept})
+    _, release, totals, _ = finished(folder)
+    found = read_table(release / "findings.csv").query("rule == 'TOTAL_INCOMPLETE'")
+    told = found.set_index(found["message"].str.extract("“(.+?)”")[0])
+    assert set(told.index) >= {"镇1", "手写县"}
+    assert not set(told.index) & {"镇0", "镇2"}
+    assert told.loc["镇1", "observed"] == str(len(lost))
+    assert f"{frames['wells']['township'].eq('镇1').sum()} 口在用" in told.loc["镇1", "message"]
+    # 万m³ of the finding against what the same wells give when their electricity is known.
+    missing = float(told.loc["手写县", "message"].split("约少计 ")[1].split(" 万")[0]) * 1e4
+    truth = (
+        whole.query("domain == 'county'")["volume_m3"].item() - totals.query("domain == 'county'")["volume_m3"].item()
+    )
+    assert missing == pytest.approx(truth, rel=0.35)
+    assert read_table(folder.parent / "whole/releases/2026Q3/r1/findings.csv")["rule"].ne("TOTAL_INCOMPLETE").all()
+    sealed = frames["wells"].assign(status=np.where(frames["wells"]["well_id"].isin(lost), "封存", "在用"))
+    _, release, _, _ = finished(write(tmp_path / "sealed", {**frames, "wells": sealed, "readings": kept}))
+    assert read_table(release / "findings.csv")["rule"].ne("TOTAL_INCOMPLETE").all()
+
+
+def test_totals_of_wells_that_nobody_read_in_the_quarter_say_so(tmp_path):
+    frames = county(n=60, sample=12, seed=5)
+    town = frames["wells"].loc[frames["wells"]["township"].eq("镇1"), "well_id"]
+    late = frames["readings"]["meter_id"].isin(town) & (frames["readings"]["start"] >= "2026-07-01")
+    folder = write(tmp_path, {**frames, "readings": frames["readings"][~late]})
+    _, release, totals, _ = finished(folder)
+    found = read_table(release / "findings.csv").query("rule == 'TOTAL_IMPUTED' and message.str.startswith('乡镇')")
+    assert found["message"].str.extract("“(.+?)”")[0].tolist() == ["镇1"]
+    row = totals.query("key == '镇1'").iloc[0]
+    assert found["observed"].item() == f"{row['imputed_energy_kwh'] / row['energy_kwh']:.0%}"
+    assert row["imputed_energy_kwh"] > 0.7 * row["energy_kwh"]
+
+
+def test_an_aquifer_of_which_no_well_was_measured_is_named_with_its_water(tmp_path):
+    frames = county(n=60, sample=20, seed=5)
+    deep = frames["wells"].loc[frames["wells"]["aquifer"].eq("深层"), "well_id"]
+    some = frames["pairs"][~frames["pairs"]["well_id"].isin(deep)]
+    _, release, totals, _ = finished(write(tmp_path / "some", {**frames, "pairs": some}))
+    found = read_table(release / "findings.csv").query("rule == 'AQUIFER_WITHOUT_SAMPLE'")
+    volume = totals[totals["domain"].eq("aquifer")].set_index("key")["volume_m3"]
+    assert found["observed"].tolist() == [str(len(deep))]
+    assert (
+        f"“深层”的 {len(deep)} 口井（占 2026Q3 水量的 {volume['深层'] / volume.sum():.0%}）" in found["message"].item()
+    )
+    _, release, _, _ = finished(write(tmp_path / "all", frames))
+    assert read_table(release / "findings.csv")["rule"].ne("AQUIFER_WITHOUT_SAMPLE").all()
+
+
 def test_the_bias_of_refusals_is_that_of_a_county_of_two_kinds():
     """Of wells drawn at random a fifth is 30 % worse and refuses; the others speak for all."""
     kappa = np.array([3.0] * 4 + [3.0 * np.exp(-0.3)])

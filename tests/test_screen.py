@@ -204,6 +204,28 @@ def test_a_lamp_that_burns_while_the_pump_rests_is_no_copy_of_itself():
     assert findings(kwh).of(rule="SERIES_COPIED").count == 0
 
 
+def test_a_lamp_while_the_pump_rests_is_no_flat_line_and_has_lost_no_multiplier():
+    rng = np.random.default_rng(8)
+    kwh = county(120)
+    rests = (rng.random(kwh.shape) < 0.9) & (SEASON <= 0.5)
+    kwh[rests] = 0.0
+    kwh[3] = np.where(SEASON <= 0.5, 19.37, kwh[3] + 19.37)
+    kwh[4] = np.where((SEASON <= 0.5) | (np.arange(len(MONTHS)) == 4), 9.61, kwh[4] + 9.61)
+    assert findings(kwh, multiplier=20.0).of(rule="FLAT_LINE").count == 0
+    assert findings(kwh, multiplier=20.0).of(rule="MULTIPLIER_SUSPECT").count == 0
+    kwh[5, 12:18] = np.where(kwh[5, 12:18] > 0, np.maximum(kwh[5, 12:18], 60.0) / 20.0, 0.0).round(2)
+    assert set(findings(kwh, multiplier=20.0).of(rule="MULTIPLIER_SUSPECT").frame["meter_id"]) == {"m005"}
+
+
+def test_a_meter_without_a_reading_in_all_months_asked_for_is_unknown_and_not_imputed():
+    wells, meters, readings = tables(county())
+    silent = readings["meter_id"].eq("m008") & (readings["start"] >= np.datetime64("2025-04-01"))
+    read = read_energy(wells, meters, readings[~silent], first=np.datetime64("2025-07"), last=MONTHS[-1], lang="en")
+    desk = Desk(read.reporter, wells["well_id"].to_numpy(dtype=object), RuleSettings())
+    said = (read.findings + screen(read.meters, np.zeros(60, dtype=np.int64), desk)).frame
+    assert said.loc[said["meter_id"].eq("m008"), "rule"].tolist() == ["METER_NO_DATA"]
+
+
 def test_a_block_edited_in_one_month_tells_how_many_months_are_still_equal():
     kwh = county()
     kwh[14, 12:18] = kwh[14, 0:6]

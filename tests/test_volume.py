@@ -10,7 +10,7 @@ import dense
 from core_kit import QUARTER, small_case
 from elec2water.calendar_ import quarter_months
 from elec2water.coefficient.context import on_grid
-from elec2water.coefficient.predict import blank_variance
+from elec2water.coefficient.predict import blank_variance, unseen_blanks
 from elec2water.energy.split import Split
 from elec2water.errors import UsageError
 from elec2water.stats import mixture_quantile
@@ -301,6 +301,23 @@ def test_blank_attributes_add_their_spread(case, coefficient):
     assert (added[blank] >= least * (1 - 1e-9)).all()
     assert (added[~blank] >= 0).all()
     assert np.median(added[blank]) > np.median(added[~blank])
+
+
+def test_what_blanks_leave_is_counted_once():
+    """Oracle: the variance of levels is that of the measured wells with their blanks; wells like them have no more."""
+    case = small_case(n_wells=160, n_sample=24)
+    blank = np.random.default_rng(4).random(160) < 0.4
+    case = case.with_wells(pump_depth_m=case.wells["pump_depth_m"].mask(blank))
+    coefficient, months = case.fit(), quarter_months(QUARTER)
+    posterior = coefficient.posterior.covering(months)
+    context = coefficient.context(case.wells, case.water_levels, case.energy, months)
+    beyond, left = unseen_blanks(context, posterior), blank_variance(context, posterior)
+    assert blank[posterior.sample].any()
+    assert beyond[posterior.sample].mean() == pytest.approx(0.0, abs=1e-12)
+    assert left[posterior.sample].mean() > 1e-3
+    np.testing.assert_allclose(np.subtract.outer(beyond, beyond), np.subtract.outer(left, left), atol=1e-12)
+    plain = replace(posterior, sample=np.flatnonzero(left == left.min())[:3])
+    assert (unseen_blanks(context, plain) >= 0).all()
 
 
 def test_pairs_are_laid_over_months_by_days(case, coefficient):

@@ -7,36 +7,50 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import typer
 from rich.console import Console
 
 from elec2water import console, project
-from elec2water.config import load_config
+from elec2water.config import CONFIG_NAME, load_config
 from elec2water.errors import DataRefusedError, Elec2WaterError, UsageError
 from elec2water.findings import Findings
 from elec2water.quarter import Progress
 from elec2water.retest import RetestPlan
 from elec2water.rules import LANGUAGES
+from elec2water.translation import translated
 from elec2water.version import VERSION, source_digest
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 app = typer.Typer(
     name="elec2water",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
-Folder = Annotated[Path, typer.Argument(help="Project folder with elec2water.toml")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one machine-readable summary on standard output")]
-Quarter = Annotated[str, typer.Option(help="Quarter, like 2026Q3")]
-SampleSize = Annotated[int | None, typer.Option("--n", min=1, help="Number of wells to measure")]
-Seed = Annotated[int, typer.Option(help="Seed of everything random")]
+
+def _help(key: str) -> str:
+    """Say in both languages what a command or option is, since no project is read when help is asked for."""
+    return " / ".join(console.help_text(key, lang) for lang in LANGUAGES)
+
+
+def _command(name: str) -> Callable[[Command], Command]:
+    return app.command(name, help=_help(name), short_help=_help(name))
+
+
+Folder = Annotated[Path, typer.Argument(help=_help("option_folder"))]
+AsJson = Annotated[bool, typer.Option("--json", help=_help("option_json"))]
+Quarter = Annotated[str, typer.Option(help=_help("option_quarter"))]
+SampleSize = Annotated[int | None, typer.Option("--n", min=1, help=_help("option_n"))]
+Seed = Annotated[int, typer.Option(help=_help("option_seed"))]
 
 DATA_REFUSED = 1
 WRONG_USAGE = 2
@@ -49,11 +63,11 @@ def _show_version(*, asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(help=_help("elec2water"))
 def elec2water(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help=_help("option_version"))
     ] = False,
 ) -> None:
     """以电折水: volumes of groundwater from the electricity of farm wells, with honest uncertainty."""
@@ -70,27 +84,28 @@ def main() -> None:
     except DataRefusedError:
         sys.exit(DATA_REFUSED)
     except Elec2WaterError as error:
-        _say(f"elec2water: {error}")
+        _say(f"elec2water: {_in_words(str(error))}")
         sys.exit(WRONG_USAGE)
     except BrokenPipeError:
         # Who reads our lines has read enough (`| head`); what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _say(f"elec2water: {where}{error.strerror or error}. See that it exists and that you may read and write there.")
+        advice = "See that it exists and that you may read and write there."
+        _say(f"elec2water: {_in_words(f'{where}{error.strerror or error}. {advice}')}")
         sys.exit(WRONG_USAGE)
 
 
-@app.command()
+@_command("demo")
 def demo(
     folder: Folder,
-    wells: Annotated[int, typer.Option(help="Number of wells, at least 20")] = 500,
+    wells: Annotated[int, typer.Option(help=_help("option_wells"))] = 500,
     seed: Seed = 2026,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Write a synthetic county with known truth, ready to run."""
-    with _progress() as tell:
+    with _progress(_language(folder)) as tell:
         made = project.demo(folder, wells=wells, seed=seed, progress=tell)
     _print(
         {"folder": str(made), "wells": wells, "seed": seed},
@@ -99,15 +114,15 @@ def demo(
     )
 
 
-@app.command()
+@_command("check")
 def check(
     folder: Folder,
     *,
-    plots: Annotated[bool, typer.Option("--plots", help="Draw the calendar and the meters most at stake")] = False,
+    plots: Annotated[bool, typer.Option("--plots", help=_help("option_plots"))] = False,
     as_json: AsJson = False,
 ) -> None:
     """Read and validate everything; findings, those with the most energy at stake first, no estimates."""
-    with _progress() as tell:
+    with _progress(_language(folder)) as tell:
         tell("reading and checking the tables")
         county = project.check(folder)
         path = project.write_findings(folder, county.findings)
@@ -132,10 +147,10 @@ def check(
         raise typer.Exit(DATA_REFUSED)
 
 
-@app.command()
+@_command("rules")
 def rules(
-    folder: Annotated[Path | None, typer.Argument(help="Project folder, to show what its [rules] change")] = None,
-    lang: Annotated[str | None, typer.Option(help="zh or en; by default the project's, else zh")] = None,
+    folder: Annotated[Path | None, typer.Argument(help=_help("option_rules_folder"))] = None,
+    lang: Annotated[str | None, typer.Option(help=_help("option_lang"))] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -146,22 +161,20 @@ def rules(
     _print({"rules": records}, console.rules_text(records), as_json=as_json)
 
 
-@app.command()
+@_command("design")
 def design(
     folder: Folder,
     n: SampleSize = None,
-    target_cv: Annotated[float | None, typer.Option(help="Expected CV of the county total, as a fraction")] = None,
-    budget: Annotated[
-        float | None, typer.Option(min=0.0, help="Money; costs are in [design] of elec2water.toml")
-    ] = None,
+    target_cv: Annotated[float | None, typer.Option(help=_help("option_target_cv"))] = None,
+    budget: Annotated[float | None, typer.Option(min=0.0, help=_help("option_budget"))] = None,
     seed: Seed = 2026,
     *,
-    extend: Annotated[bool, typer.Option("--extend", help="Keep the wells that are measured already")] = False,
-    rotate: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of them that rotates out")] = 0.0,
+    extend: Annotated[bool, typer.Option("--extend", help=_help("option_extend"))] = False,
+    rotate: Annotated[float, typer.Option(min=0.0, max=1.0, help=_help("option_rotate"))] = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Draw the sample of wells to measure."""
-    with _refusals(folder, as_json=as_json), _progress() as tell:
+    with _refusals(folder, as_json=as_json), _progress(_language(folder)) as tell:
         drawn, written = project.design(
             folder, n=n, target_cv=target_cv, budget=budget, extend=extend, rotate=rotate, seed=seed, progress=tell
         )
@@ -179,59 +192,59 @@ def design(
     _print(figures, f"{console.design_text(drawn, _language(folder))}\n{written[0].parent}", as_json=as_json)
 
 
-@app.command()
+@_command("run")
 def run(
     folder: Folder,
     quarter: Quarter,
-    as_of: Annotated[str | None, typer.Option(help="ISO date; later readings and pairs are not used")] = None,
+    as_of: Annotated[str | None, typer.Option(help=_help("option_as_of"))] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Check, fit, estimate and publish a quarter: the main job."""
-    with _refusals(folder, as_json=as_json), _progress() as tell:
+    with _refusals(folder, as_json=as_json), _progress(_language(folder)) as tell:
         done = project.run(folder, quarter=quarter, as_of=as_of, progress=tell)
         project.write_findings(folder, done.findings)
     _print(done.summary, console.run_text(done, _language(folder)), as_json=as_json)
 
 
-@app.command("next")
+@_command("next")
 def next_wells(
     folder: Folder,
     n: SampleSize = None,
-    quarter: Annotated[str | None, typer.Option(help="Quarter whose totals are to be sharper, like 2026Q3")] = None,
-    budget: Annotated[float | None, typer.Option(help="Most that may be spent; prices are in [next]")] = None,
-    kind: Annotated[str, typer.Option(help="test (a short pumping test) or meter (a month of metering)")] = "test",
+    quarter: Annotated[str | None, typer.Option(help=_help("option_next_quarter"))] = None,
+    budget: Annotated[float | None, typer.Option(help=_help("option_next_budget"))] = None,
+    kind: Annotated[str, typer.Option(help=_help("option_kind"))] = "test",
     *,
     as_json: AsJson = False,
 ) -> None:
     """Choose the wells to test next: the set that cuts the variance of the reported totals most for its cost."""
-    with _refusals(folder, as_json=as_json), _progress() as tell:
+    with _refusals(folder, as_json=as_json), _progress(_language(folder)) as tell:
         plan, written = project.next_wells(folder, n=n, quarter=quarter, budget=budget, kind=kind, progress=tell)
     text = "\n".join([console.plan_text(plan, _language(folder)), *map(str, written)])
     _print(_plan_figures(plan, written), text, as_json=as_json)
 
 
-@app.command()
+@_command("validate")
 def validate(
     folder: Folder,
-    folds: Annotated[int, typer.Option(min=2, help="Parts in which the sample wells are held out")] = 10,
+    folds: Annotated[int, typer.Option(min=2, help=_help("option_folds"))] = 10,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Hold out wells and months; accuracy and calibration tables."""
-    with _refusals(folder, as_json=as_json), _progress() as tell:
+    with _refusals(folder, as_json=as_json), _progress(_language(folder)) as tell:
         result, written = project.validate(folder, folds=folds, progress=tell)
     text = f"{console.validation_text(result, _language(folder))}\n{written}"
     figures = {"accuracy": result.accuracy.to_dict("records"), "calibration": result.calibration.to_dict("records")}
     _print(figures, text, as_json=as_json)
 
 
-@app.command()
+@_command("approve")
 def approve(
     folder: Folder,
     quarter: Quarter,
-    release: Annotated[str, typer.Option(help="Release, like r1")],
-    by: Annotated[str, typer.Option(help="Name of the person who approves")],
+    release: Annotated[str, typer.Option(help=_help("option_release"))],
+    by: Annotated[str, typer.Option(help=_help("option_by"))],
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -244,7 +257,7 @@ def approve(
     )
 
 
-@app.command()
+@_command("releases")
 def releases(folder: Folder, *, as_json: AsJson = False) -> None:
     """List the releases: state, county total, which counts, what each started from and replaces."""
     listed = project.releases(folder)
@@ -255,23 +268,32 @@ def releases(folder: Folder, *, as_json: AsJson = False) -> None:
     )
 
 
-def _language(folder: Path) -> str:
+def _language(folder: Path, *, unknown: str = "zh") -> str:
     """Give the language in which a project is told what was done; Chinese where its configuration cannot be read."""
     try:
         return load_config(folder).project.language
     except Elec2WaterError:
-        return "zh"
+        return unknown
+
+
+def _in_words(message: str) -> str:
+    """Say an error in the language of the project that was named; where none can be read, in Chinese and English."""
+    languages = {_language(Path(word), unknown="") for word in sys.argv[1:] if (Path(word) / CONFIG_NAME).is_file()}
+    if "en" in languages:
+        return message
+    chinese = translated(message, "zh")
+    return chinese if "zh" in languages or chinese == message else f"{chinese}\n{message}"
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def _progress(lang: str) -> Iterator[Progress]:
     """Show what is being done on standard error: one live line on a terminal, a line a step elsewhere."""
     console = Console(stderr=True)
     if console.is_terminal:
         with console.status("") as status:
-            yield lambda text: status.update(f"{text} …")
+            yield lambda text: status.update(f"{translated(text, lang)} …")
     else:
-        yield lambda text: _say(f"{text} …")
+        yield lambda text: _say(f"{translated(text, lang)} …")
 
 
 @contextmanager

@@ -90,6 +90,11 @@ def table_text(frame: pd.DataFrame, lang: str) -> str:
         return shown.rename(columns=lambda name: headings.get(name, name)).to_string(index=False)
 
 
+def help_text(key: str, lang: str) -> str:
+    """Say what a command is for, or an option (``option_`` and its name)."""
+    return _words("help", lang)[key]
+
+
 def run_text(done: Run, lang: str) -> str:
     """Show the totals of a quarter, what moved, what it started from, its findings and its folder."""
     totals = done.totals
@@ -224,9 +229,10 @@ def findings_text(found: Findings, lang: str) -> str:
     lines += _error_lines(found.errors.frame, lang)
     summary = summary.loc[summary["severity"] != "error"]
     columns = ("severity", "rule", "table", "count", "first", "message")
+    places = _first_places(found.frame)
     for severity, rule, table, count, first, message in summary[list(columns)].head(_KINDS_SHOWN).to_numpy():
         others = f"  ({first}{', …' if count > _FIRST else ''})" if count > 1 and first else ""
-        lines.append(f"  {severities[severity]:<7} {rule} × {count}  [{table}] {message}{others}")
+        lines.append(f"  {severities[severity]:<7} {rule} × {count}  {places[severity, rule, table]} {message}{others}")
     if len(summary) > _KINDS_SHOWN:
         lines.append("  " + _text("more_kinds", lang, n=len(summary) - _KINDS_SHOWN))
     return "\n".join(lines)
@@ -252,11 +258,25 @@ def _error_lines(errors: pd.DataFrame, lang: str) -> list[str]:
     shown = errors[["rule", "table", "file", "row", "message"]].head(_ERRORS_SHOWN)
     severity, lines = _words("word", lang)["error"], []
     for rule, table, file, row, message in zip(*(shown[name] for name in shown), strict=True):
-        place = (file if pd.isna(row) else f"{file}:{row}") or f"[{table}]"
-        lines.append(f"  {severity:<7} {rule}  {place} {message}")
+        lines.append(f"  {severity:<7} {rule}  {_place(table, file, row)} {message}")
     if len(errors) > _ERRORS_SHOWN:
         lines.append("  " + _text("more_errors", lang, n=len(errors) - _ERRORS_SHOWN))
     return lines
+
+
+def _first_places(found: pd.DataFrame) -> dict[tuple[str, str, str], str]:
+    """Say where the first finding of each kind lies, by severity, rule and table."""
+    kinds = found.drop_duplicates(["severity", "rule", "table"])
+    columns = ("severity", "rule", "table", "file", "row")
+    return {
+        (severity, rule, table): _place(table, file, row)
+        for severity, rule, table, file, row in zip(*(kinds[name] for name in columns), strict=True)
+    }
+
+
+def _place(table: str, file: str, row: float | None) -> str:
+    """Give file and row, as far as they are known, else the table."""
+    return (file if pd.isna(row) else f"{file}:{row}") or f"[{table}]"
 
 
 def rules_text(records: list[dict[str, object]]) -> str:

@@ -12,7 +12,7 @@ from elec2water.calendar_ import month_of
 
 Floats = NDArray[np.float64]
 
-_HOURS_PER_DAY = 24.0
+_DAY = np.timedelta64(1, "D")
 _LONG_AGO = np.datetime64("1000-01", "M")
 _NEVER = np.iinfo(np.int64).max
 TEST_REL_U = 0.05
@@ -103,7 +103,8 @@ def measurements(pairs: pd.DataFrame, well_id: NDArray[np.object_]) -> Measureme
     Parameters
     ----------
     pairs : DataFrame
-        The table ``pairs``; a short test may give ``flow_m3_per_h`` and ``power_kw`` instead of volume and energy.
+        The table ``pairs``; a short test may give ``flow_m3_per_h`` and ``power_kw`` instead of volume and energy. A
+        pair of less than a day whose ``kind`` is not stated is a short test.
     well_id : (N,)
         Identifiers of the registry, whose places are returned.
     """
@@ -117,6 +118,7 @@ def measurements(pairs: pd.DataFrame, well_id: NDArray[np.object_]) -> Measureme
     well = pd.Index(well_id, dtype=object).get_indexer(pd.Index(pairs["well_id"].astype(object)))
     start = pairs["start"].to_numpy(dtype="datetime64[s]")
     end = pairs["end"].to_numpy(dtype="datetime64[s]")
+    brief = (kind != "meter") & (end > start) & (end - start < _DAY)
     table = Measurements(
         np.asarray(well, dtype=np.intp),
         start,
@@ -124,7 +126,7 @@ def measurements(pairs: pd.DataFrame, well_id: NDArray[np.object_]) -> Measureme
         energy,
         volume,
         _column(pairs, "volume_rel_u"),
-        (kind == "test") | by_rate,
+        (kind == "test") | by_rate | brief,
         np.asarray(pairs.index, dtype=np.int64),
     )
     usable = (well >= 0) & (energy > 0) & (volume > 0) & np.isfinite(energy) & np.isfinite(volume)

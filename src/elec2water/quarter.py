@@ -24,6 +24,8 @@ from elec2water.news import Stages, release_news
 from elec2water.pairs import pairs_frame
 from elec2water.release import ReleaseInfo
 from elec2water.review import (
+    imputed_totals,
+    incomplete_totals,
     level_findings,
     model_findings,
     pair_energy_findings,
@@ -80,7 +82,8 @@ def estimate_quarter(
     survey = survey_totals(county, coefficient, volume, domains)
     told = _Told(county, energy, stages, volume, domains, start, earlier)
     news, revisions, chain_findings = told.since_last(tell)
-    said = (energy_findings, silent, told.of_model(), survey.findings, gap_findings(totals, survey, lang=lang))
+    of_totals = imputed_totals(totals, lang=lang) + gap_findings(totals, survey, lang=lang)
+    said = (energy_findings, silent, told.of_model(), survey.findings, of_totals)
     return outputs.QuarterRun(
         county.config,
         county.wells,
@@ -183,6 +186,7 @@ class _Told:
             + pumps_to_come(county.wells, _reading_days(county.tables.readings)[1], lang=lang)
             + level_findings(coefficient, county.wells, county.water_levels, self.volume.quarter, lang=lang)
             + model_findings(coefficient, self.volume, county.wells, lang=lang)
+            + incomplete_totals(self.volume, county.wells, self.domains, lang=lang)
             + change_findings(coefficient, lang=lang)
             + meter_findings(coefficient, self.volume.quarter, lang=lang)
             + expiry_findings(coefficient, self.volume, county.wells, county.water_levels, rule=rule, lang=lang)

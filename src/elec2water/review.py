@@ -1,7 +1,8 @@
-"""What the fit noticed: wells and pairs that do not fit, classes nobody measured, wells without an estimate."""
+"""What the fit noticed: wells and pairs that do not fit, classes nobody measured, wells that have no estimate."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,11 @@ from elec2water.coefficient.unseen import last_observed
 from elec2water.coefficient.water import level_movement
 from elec2water.design import read_sample
 from elec2water.energy import MonthlyEnergy
+from elec2water.energy.arrays import is_one_of
 from elec2water.findings import Findings, findings_of
-from elec2water.strata import UNKNOWN, Strata
+from elec2water.keys import Keys
+from elec2water.strata import UNKNOWN, WORDS, Strata
+from elec2water.survey import domain_name
 from elec2water.volume import Volume
 from elec2water.volume.wells import METHODS
 
@@ -28,6 +32,14 @@ UNKNOWN_LEVELS = 0.2
 """Share of the wells without a water level from which it is said."""
 LATE_LEVELS = 3
 """Months between the last water level of an aquifer and the end of a quarter from which it is said."""
+_NOT_IN_USE = ("standby", "sealed", "abandoned")
+UNCOUNTED = 0.05
+"""Share of the water of a domain, by the rated power of its wells, that a total leaves out from which it is said."""
+FEW_UNCOUNTED = 5
+"""Wells without electricity up to which their own findings are enough."""
+_LEAST_OF_WATER = 0.01
+MOSTLY_IMPUTED = 0.5
+"""Part of the electricity of a total that was not read from which it is said."""
 ENERGY_LIMIT = 1.3
 """Times by which the energy of pairs and of readings may differ before it is said."""
 
@@ -89,7 +101,7 @@ def model_findings(coefficient: Coefficient, volume: Volume, wells: pd.DataFrame
         lang=lang,
     )
     found = outlying + _impossible_pairs(coefficient, lang) + _without_estimate(volume, wells, lang)
-    return found + _resting_load(volume, lang)
+    return found + _aquifers_without_sample(coefficient, volume, wells, lang) + _resting_load(volume, lang)
 
 
 def level_findings(
@@ -212,6 +224,94 @@ def _classes_without_sample(coefficient: Coefficient, strata: Strata, lang: str)
     )
 
 
+def incomplete_totals(
+    volume: Volume, wells: pd.DataFrame, domains: Mapping[str, Keys], *, lang: str = "zh"
+) -> Findings:
+    """Name the totals that leave out wells in use on the grid of which no electricity is known, and about how much.
+
+    The interval of a total is that of the wells it counts. The others are taken to pump what those of the county do
+    per kW, a pump of unknown power being the median one.
+    """
+    in_use = on_grid(wells) & ~is_one_of(wells, "status", _NOT_IN_USE)
+    none = in_use & (volume.wells.method_codes == METHODS.index("none"))
+    power = wells["pump_power_kw"].to_numpy(dtype=np.float64, na_value=np.nan)
+    power = np.where(power > 0, power, np.nanmedian(power) if np.isfinite(power).any() else 1.0)
+    volume_m3 = np.nan_to_num(volume.wells.volume_m3)
+    counted = in_use & ~none
+    if none.sum() < FEW_UNCOUNTED or not counted.any():
+        return Findings.empty()
+    missing_m3 = none * power * volume_m3[counted].sum() / power[counted].sum()
+    found = []
+    for domain, keys in domains.items():
+        n_none, n, missing, known = _sums(keys, none, in_use, missing_m3, volume_m3)
+        share = missing / np.where(missing + known > 0, missing + known, 1.0)
+        told = np.flatnonzero((n_none >= FEW_UNCOUNTED) & (share >= UNCOUNTED))
+        found.append(
+            findings_of(
+                "TOTAL_INCOMPLETE",
+                table="totals",
+                period=volume.quarter,
+                observed=n_none[told].astype(np.int64),
+                limit=f"{UNCOUNTED:.0%}",
+                domain=domain_name(domain, lang),
+                key=keys.names[told].astype(str).astype(object),
+                n=n[told].astype(np.int64),
+                missing=[f"{value:.3g}" for value in missing[told] / 1e4],
+                percent=[f"{value:.0%}" for value in share[told]],
+                lang=lang,
+            )
+        )
+    return Findings.concat(found)
+
+
+def imputed_totals(totals: pd.DataFrame, *, lang: str = "zh") -> Findings:
+    """Name the totals of which most electricity was not read.
+
+    Parameters
+    ----------
+    totals : DataFrame
+        ``totals.csv``: ``domain, key, quarter, n_wells, energy_kwh, imputed_energy_kwh``.
+    """
+    share = totals["imputed_energy_kwh"] / totals["energy_kwh"].where(totals["energy_kwh"] > 0)
+    told = totals.loc[(share > MOSTLY_IMPUTED) & (totals["n_wells"] >= FEW_UNCOUNTED)]
+    return findings_of(
+        "TOTAL_IMPUTED",
+        table="totals",
+        period=told["quarter"].to_numpy(dtype=object),
+        observed=[f"{value:.0%}" for value in share[told.index]],
+        limit=f"{MOSTLY_IMPUTED:.0%}",
+        domain=[domain_name(domain, lang) for domain in told["domain"]],
+        key=told["key"].to_numpy(dtype=object),
+        n=told["n_wells"].to_numpy(),
+        lang=lang,
+    )
+
+
+def _sums(keys: Keys, *values: NDArray[np.generic]) -> list[NDArray[np.float64]]:
+    """Sum values of wells (N,) by their group."""
+    held, size = keys.codes >= 0, keys.names.size
+    return [np.bincount(keys.codes[held], value[held].astype(np.float64), size).astype(np.float64) for value in values]
+
+
+def _aquifers_without_sample(coefficient: Coefficient, volume: Volume, wells: pd.DataFrame, lang: str) -> Findings:
+    """Name the aquifers of which no well was measured, with their part of the county's water."""
+    keys = Keys.of(wells["aquifer"])
+    measured = np.zeros(keys.size, dtype=bool)
+    measured[coefficient.placed(volume.wells.well_id).posterior.sample] = True
+    m3 = np.nan_to_num(volume.wells.volume_m3)
+    n_wells, n_measured, of_aquifer = _sums(keys, np.ones(keys.size), measured, m3)
+    empty = np.flatnonzero((n_measured == 0) & (of_aquifer > _LEAST_OF_WATER * m3.sum()))
+    return findings_of(
+        "AQUIFER_WITHOUT_SAMPLE",
+        table="wells",
+        period=volume.quarter,
+        observed=n_wells[empty].astype(np.int64),
+        aquifer=keys.names[empty].astype(str).astype(object),
+        percent=[f"{value / m3.sum():.0%}" for value in of_aquifer[empty]],
+        lang=lang,
+    )
+
+
 def _resting_load(volume: Volume, lang: str) -> Findings:
     """Say how much electricity of the quarter is taken for that of other loads than the pump."""
     resting = volume.wells.resting_kwh
@@ -233,13 +333,15 @@ def _resting_load(volume: Volume, lang: str) -> Findings:
 
 def _without_estimate(volume: Volume, wells: pd.DataFrame, lang: str) -> Findings:
     none = np.flatnonzero(volume.wells.method_codes == METHODS.index("none"))
-    source = wells["power_source"].iloc[none].fillna("grid").to_numpy(dtype=object) if "power_source" in wells else None
+    known = wells["power_source"] if "power_source" in wells else pd.Series("grid", index=wells.index)
+    codes = known.iloc[none].fillna("grid")
+    source = codes if lang == "en" else codes.map(WORDS["power_source"])
     return findings_of(
         "WELL_WITHOUT_ESTIMATE",
         table="wells",
         row=wells.index.to_numpy()[none],
         well_id=volume.wells.well_id[none],
         period=volume.quarter,
-        observed="grid" if source is None else source,
+        observed=source.to_numpy(dtype=object),
         lang=lang,
     )

@@ -12,11 +12,13 @@ from elec2water.calendar_ import month_of
 from elec2water.coefficient.context import WellContext
 from elec2water.coefficient.posterior import Posterior
 from elec2water.coefficient.result import Coefficient
-from elec2water.coefficient.rows import column_of, measured_rows, pair_moments, pumping_of_pairs
+from elec2water.coefficient.rows import measured_rows, pumping_of_pairs
 from elec2water.energy import MonthlyEnergy
 from elec2water.pairs import Measurements
 
 Floats = NDArray[np.float64]
+
+_LEVEL_KEPT = 0.5
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def forecast_pairs(
     own_offset, own_variance, gain = _own_paths(
         posterior, places=place, times=mean_time, pumps=_last(rows.pump, rows.well)
     )
-    own_variance += np.where(np.isin(place, posterior.sample), 0.0, blank_variance(context, posterior)[place])
+    own_variance += np.where(np.isin(place, posterior.sample), 0.0, unseen_blanks(context, posterior)[place])
     X = X - gain[rows.well]
     average = np.zeros((n_wells, X.shape[1]))
     np.add.at(average, rows.well, weight[:, None] * X)
@@ -71,7 +73,7 @@ def forecast_pairs(
         shared,
         np.einsum("wi,ij,wj->w", average, posterior.unbiasing, average, optimize=True),
     )
-    pumping = pumping_of_pairs(measured, context, column_of(context, pair_moments(measured, posterior.layout)))
+    pumping = pumping_of_pairs(measured, context, posterior.layout)
     log_kappa = np.log(pumping) + X @ posterior.mean + (own_offset + 0.5 * own_variance + 0.5 * shift)[rows.well]
     mean = np.asarray(np.bincount(rows.well, weight * np.exp(log_kappa)), dtype=np.float64)
     error = posterior.variance["error"] * rows.scale + rows.extra
@@ -92,6 +94,17 @@ def blank_variance(context: WellContext, posterior: Posterior) -> Floats:
         new = context.static.codes[:, k] < 0
         variance += new * (posterior.variance[factor.variance] if factor.variance else factor.sd**2)
     return np.asarray(variance)
+
+
+def unseen_blanks(context: WellContext, posterior: Posterior) -> Floats:
+    """Variance of ln κ (N,) that the blanks of each well leave beyond those of the wells that were measured.
+
+    What blanks of measured wells leave is in the variance of levels already, which is learned from them: that variance
+    is of wells with as many blanks, and less than it, by no more than half, for a well that has fewer.
+    """
+    left = blank_variance(context, posterior)
+    counted = float(left[posterior.sample].mean()) if posterior.sample.size else 0.0
+    return np.maximum(left - counted, -_LEVEL_KEPT * posterior.variance["level"])
 
 
 def _last(values: NDArray[np.intp], well: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +24,51 @@ _LOAD_REL_U = 10.0
 """Relative standard uncertainty of what another load takes in a month, a half, against the error of a pair (0.05)."""
 
 
+@dataclass(frozen=True)
+class Spans:
+    """The months of each of R pairs: ``place`` (K,) of the pair, ``column`` (K,) of the month, ``weight`` (K,).
+
+    The coefficient of an interval is the mean of its months' weighted by energy, and so, to first order, is what moves
+    it. Weights of a pair sum to one: by the well's electricity of the days that lie within, by the days alone where
+    that is not known. A pair within one month has that month alone.
+    """
+
+    place: Ints
+    column: Ints
+    weight: Floats
+
+    @classmethod
+    def of(cls, measured: Measurements, context: WellContext, layout: Layout) -> Spans:
+        """Cut pairs where months begin."""
+        middle = column_of(context, pair_moments(measured, layout))
+        first, last = month_of(measured.start), month_of(measured.end - np.timedelta64(1, "s"))
+        count = np.where(np.isnat(measured.start), 1, np.maximum((last - first).astype(np.int64) + 1, 1))
+        place = np.repeat(np.arange(count.size), count)
+        column, weight = middle[place], np.ones(place.size)
+        several = np.flatnonzero((count > 1)[place])
+        pair = place[several]
+        month = first[pair] + (np.arange(place.size) - (np.cumsum(count) - count)[place])[several]
+        column[several] = np.clip(np.searchsorted(context.months, month), 0, context.months.size - 1)
+        begin, end = month.astype("datetime64[s]"), (month + 1).astype("datetime64[s]")
+        within = np.minimum(measured.end[pair], end) - np.maximum(measured.start[pair], begin)
+        days = within / (end - begin) * (context.months[column[several]] == month)
+        kwh = days * np.nan_to_num(context.kwh[measured.well[pair], column[several]])
+        known, seen = (np.bincount(pair, by, count.size)[pair] > 0 for by in (kwh, days))
+        column[several] = np.where(seen, column[several], middle[pair])
+        weight[several] = np.where(known, kwh, np.where(seen, days, 1.0))
+        return cls(place, column, weight / np.bincount(place, weight, count.size)[place])
+
+    def mean(self, values: Floats, row: Ints) -> Floats:
+        """Mean over each pair of what row ``row`` (R,) of ``values`` (·, M) has in its months, NaN where in none."""
+        value = values[row[self.place], self.column]
+        known = np.isfinite(value)
+        weight = np.where(known, self.weight, 0.0)
+        total = np.bincount(self.place, weight, row.size)
+        part = np.divide(weight, total[self.place], out=np.zeros_like(weight), where=known & (total[self.place] > 0))
+        mean = np.bincount(self.place, part * np.where(known, value, 0.0), row.size)
+        return np.where(total > 0, mean, np.nan)
+
+
 def measured_rows(
     measured: Measurements, context: WellContext, spec: FeatureSpec, layout: Layout, equipment: Equipment
 ) -> tuple[Ints, Rows]:
@@ -30,22 +77,22 @@ def measured_rows(
     position = np.asarray(position, dtype=np.intp)
     middle = pair_moments(measured, layout)
     month = month_of(middle)
-    column = column_of(context, middle)
+    spans = Spans.of(measured, context, layout)
     aquifer = context.static.aquifer[measured.well]
     pumps = equipment.history(context.well_id[sample])
     moving = spec.moving(
         aquifer,
         decimal_year(middle),
-        level=context.level[measured.well, column],
-        anomaly=np.where(measured.test, 0.0, context.anomaly[measured.well, column]),
+        level=spans.mean(context.level, measured.well),
+        anomaly=np.where(measured.test, 0.0, spans.mean(context.anomaly, measured.well)),
         short_test=measured.test,
         worn_since=spec.worn_since(pumps.since(position, middle)),
-        unseen=context.unseen[aquifer, column],
-        lasting=context.lasting[aquifer, column],
+        unseen=spans.mean(context.unseen, aquifer),
+        lasting=spans.mean(context.lasting, aquifer),
     )
     cell_month = np.clip(np.searchsorted(layout.months, month), 0, layout.months.size - 1)
     installed = context.pump_installed[measured.well]
-    pumping = pumping_of_pairs(measured, context, column)
+    pumping = _pumping(measured, context, spans)
     rows = Rows(
         well=position,
         y=np.log(measured.coefficient / pumping),
@@ -62,18 +109,22 @@ def measured_rows(
     return np.asarray(sample, dtype=np.intp), rows
 
 
-def pumping_of_pairs(measured: Measurements, context: WellContext, column: Ints) -> Floats:
+def pumping_of_pairs(measured: Measurements, context: WellContext, layout: Layout) -> Floats:
     """Give the share of the electricity of each pair that pumped, (R,): a short test runs nothing but the pump.
 
     Water that came in a month taken for one of rest says that it was none: there the share is at least a fifth.
     """
-    share = context.pumping[measured.well, column]
+    return _pumping(measured, context, Spans.of(measured, context, layout))
+
+
+def _pumping(measured: Measurements, context: WellContext, spans: Spans) -> Floats:
+    share = spans.mean(context.pumping, measured.well)
     return np.asarray(np.where(measured.test, 1.0, np.maximum(share, _LEAST_PUMPING)))
 
 
 def head_movement(measured: Measurements, context: WellContext, layout: Layout) -> Floats:
     """Ln head of each pair less the well's own, (R,); zero where unknown."""
-    return np.nan_to_num(context.level[measured.well, column_of(context, pair_moments(measured, layout))])
+    return np.nan_to_num(Spans.of(measured, context, layout).mean(context.level, measured.well))
 
 
 def column_of(context: WellContext, middle: NDArray[np.datetime64]) -> Ints:

@@ -22,10 +22,11 @@ LEAST_MONTHS = 10
 """Months of electricity without which nothing is said of a well."""
 LONGEST = 24
 """Months that are looked back."""
+AT_REST = 2.0
+"""Times a well's other load up to which a month is one of rest."""
 _LEAST_AT_REST = 2
 _BELIEVED = 0.1
 _STEADY = 0.5
-_AT_REST = 2.0
 _SURELY = 0.999
 
 
@@ -37,7 +38,8 @@ def resting_load(kwh: Floats, power_kw: Floats) -> Floats:
     kwh : (N, M)
         Electricity of the latest months as it was read; NaN where it was not.
     power_kw : (N,)
-        Rated power; the median of the others where unknown.
+        Rated power. Where unknown, as much as the well's greatest month tells at the hours of the others' (their median
+        of energy over power in the greatest month).
 
     Returns
     -------
@@ -49,7 +51,7 @@ def resting_load(kwh: Floats, power_kw: Floats) -> Floats:
     known_power = np.isfinite(power_kw) & (power_kw > 0)
     if kwh.shape[1] < LEAST_MONTHS or not known_power.any():
         return load
-    limit = REST_HOURS * np.where(known_power, power_kw, np.median(power_kw[known_power]))
+    limit = REST_HOURS * np.where(known_power, power_kw, _power_by_use(kwh, power_kw, known_power))
     none, small = kwh == 0.0, (kwh > 0.0) & (kwh <= limit[:, None])
     rested = none.sum(axis=0) / np.maximum(none.sum(axis=0) + small.sum(axis=0), 1)
     enough = (np.isfinite(kwh).sum(axis=1) >= LEAST_MONTHS) & (small.sum(axis=1) >= _LEAST_AT_REST)
@@ -64,6 +66,15 @@ def resting_load(kwh: Floats, power_kw: Floats) -> Floats:
     told = (probability - _BELIEVED) / (1.0 - _BELIEVED)
     load[some] = np.where(apart <= _STEADY, told * middle, 0.0)
     return load
+
+
+def _power_by_use(kwh: Floats, power_kw: Floats, known_power: NDArray[np.bool_]) -> Floats:
+    """Guess rated powers (N,) from the greatest months: a small pump irrigates on what a large one takes at rest."""
+    greatest = np.nan_to_num(kwh).max(axis=1)
+    tell = known_power & (greatest > 0.0)
+    if not tell.any():
+        return np.zeros(greatest.size)
+    return np.asarray(greatest / np.median(greatest[tell] / power_kw[tell]))
 
 
 def pumping_share(kwh: Floats, load: Floats) -> Floats:
@@ -84,6 +95,6 @@ def pumping_share(kwh: Floats, load: Floats) -> Floats:
     share = np.ones(kwh.shape)
     some = np.flatnonzero(load > 0.0)
     used, own = kwh[some], load[some, None]
-    pumps = used > _AT_REST * own
+    pumps = used > AT_REST * own
     share[some] = np.where(pumps, 1.0 - own / np.where(pumps, used, 1.0), np.where(used > 0.0, 0.0, 1.0))
     return share

@@ -18,7 +18,7 @@ from elec2water.survey.estimators import (
     totals,
 )
 from elec2water.survey.linearised import Domains, Estimate, LonelyPolicy, SampleDesign, lonely_policy
-from elec2water.survey.published import gap_findings, joint_standard_error, published_totals
+from elec2water.survey.published import domain_name, gap_findings, joint_standard_error, published_totals
 from elec2water.survey.reported import DesignEstimate, adjust_for_refusal, design_totals
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "calibrated_totals",
     "combined_ratio_totals",
     "design_totals",
+    "domain_name",
     "gap_findings",
     "greg_totals",
     "joint_standard_error",

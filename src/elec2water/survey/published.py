@@ -154,11 +154,22 @@ def gap_findings(
         table="totals",
         observed=gap[gap > limit].map("{:.1f}".format).tolist(),
         limit=limit,
-        domain=[words.get(domain, domain) for domain in found["domain"]],
+        domain=[domain_name(domain, lang) for domain in found["domain"]],
         key=found["key"].tolist(),
         estimator=words[estimator],
         lang=lang,
     )
+
+
+def domain_name(domain: str, lang: str = "zh") -> str:
+    """Give what readers call a kind of domain; its own name where it has no other.
+
+    Examples
+    --------
+    >>> domain_name("township"), domain_name("crop")
+    ('乡镇', 'crop')
+    """
+    return _WORDS[lang].get(domain, domain)
 
 
 def _beside(design: DesignEstimate, model: pd.DataFrame) -> pd.DataFrame:

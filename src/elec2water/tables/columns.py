@@ -220,7 +220,11 @@ def _reported(check: _Checked, table: TypedTable, context: Context) -> list[Find
             where = table.place(at)
             found.append(
                 context.finding(
-                    rule, **where, observed=_raw(check.cells, at), limit=_limits(check, rule, at, table), column=name
+                    rule,
+                    **where,
+                    observed=_raw(check.cells, at),
+                    limit=_limits(check, rule, at, table, context.lang),
+                    column=name,
                 )
             )
     if check.column.required and check.column.type != "id":
@@ -248,17 +252,21 @@ def _raw(cells: pa.Array, at: npt.NDArray[np.int64]) -> list[str]:
     return [hide(text) for text in texts]
 
 
-def _limits(check: _Checked, rule: str, at: npt.NDArray[np.int64], table: TypedTable) -> object:
+def _limits(check: _Checked, rule: str, at: npt.NDArray[np.int64], table: TypedTable, lang: str) -> object:
     if rule in check.noted:
         return [f"{value:g}" for value in table.numbers(check.column.column)[at]]
-    return check.other[at] if rule == "POSITION_SWAPPED" and check.other is not None else _limit(check.column, rule)
+    return (
+        check.other[at] if rule == "POSITION_SWAPPED" and check.other is not None else _limit(check.column, rule, lang)
+    )
 
 
-def _limit(column: schema.Column, rule: str) -> str:
+def _limit(column: schema.Column, rule: str, lang: str) -> str:
     if rule == column.range_rule:
         low, high = (text if "-" in text[1:] else f"{float(text):,.10g}" for text in (column.lower, column.upper))
         return f"{low} – {high} {_UNIT_SHOWN.get(column.unit, column.unit)}".strip()
     if rule.startswith("UNKNOWN_WORD"):
-        kind = "bool" if column.type == "bool" else column.column
-        return ", ".join(dict.fromkeys(schema.words(kind).values()))
+        words = schema.words("bool" if column.type == "bool" else column.column)
+        first = {code: word for word, code in reversed(list(words.items()))}
+        codes = dict.fromkeys(words.values())
+        return ", ".join(codes) if lang == "en" else "、".join(f"{first[code]}（{code}）" for code in codes)
     return column.heading_zh

@@ -14,7 +14,7 @@ from elec2water.coefficient import features
 from elec2water.coefficient.anomaly import limited_anomaly
 from elec2water.coefficient.context import WellContext, on_grid
 from elec2water.coefficient.posterior import Posterior
-from elec2water.coefficient.predict import blank_variance
+from elec2water.coefficient.predict import unseen_blanks
 from elec2water.coefficient.result import Coefficient
 from elec2water.coefficient.shared import Layout
 from elec2water.energy import MonthlyEnergy
@@ -144,7 +144,7 @@ class _Parts:
         # A meter's own bias is part of what its pairs say of the well, and months differ by more than the drift knows.
         weight = _month_weight(_zero_if_unknown(kwh))
         own = measured.meter_rel_u**2 + v["error"] * row_sum(weight**2)
-        path += np.where(sampled, 0.0, blank_variance(context, posterior))
+        path += np.where(sampled, 0.0, unseen_blanks(context, posterior))
         return cls(
             context.well_id,
             kwh,

@@ -64,7 +64,10 @@ def _own_surprise(kwh: Floats, value: float) -> float:
 
 
 def flat_lines(series: MeterMonths, desk: Desk, cents: Ints, resolution: float) -> Findings:
-    """Report runs of equal energies that are not zero, as estimates carried on are (``FLAT_LINE``)."""
+    """Report runs of equal energies that are not zero, as estimates carried on are (``FLAT_LINE``).
+
+    Those of a lamp while the pump rests are no estimates.
+    """
     least = int(desk.settings.limit("FLAT_LINE"))
     equal = (cents[:, 1:] == cents[:, :-1]) & (cents[:, 1:] > 0)
     if not equal.any():
@@ -79,6 +82,7 @@ def flat_lines(series: MeterMonths, desk: Desk, cents: Ints, resolution: float) 
     surprise = (length - 1) * np.log2(np.maximum(value / resolution, 1.0))
     told = (length >= least) & (surprise > np.log2(cents.size + 1) + desk.settings.limit("SERIES_COPIED"))
     told &= (end >= series.asked.start) & (start < series.asked.stop)
+    told &= ~series.at_rest()[meter, start]
     cause = desk.reporter.choose("连续估抄|电表停走|按定额计费", "estimates carried on|meter stopped|flat-rate bill")
     return desk.findings(
         "FLAT_LINE",

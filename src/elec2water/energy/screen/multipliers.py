@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -34,9 +34,10 @@ def lost_multipliers(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
     τ² + v, τ² + v' and the covariance τ², v = s²/n + drift²/2. The log odds of a factor k in the spell against none
     are d'S⁻¹x - d'S⁻¹d/2 with d = (∓ln k, 0); the spell of the greatest odds is reported where they exceed the
     threshold, in powers of ten. Where there are no other months the class alone is the measure. Meters without a
-    multiplier above 5 have none to lose.
+    multiplier above 5 have none to lose, and months in which a lamp alone turned the meter tell nothing of one.
     """
     k = series.multiplier
+    usual = replace(usual, residual=np.where(series.at_rest(), np.nan, usual.residual))
     far = _drops(usual.residual) | (np.abs(usual.gap) > _LEAST_DROP)
     scanned = np.flatnonzero((k >= LEAST_MULTIPLIER) & (usual.count >= 2) & far)
     best = _Best.none(len(scanned))

@@ -17,6 +17,7 @@ from elec2water.energy.intervals import Intervals
 from elec2water.energy.links import Epochs, Links
 from elec2water.energy.registry import Registry
 from elec2water.energy.reporter import Reporter
+from elec2water.energy.resting import AT_REST, LONGEST, resting_load
 from elec2water.findings import MOST_LISTED, Findings, largest_of
 from elec2water.rules import RuleSettings
 
@@ -64,6 +65,15 @@ class MeterMonths:
         mask = np.zeros(len(self.months), dtype=bool)
         mask[self.asked] = True
         return mask
+
+    def at_rest(self) -> Bools:
+        """Tell in which months a meter read no more than what else than a pump is behind it, shape (R, M).
+
+        What a lamp takes while the pump rests is equal from month to month, and far below the usual, by its nature.
+        """
+        end = self.asked.stop
+        load = resting_load(self.kwh[:, max(0, end - LONGEST) : end], self.capacity_kw)
+        return np.asarray((load[:, None] > 0.0) & (self.kwh <= AT_REST * load[:, None]))
 
     def rows(self, meter: Ints, month: Ints) -> Ints:
         """Give the row of the file behind the greatest part of meter-months, -1 where there is none; shape (k,)."""

@@ -54,7 +54,11 @@ def long_zeros(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
 
 
 def silent_meters(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
-    """Report meters without a reading in the last months, while others were read (``METER_SILENT``)."""
+    """Report meters without a reading in the last months, while others were read (``METER_SILENT``).
+
+    Their energy is imputed from the months asked for; of meters without a reading in any of these ``METER_NO_DATA``
+    says that it is unknown.
+    """
     known = np.isfinite(series.kwh)
     stop = series.asked.stop
     while stop > series.asked.start and known[:, stop - 1].mean() < _MOST_READ:
@@ -63,7 +67,9 @@ def silent_meters(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
     if stop < least:
         return Findings.empty()
     newest = np.where(known[:, :stop].any(axis=1), stop - 1 - np.argmax(known[:, :stop][:, ::-1], axis=1), -1)
-    meter = np.flatnonzero((stop - 1 - newest >= least) & (newest >= 0) & ~series.idle & (series.well >= 0))
+    meter = np.flatnonzero(
+        (stop - 1 - newest >= least) & (newest >= series.asked.start) & ~series.idle & (series.well >= 0)
+    )
     first, last = newest[meter] + 1, np.full(len(meter), stop - 1)
     cause = desk.reporter.choose(
         "电网未导出|换表后用了新表号|停用", "left out of the export|exchanged: look under a new id|out of use"

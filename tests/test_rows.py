@@ -1,0 +1,73 @@
+"""Pairs as rows of the regression: what moves in the months of a pair, against sums written out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core_kit import small_case
+from elec2water.coefficient.predict import forecast_pairs
+from elec2water.coefficient.rows import Spans
+from elec2water.pairs import measurements
+
+
+@pytest.fixture(scope="module")
+def case():
+    return small_case(n_wells=60, n_sample=12)
+
+
+@pytest.fixture(scope="module")
+def fitted(case):
+    return case.fit()
+
+
+def context_of(case, fitted):
+    return fitted.context(case.wells, case.water_levels, case.energy, fitted.posterior.layout.months)
+
+
+def pair(case, well, start, end):
+    frame = pd.DataFrame({"well_id": case.energy.well_id[[well]], "energy_kwh": [100.0], "volume_m3": [250.0]})
+    dates = {name: np.array([day], dtype="datetime64[s]") for name, day in (("start", start), ("end", end))}
+    return measurements(frame.assign(kind="meter", **dates), case.energy.well_id)
+
+
+@given(well=st.integers(0, 59), start=st.integers(0, 250), days=st.integers(1, 120))
+def test_what_moves_is_the_mean_of_the_days_by_energy(case, fitted, well, start, days):
+    context = context_of(case, fitted)
+    day = context.months[0].astype("datetime64[D]") + start
+    measured = pair(case, well, day, day + days)
+    months = np.arange(day, day + days).astype("datetime64[M]")
+    column = np.searchsorted(context.months, months[np.isin(months, context.months)])
+    length = (context.months + 1).astype("datetime64[D]") - context.months.astype("datetime64[D]")
+    kwh = context.kwh[well, column] / length.astype(np.int64)[column]
+    by_day = kwh if kwh.sum() > 0 else 1.0 / length.astype(np.int64)[column]
+    expected = (by_day @ context.level[well, column]) / by_day.sum()
+    found = Spans.of(measured, context, fitted.posterior.layout).mean(context.level, measured.well)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_pair_within_one_month_has_what_moves_in_that_month_to_the_last_digit(case, fitted):
+    context, measured = context_of(case, fitted), fitted.measured
+    column = np.searchsorted(context.months, measured.start.astype("datetime64[M]"))
+    found = Spans.of(measured, context, fitted.posterior.layout).mean(context.level, measured.well)
+    np.testing.assert_array_equal(found, context.level[measured.well, column])
+
+
+def test_the_forecast_of_a_quarter_is_that_of_its_months_by_energy(case, fitted):
+    last = fitted.posterior.layout.months[-1]
+    kwh = case.energy.kwh[:, np.searchsorted(case.energy.months, last) - np.arange(2, -1, -1)]
+    wells = np.flatnonzero((kwh > 0).all(axis=1))
+    begin = [(last - 2 + k).astype("datetime64[s]") for k in range(4)]
+
+    def forecast(energy, first, stop):
+        frame = pd.DataFrame({"well_id": case.energy.well_id[wells], "energy_kwh": energy, "volume_m3": energy})
+        dates = {"start": np.full(wells.size, begin[first]), "end": np.full(wells.size, begin[stop])}
+        asked = measurements(frame.assign(kind="meter", **dates), case.energy.well_id)
+        return forecast_pairs(fitted, asked, case.wells, case.water_levels, case.energy).mean
+
+    monthly = np.column_stack([forecast(kwh[wells, k], k, k + 1) for k in range(3)])
+    whole = (monthly * kwh[wells]).sum(axis=1) / kwh[wells].sum(axis=1)
+    error = np.log(forecast(kwh[wells].sum(axis=1), 0, 3) / whole)
+    middle = np.log(monthly[:, 1] / whole)
+    assert np.abs(error).mean() < 0.5 * np.abs(middle).mean()
