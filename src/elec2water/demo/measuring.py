@@ -20,7 +20,6 @@ Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
 Month: TypeAlias = np.datetime64 | str
 
-PAIR_COLUMNS: Final = ("well_id", "start", "end", "energy_kwh", "volume_m3", "volume_rel_u", "kind")
 _LONG_TEST_MINUTES: Final = 60
 
 

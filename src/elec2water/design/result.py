@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from elec2water.design.frame import IN_FRAME
 from elec2water.findings import Findings
@@ -117,11 +115,6 @@ class Design:
     def reserves(self) -> pd.DataFrame:
         """The rows that stand in when a primary well cannot be measured."""
         return self.sample.loc[self.sample["role"] == RESERVE].reset_index(drop=True)
-
-    @property
-    def strata_of_frame(self) -> NDArray[np.object_]:
-        """Stratum of every well of the frame, in the order of ``frame``."""
-        return np.asarray(self.frame["stratum"].to_numpy(dtype=object), dtype=object)
 
     def __repr__(self) -> str:
         covered = self.coverage.loc[self.coverage["reason"] == IN_FRAME, "energy_share"].sum()

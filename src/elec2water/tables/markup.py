@@ -16,7 +16,6 @@ MAX_SPAN = 1000
 MAX_CELLS = 30_000_000
 
 _CELLS = {"td", "th"}
-_CHARSET = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?\s*([\w-]+)", re.IGNORECASE)
 _NAMESPACE = "urn:schemas-microsoft-com:office:spreadsheet "
 
 
@@ -26,12 +25,6 @@ class TooLargeError(Exception):
 
 class MarkupError(Exception):
     """The XML is not well-formed, or is not a workbook."""
-
-
-def declared_charset(data: bytes) -> str:
-    """Give the encoding a page says it has, ``""`` if it does not."""
-    match = _CHARSET.search(data[:4096])
-    return match[1].decode("ascii").lower() if match else ""
 
 
 def html_grids(text: str) -> list[Grid]:
