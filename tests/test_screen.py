@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from elec2water.energy import read_energy
+from elec2water.energy.resting import resting_load
 from elec2water.energy.screen import Desk, multipliers, screen
 from elec2water.energy.screen.areas import ENOUGH_AREAS, explained_by_area
 from elec2water.energy.screen.usual import fit_usual, median
@@ -173,6 +174,36 @@ def test_a_lamp_that_burns_in_winter():
     found = findings(kwh).frame
     assert found[["rule", "meter_id", "severity"]].to_numpy().tolist() == [["NON_PUMP_LOAD", "m002", "info"]]
     assert float(found["observed"][0]) == pytest.approx(60.0, abs=3.0)
+
+
+def test_a_load_is_stated_as_volumes_leave_it_out_also_behind_a_meter_of_two_wells():
+    """A lamp that flickers by a third: medians of other months would state another load."""
+    kwh = county()
+    rng = np.random.default_rng(7)
+    for meter in (2, 9):
+        kwh[meter] += np.round(40.0 * np.exp(rng.normal(0.0, 0.3, len(MONTHS))), 2)
+    wells, meters, readings = tables(kwh)
+    second = pd.DataFrame({"well_id": pd.array(["m009b"], dtype="str"), "pump_power_kw": 5.5})
+    link = pd.DataFrame({"meter_id": ["m009"], "well_id": ["m009b"], "multiplier": [1.0]}).astype(meters.dtypes)
+    wells, meters = (pd.concat(both, ignore_index=True) for both in ((wells, second), (meters, link)))
+    read = read_energy(wells, meters, readings, first=MONTHS[0], last=MONTHS[-1], lang="en")
+    desk = Desk(read.reporter, wells["well_id"].to_numpy(dtype=object), RuleSettings())
+    found = screen(read.meters, np.zeros(len(wells), dtype=np.int64), desk).of(rule="NON_PUMP_LOAD").frame
+    stated = found.set_index("meter_id")["observed"].astype(float)
+    left_out = resting_load(read.energy.kwh, wells["pump_power_kw"].to_numpy())
+    assert sorted(stated.index) == ["m002", "m009"]
+    assert stated["m002"] == pytest.approx(left_out[2], abs=0.1)
+    assert stated["m009"] == pytest.approx(left_out[9] + left_out[-1], abs=0.1)
+    assert (left_out[[2, 9, -1]] > 0.0).all()
+
+
+def test_a_load_above_a_day_of_pumping_is_told_by_the_months_in_which_the_class_stands_still():
+    kwh = county()
+    kwh[2] += np.round(300.0 + np.random.default_rng(1).normal(0.0, 9.0, len(MONTHS)), 2)
+    found = findings(kwh).of(rule="NON_PUMP_LOAD").frame
+    assert found["meter_id"].tolist() == ["m002"]
+    assert float(found["observed"][0]) == pytest.approx(300.0, rel=0.05)
+    assert not resting_load(kwh, np.full(len(kwh), 15.0)).any()
 
 
 def test_flat_lines_and_copied_blocks():

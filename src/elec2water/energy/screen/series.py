@@ -66,13 +66,21 @@ class MeterMonths:
         mask[self.asked] = True
         return mask
 
+    @property
+    def other_load(self) -> Floats:
+        """Electricity of a month behind each meter that pumps nothing, as volumes leave it out, shape (R,) [kWh].
+
+        The wells on a meter share it as they share its energy.
+        """
+        end = self.asked.stop
+        return resting_load(self.kwh[:, max(0, end - LONGEST) : end], self.capacity_kw)
+
     def at_rest(self) -> Bools:
         """Tell in which months a meter read no more than what else than a pump is behind it, shape (R, M).
 
         What a lamp takes while the pump rests is equal from month to month, and far below the usual, by its nature.
         """
-        end = self.asked.stop
-        load = resting_load(self.kwh[:, max(0, end - LONGEST) : end], self.capacity_kw)
+        load = self.other_load
         return np.asarray((load[:, None] > 0.0) & (self.kwh <= AT_REST * load[:, None]))
 
     def rows(self, meter: Ints, month: Ints) -> Ints:

@@ -119,20 +119,16 @@ def months_of_zeros(series: MeterMonths, desk: Desk) -> Findings:
 
 
 def base_loads(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
-    """Report meters with a steady load in the months in which half of the class stands still (``NON_PUMP_LOAD``)."""
-    winter = (usual.zero_share >= _STANDS_STILL)[usual.group]
-    seen = winter & np.isfinite(series.kwh)
-    count = seen.sum(axis=1)
-    turned = (seen & (series.kwh > 0)).sum(axis=1)
-    some = np.flatnonzero((count >= _LEAST_WINTER) & (turned >= 0.9 * count))
-    value = np.where(seen[some] & (series.kwh[some] > 0), series.kwh[some], np.nan)
-    middle = np.nanmedian(value, axis=1) if len(some) else np.zeros(0)
-    steady = np.nanmedian(np.abs(value - middle[:, None]), axis=1) <= _STEADY * middle if len(some) else middle > 0
-    months = np.maximum(np.isfinite(series.kwh[some]).sum(axis=1), 1)
-    share = middle * months / np.maximum(np.nansum(series.kwh[some], axis=1), 1e-9)
-    limit = desk.settings.limit("NON_PUMP_LOAD")
-    told = steady & (share > limit)
-    meter = some[told]
+    """Report meters with another load than the pump above a share of their energy (``NON_PUMP_LOAD``).
+
+    The load is that which volumes leave out, of the months of rest; where these tell none, that of the months in which
+    half of the class stands still.
+    """
+    load = series.other_load
+    load = np.where(load > 0.0, load, _load_out_of_season(series, usual))
+    months = np.isfinite(series.kwh).sum(axis=1)
+    share = load * months / np.maximum(np.nansum(series.kwh, axis=1), 1e-9)
+    meter = np.flatnonzero(share > desk.settings.limit("NON_PUMP_LOAD"))
     cause = desk.reporter.choose("住户或看井房用电|照明|其他用电", "household or hut|lamp|another load")
     return desk.findings(
         "NON_PUMP_LOAD",
@@ -140,13 +136,28 @@ def base_loads(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
             meter=meter,
             first=np.full(len(meter), series.asked.start),
             last=np.full(len(meter), series.asked.stop - 1),
-            observed=np.round(middle[told], 1),
-            limit=np.round(share[told], 3),
-            stake=middle[told] * months[told],
+            observed=np.round(load[meter], 1),
+            limit=np.round(share[meter], 3),
+            stake=load[meter] * months[meter],
             candidates=np.full(len(meter), cause, dtype=object),
         ),
         series,
     )
+
+
+def _load_out_of_season(series: MeterMonths, usual: Usual) -> Floats:
+    """Give the steady load of a month in those in which half of the class stands still, (R,) [kWh]; 0 for none."""
+    seen = (usual.zero_share >= _STANDS_STILL)[usual.group] & np.isfinite(series.kwh)
+    count = seen.sum(axis=1)
+    turned = (seen & (series.kwh > 0)).sum(axis=1)
+    some = np.flatnonzero((count >= _LEAST_WINTER) & (turned >= 0.9 * count))
+    load = np.zeros(len(series.kwh))
+    if some.size:
+        value = np.where(seen[some] & (series.kwh[some] > 0), series.kwh[some], np.nan)
+        middle = np.nanmedian(value, axis=1)
+        steady = np.nanmedian(np.abs(value - middle[:, None]), axis=1) <= _STEADY * middle
+        load[some] = np.where(steady, middle, 0.0)
+    return load
 
 
 def _longest_runs(zero: Bools, known: Bools, usual: Usual) -> tuple[Floats, Ints, Ints]:
