@@ -276,7 +276,8 @@ def _first_places(found: pd.DataFrame) -> dict[tuple[str, str, str], str]:
 
 def _place(table: str, file: str, row: float | None) -> str:
     """Give file and row, as far as they are known, else the table."""
-    return (file if pd.isna(row) else f"{file}:{row}") or f"[{table}]"
+    named = file or f"[{table}]"
+    return named if pd.isna(row) else f"{named}:{row}"
 
 
 def rules_text(records: list[dict[str, object]]) -> str:
