@@ -111,6 +111,16 @@ def test_pairs_that_cannot_be_used(tmp_path, record, rule):
     assert tables.pairs.loc[2, "volume_m3"] == 400.0
 
 
+def test_a_pumping_test_that_begins_and_ends_on_one_day_is_used(tmp_path):
+    text = "井号,开始时间,结束时间,电量,水量,类型\n0012,2026-07-01,2026-07-01,100,400,抽水试验\n"
+    text += "0013,2026-07-02,2026-07-02,90,360,水表计量\n"
+    tables, findings = read(tmp_path, pairs__csv=text)
+    assert rows_of(findings, "PERIOD_ORDER", "warning") == [3]
+    assert findings.count == 1, findings
+    assert tables.pairs.loc[2, ["energy_kwh", "volume_m3"]].tolist() == [100.0, 400.0]
+    assert tables.pairs.loc[2, "end"] == tables.pairs.loc[2, "start"] + np.timedelta64(1, "h")
+
+
 def test_the_inverse_of_an_absurd_coefficient_is_named(tmp_path):
     _, findings = read(tmp_path, pairs__csv=PAIR_HEAD + "0012,2026-07-01,2026-08-01,400,4\n")
     assert "100 kWh/m³" in findings.of(rule="COEF_RANGE").frame["message"][0]

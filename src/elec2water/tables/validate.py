@@ -311,7 +311,10 @@ def _period(table: TypedTable) -> npt.NDArray[np.object_]:
 
 
 def _with_short_tests(table: TypedTable) -> TypedTable:
-    """Give a short test its kind, and the energy and volume of its interval, or of one hour where no times are told."""
+    """Give a short test its kind, and the energy and volume of its interval, or of one hour where no times are told.
+
+    One of which the same day is the beginning and the end is of an hour of that day.
+    """
     flow, power = table.numbers("flow_m3_per_h"), table.numbers("power_kw")
     energy, volume = table.numbers("energy_kwh"), table.numbers("volume_m3")
     test = (np.isnan(energy) | np.isnan(volume)) & ~np.isnan(flow) & ~np.isnan(power)
@@ -319,7 +322,8 @@ def _with_short_tests(table: TypedTable) -> TypedTable:
     timed = (start != start.astype("datetime64[D]")) | (end != end.astype("datetime64[D]"))
     hours = np.where(timed & (end > start), (end - start).astype(np.float64) / 3600.0, 1.0)
     hours = np.where(np.isnat(start) | np.isnat(end), 1.0, hours)
-    one_hour = test & (np.isnat(end) | (~timed & (end == start)))
+    of_a_day = (test | table.equals_word("kind", "test")) & ~timed & (end == start)
+    one_hour = of_a_day | (test & np.isnat(end))
     return table.with_columns(
         energy_kwh=np.where(test, power * hours, energy),
         volume_m3=np.where(test, flow * hours, volume),
