@@ -51,8 +51,8 @@ def wells(n: int, townships: int, strata: int, seed: int = 7):
     loadings = Loadings(
         dense=slope[:, None],
         dense_at=np.array([strata]),
-        codes=stratum[:, None].astype(np.intp),
-        cells=np.zeros((n, 0), dtype=np.intp),
+        codes=np.zeros((n, 0), dtype=np.intp),
+        cells=stratum[:, None].astype(np.intp),
         carry=np.eye(p),
         moving=np.zeros((n, 1, 0)),
         moving_at=np.zeros(0, dtype=np.intp),

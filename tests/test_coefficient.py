@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from core_kit import QUARTER, Case, small_case
-from elec2water.calendar_ import quarter_months
+from elec2water.calendar_ import decimal_year, quarter_months
 from elec2water.coefficient.options import FitOptions
 from elec2water.coefficient.predict import forecast_pairs
 from elec2water.errors import UsageError
@@ -318,3 +318,19 @@ def test_bad_sample_wells_do_not_hide_behind_the_spread_they_make():
     clean, dirty = case.volume(), spoilt.volume(coefficient)
     others = ~clean.wells.sampled
     assert np.nansum(dirty.wells.volume_m3[others]) == pytest.approx(np.nansum(clean.wells.volume_m3[others]), rel=0.06)
+
+
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_a_peak_shorter_than_the_rest_of_the_year_comes_back_a_year_later(seed):
+    """κ 4 % lower in spring and higher in summer, whatever one harmonic does: pairs of 18 months until June tell it.
+
+    Without the second harmonic the summer half of it is forgotten and that of spring carried on.
+    """
+    case = replace(small_case(120, 30, seed, pair_months=18), water_levels=None)
+    years = decimal_year(case.pairs["start"].to_numpy(dtype="datetime64[s]") + np.timedelta64(15, "D"))
+    swung = replace(
+        case, pairs=case.pairs.assign(volume_m3=case.pairs["volume_m3"] * np.exp(0.04 * np.sin(4 * np.pi * years)))
+    )
+    plain, told = (c.volume().wells.volume_m3[~c.volume().wells.sampled].sum() for c in (case, swung))
+    summer = np.exp(0.04 * np.sin(4 * np.pi * (np.array([6.5, 7.5, 8.5]) / 12.0))).mean()
+    assert told / plain == pytest.approx(summer, abs=0.008)

@@ -121,7 +121,8 @@ def test_the_strata_of_the_draw_form_the_standard_error(county):
             given["weights"], half.astype(str), fraction=1 / np.maximum(given["weights"], 1), lonely=lonely
         )
         x = energy[:, None]
-        direct = greg_totals(described, volume, x[place], x.sum(axis=0)[None], q=1 / energy[place])
+        known = x.sum(axis=0)[None]
+        direct = greg_totals(described, volume, x[place], known, q=1 / energy[place], leverage=True)
         assert se == pytest.approx(float(np.ravel(direct.se)[0]), rel=1e-9)
 
 

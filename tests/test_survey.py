@@ -109,6 +109,25 @@ def test_greg_on_energy_alone_is_the_combined_ratio_total():
     agrees(got, "combined ratio total api.stu fpc")
 
 
+def test_leverage_takes_the_residuals_of_wells_left_out():
+    """Oracle: a regression fitted anew without each school; where there is no regression nothing changes."""
+    design = api_design()
+    x, known = api_auxiliary()
+    y, w = API["api.stu"].to_numpy(float), design.weights
+    left_out = np.empty(y.size)
+    for i in range(y.size):
+        others = np.arange(y.size) != i
+        root = np.sqrt(w[others])
+        beta = np.linalg.lstsq(root[:, None] * x[others], root * y[others], rcond=None)[0]
+        left_out[i] = y[i] - x[i] @ beta
+    g = calibrate(design, x, known).g
+    expected = totals(design, g * left_out).se
+    assert greg_totals(design, y, x, known, leverage=True).se == pytest.approx(expected, rel=1e-9)
+    plain = greg_totals(design, y, x, known)
+    assert greg_totals(design, y, x, known, leverage=True).estimate == pytest.approx(plain.estimate, rel=1e-14)
+    assert 1.0 < float(np.ravel(expected / plain.se)[0]) < 1.1
+
+
 def test_clusters_are_samples_of_cluster_sums():
     clusters = pd.read_csv(DATA / "apiclus1.csv")
     weighted = clusters[["enroll", "api.stu"]].mul(clusters["pw"], axis=0).groupby(clusters["dnum"]).sum()
@@ -391,7 +410,7 @@ def test_a_total_is_published_with_its_interval_or_with_a_reason():
     t = stats.t.ppf(0.975, given["degrees_of_freedom"]) * given["se_m3"] / given["volume_m3"]
     assert county["lower_m3"] == pytest.approx(given["volume_m3"] * np.exp(-t))
     assert county["upper_m3"] == pytest.approx(given["volume_m3"] * np.exp(t))
-    joint = np.sqrt(max(given["se_m3"] ** 2 - 0.5 * (0.055 * given["volume_m3"]) ** 2, 0.5 * given["se_m3"] ** 2))
+    joint = np.sqrt(max(given["se_m3"] ** 2 - (0.055 * given["volume_m3"]) ** 2, 0.5 * given["se_m3"] ** 2))
     assert county["gap_joint_se"] == pytest.approx(-0.1 * given["volume_m3"] / joint)
     assert county["model_m3"] == pytest.approx(1.1 * given["volume_m3"])
     assert (county["quarter"], county["confidence"], county["reason"]) == ("2026Q3", 0.95, "")

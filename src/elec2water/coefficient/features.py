@@ -56,6 +56,8 @@ LASTING = Regressor("level_lasting", 0.0, 0.15, beside="level")
 The drawdown of a season, its interference of wells and its small months are of the season; ``level`` is learned from
 these, and totals of later years ask for the other.
 """
+HALF_YEAR = (Regressor("sin_half_year", 0.0, 0.02), Regressor("cos_half_year", 0.0, 0.02))
+"""The second harmonic of the year: the peak of irrigation is shorter than the rest of the year."""
 OF_WATER = ("level", LASTING.name)
 """Regressors on observed water."""
 UNSEEN = "unseen"
@@ -109,6 +111,7 @@ class FeatureSpec:
     head_beyond_m: float = HEAD_BEYOND_M
     head_curvature: float = HEAD_CURVATURE
     delivery: DeliveryHeads = ()
+    half_year: bool = True
 
     def layout(self, months: NDArray[np.datetime64]) -> Layout:
         """Places and priors of the shared effects for fitting over ``months``."""
@@ -141,12 +144,13 @@ class FeatureSpec:
     def late_regressors(self) -> tuple[Regressor, ...]:
         """Give the last of the moving effects, which coefficients saved by early versions do not have.
 
-        Water that fell or rose unseen, correlated by a half between aquifers; water that stays lower.
+        Water that fell or rose unseen, correlated by a half between aquifers; water that stays lower; the second
+        harmonic of the year.
         """
         common = Regressor(UNSEEN, 0.0, float(np.sqrt(_UNSEEN_SHARE)), random=True)
         rest = float(np.sqrt(1.0 - _UNSEEN_SHARE))
         own = [Regressor(f"{UNSEEN}[{name}]", 0.0, rest, random=True) for name in self.aquifers]
-        return common, *own, LASTING
+        return common, *own, LASTING, *(HALF_YEAR if self.half_year else ())
 
     def beyond(self, wells: pd.DataFrame) -> Floats:
         """Give what each pump lifts beyond its depth to water, its method's delivery head too, (N,) [m]."""
@@ -261,6 +265,8 @@ class FeatureSpec:
         deeper = np.zeros(n) if unseen is None else -unseen
         columns += [deeper, *(deeper * (aquifer == code) for code in range(len(self.aquifers)))]
         columns.append(np.zeros(n) if lasting is None else lasting)
+        if self.half_year:
+            columns += [np.sin(4 * np.pi * year), np.cos(4 * np.pi * year)]
         return np.column_stack(columns)
 
 

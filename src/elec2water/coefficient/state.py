@@ -31,7 +31,7 @@ from elec2water.coefficient.shared import Factor, Layout, Regressor
 from elec2water.errors import UsageError
 from elec2water.pairs import Measurements
 
-FORMAT = 5
+FORMAT = 6
 
 Variable: TypeAlias = tuple[str | tuple[str, ...], NDArray[Any]]
 """Dimensions and values."""
@@ -311,10 +311,12 @@ def _spec_of(features: Mapping[str, Any]) -> FeatureSpec:
         features["reference_year"],
         tuple(features["wear"]),
         tuple((name, tuple(limits)) for name, limits in features.get("strata_breaks", ())),
-        # Files that do not say it have the slope on the depth to water alone, a straight one, and open outlets.
+        # Files that do not say it have the slope on the depth to water alone, a straight one, open outlets, and one
+        # harmonic of the year.
         features.get("head_beyond_m", 0.0),
         features.get("head_curvature", 0.0),
         tuple((method, head) for method, head in features.get("delivery", ())),
+        features.get("half_year", False),
     )
 
 

@@ -141,6 +141,7 @@ def choose(
     allowed: NDArray[np.bool_],
     budget: float = np.inf,
     repeats: int = 1,
+    other: Ints | None = None,
 ) -> Choice:
     """Choose up to ``n`` tests within ``budget``, each step taking most variance for its cost.
 
@@ -162,12 +163,26 @@ def choose(
         Most that may be spent.
     repeats : int
         Most tests of one well.
+    other : (m,), optional
+        Another set to start exchanges from. The better of the two is chosen, if it costs no more.
     """
     greedy = _grown(Search(candidates, weight, allowed, repeats), prices, n, budget)
     better = _exchanged(candidates, weight, prices, greedy.well, allowed=allowed, repeats=repeats)
+    if other is not None and _whole_cost(prices, other) <= _whole_cost(prices, better):
+        second = _exchanged(candidates, weight, prices, other, allowed=allowed, repeats=repeats)
+        better = max(better, second, key=lambda wells: _taken(Search(candidates, weight, allowed, repeats), wells))
     if np.array_equal(np.sort(better), np.sort(greedy.well)):
         return greedy
     return _in_order(candidates, weight, prices, better)
+
+
+def _taken(search: Search, wells: Ints) -> float:
+    """Give what a set takes from the weighted variances of the totals."""
+    return float(sum(search.weight @ search.take(int(well)) for well in wells))
+
+
+def _whole_cost(prices: Prices, wells: Ints) -> float:
+    return float(prices.well[wells].sum() + prices.visit * np.unique(prices.place[wells]).size)
 
 
 def _grown(search: Search, prices: Prices, n: int, budget: float) -> Choice:
@@ -206,7 +221,7 @@ def _exchanged(
     work = wells.size * candidates.sums.shape[0] * candidates.n_wells
     for _ in range(min(_EXCHANGES_A_TEST * wells.size, _MOST_WORK // max(work, 1))):
         search = Search(candidates, weight, allowed, repeats)
-        taken = float(sum(weight @ search.take(int(well)) for well in wells))
+        taken = _taken(search, wells)
         factor = search.inverse_factor()
         best, out, new = _WORTHWHILE * taken, -1, -1
         for k, well in enumerate(wells):

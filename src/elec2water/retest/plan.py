@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -182,16 +183,20 @@ def next_tests(
     candidates = _candidates(volume, totals, kind)
     before = candidates.total_variances()
     weight = _weights(totals, before[:-1], weights)
-    years = [Later(coefficient, volume, wells, h + 1) for h in range(years_ahead)]
-    choice = choose(
-        _with_later(candidates, volume, totals, years),
-        np.concatenate([weight, [0.0], np.tile(weight, years_ahead)]),
+    chosen = partial(
+        choose,
         n=n,
         prices=_prices(wells, costs),
         allowed=_testable(volume, wells),
         budget=costs.budget,
         repeats=repeats,
     )
+    now = np.append(weight, 0.0)
+    choice = chosen(candidates, now)
+    if years_ahead:
+        years = [Later(coefficient, volume, wells, h + 1) for h in range(years_ahead)]
+        whole, every = _with_later(candidates, volume, totals, years), np.append(now, np.tile(weight, years_ahead))
+        choice = chosen(whole, every, other=choice.well)
     choice = replace(choice, cut=choice.cut[:, : before.size])
     table = _totals_table(volume, totals, labels, choice.cut[:, :-1].sum(axis=0))
     return RetestPlan(volume.quarter, _wells_table(coefficient, volume, wells, choice, weight), table, kind)

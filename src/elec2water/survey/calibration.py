@@ -14,6 +14,7 @@ from elec2water.survey.linearised import Domains, Estimate, SampleDesign, sparse
 Floats: TypeAlias = NDArray[np.float64]
 
 _MAX_ITERATIONS = 100
+_LEAST_LEFT_OUT = 0.5
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ def greg_totals(
     domains: Domains | None = None,
     *,
     q: ArrayLike | None = None,
+    leverage: bool = False,
 ) -> Estimate:
     """Model-assisted totals Σ_U ŷ + Σ_s w (y − ŷ) by domain, one regression for all (Särndal et al. 1992, eq. 10.3.6).
 
@@ -144,6 +146,10 @@ def greg_totals(
     domains : Domains, optional
     q : (n,) array, optional
         1/σ² of the regression residuals; all 1 by default.
+    leverage : bool
+        Whether the standard error takes the residuals e / (1 − h) of wells left out, h = w q x'(Σ w q x x')⁻¹x
+        (Valliant 2002, Survey Methodology 28, 103-114): a regression on few wells fits its own wells too well.
+        R ``survey`` and the textbooks do not.
 
     Returns
     -------
@@ -163,9 +169,16 @@ def greg_totals(
     beta = inverse @ ((design.weights * weight_of_residual * values) @ x)
     residual = design.weights * (values - x @ beta)
     gap = population - domains.sums(design.weights[:, None] * x)
-    shared = (residual * weight_of_residual)[:, None] * (x @ inverse)
-    variance = sparse_plus_low_rank_variance(design, domains, residual, shared, gap)
+    unseen = residual / _left_out(x, inverse, design.weights * weight_of_residual) if leverage else residual
+    shared = (unseen * weight_of_residual)[:, None] * (x @ inverse)
+    variance = sparse_plus_low_rank_variance(design, domains, unseen, shared, gap)
     return Estimate(population @ beta + domains.sums(residual), np.sqrt(variance), domains.count())
+
+
+def _left_out(x: Floats, inverse: Floats, weight: Floats) -> Floats:
+    """One less the leverage of each unit; a unit that alone tells a coefficient keeps half of its residual's size."""
+    left_out: Floats = np.maximum(1.0 - weight * np.einsum("np,pq,nq->n", x, inverse, x), _LEAST_LEFT_OUT)
+    return left_out
 
 
 def _auxiliary(design: SampleDesign, auxiliary: ArrayLike, q: ArrayLike | None) -> tuple[Floats, Floats]:

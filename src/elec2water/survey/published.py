@@ -49,10 +49,10 @@ def joint_standard_error(se_design: ArrayLike, se_model: ArrayLike) -> Floats:
 
     M is near the best predictor of the total T, so that its error is uncorrelated with D − M, and Var(D − M) =
     Var(D − T) − Var(M − T) (Hausman 1978, corollary 2.6): less than the variance of D alone, where that of independent
-    answers would be the sum. Both variances are estimates, that of D from few wells; their difference is negative as
-    often as not. Half of it is taken off, which leaves at least half of the variance of D:
+    answers would be the sum. Both variances are estimates, that of D from few wells, and their difference is negative
+    as often as not: half of the variance of D always stays,
 
-        max(V_D − V_M / 2, V_D / 2)
+        max(V_D − V_M, V_D / 2)
 
     ``benchmarks/gap_study.py`` holds it against counties whose model is right.
 
@@ -67,7 +67,7 @@ def joint_standard_error(se_design: ArrayLike, se_model: ArrayLike) -> Floats:
         [m³]; NaN where either is.
     """
     v_design, v_model = np.square(np.asarray(se_design)), np.square(np.asarray(se_model))
-    return np.asarray(np.sqrt(np.maximum(v_design - 0.5 * v_model, 0.5 * v_design + 0.0 * v_model)), dtype=np.float64)
+    return np.asarray(np.sqrt(np.maximum(v_design - v_model, 0.5 * v_design + 0.0 * v_model)), dtype=np.float64)
 
 
 def published_totals(

@@ -301,7 +301,9 @@ def _ratio_totals(taken: _Sample, joined: Integers, codes: Integers, size: int, 
 def _greg_totals(taken: _Sample, auxiliary: Floats, codes: Integers, size: int) -> Estimate:
     domains = Domains.of(taken.design, codes[taken.rows], size)
     known = sum_by(codes, auxiliary, size)
-    result = greg_totals(taken.design, taken.volume, auxiliary[taken.rows], known, domains, q=1.0 / taken.energy)
+    result = greg_totals(
+        taken.design, taken.volume, auxiliary[taken.rows], known, domains, q=1.0 / taken.energy, leverage=True
+    )
     return Estimate(result.estimate, np.where(result.n_sample > 0, result.se, np.nan), result.n_sample)
 
 
