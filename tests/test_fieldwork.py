@@ -270,6 +270,19 @@ def test_the_map_shows_every_well_that_has_a_place_and_counts_the_others():
     assert {str(n) for n in table.loc[(table["role"] == "primary"), "number"]} - numbers == {"1", "2"}
 
 
+def test_no_mark_of_a_visit_hides_the_name_of_a_township():
+    """Two wells stand on the middle of their township and one just above: the name gives way, as drawn."""
+    wells, _, _ = county()
+    one = wells.head(9).assign(township="东阳镇", longitude=115.2, latitude=36.5 + 0.002 * np.arange(9))
+    table = visits_of(pd.DataFrame({"well_id": one["well_id"].iloc[[3, 4, 5]]}), one)
+    ax = sample_map(table, one.assign(longitude=one["longitude"] + [-0.1, 0.1, 0, 0, 0, 0, 0, -0.1, 0.1]), title="县")
+    ax.figure.canvas.draw()
+    name = next(text for text in ax.texts if text.get_text() == "东阳镇").get_window_extent()
+    marks = [ax.transData.transform(line.get_xydata()) for line in ax.lines if line.get_marker() in "os"]
+    assert len(np.concatenate(marks)) == 3
+    assert not any(name.contains(*mark) for mark in np.concatenate(marks))
+
+
 def test_the_map_of_a_province_has_dots_and_names_its_counties():
     wells, _, _ = county()
     wells = wells.assign(county=np.where(wells["longitude"] < 115.25, "东县", "西县"))

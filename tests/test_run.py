@@ -403,3 +403,19 @@ def test_a_lost_multiplier_of_a_sample_well_is_named(frames, tmp_path):
     named = found.loc[found["rule"] == "PAIR_ENERGY_MISMATCH"]
     assert named["well_id"].tolist() == [lost]
     assert float(named["observed"].iloc[0]) == pytest.approx(20.0, rel=0.05)
+
+
+def test_every_row_that_a_finding_names_is_in_a_file_that_it_names(frames, tmp_path):
+    """Also of what only the fit sees, an impossible pair, and of a pump installed after the last reading."""
+    pairs = frames["pairs"].copy()
+    place = pairs.index[pairs["well_id"].eq(pairs["well_id"].iloc[0])][3]
+    pairs.loc[place, "volume_m3"] *= 6
+    wells = frames["wells"].assign(power_source="grid", pump_installed_on="")
+    wells.loc[wells.index[-1], "power_source"] = "diesel"
+    wells.loc[wells.index[-2], "pump_installed_on"] = "2027-03-01"
+    _, release, _, _ = finished(write(tmp_path, {**frames, "pairs": pairs, "wells": wells}))
+    found = read_table(release / "findings.csv")
+    assert {"COEF_PAIR_OUTLIER", "PUMP_NOT_YET", "WELL_WITHOUT_ESTIMATE"} <= set(found["rule"])
+    assert found.loc[found["row"].ne("") & found["file"].eq(""), "rule"].tolist() == []
+    row = found.loc[found["rule"].eq("COEF_PAIR_OUTLIER"), ["file", "row"]].to_numpy().tolist()
+    assert ["inputs/pairs.csv", str(pairs.index.get_loc(place) + 2)] in row

@@ -93,7 +93,7 @@ def test_wrong_usage_is_said_in_the_language_of_the_project(folders, words, part
         (NAMED + "[estimate]\nconfidance = 0.9\n", "第 4 行：没有配置项 'estimate.confidance'，是否应为 'confidence'"),
         (NAMED + '[estimate]\nconfidence = "90%"\n', "第 4 行：estimate.confidence：应为数字，现为 '90%'"),
         ('[project]\ncounty_code = 370212\n', "缺少必填项 'project.name'"),
-        ('[project]\nname = 甲县\n', "不符合 TOML 格式"),
+        ('[project]\nname = 甲县\n', "不符合 TOML 格式：第 2 行第 8 列：值的写法不对（文字要加英文引号）"),
         (NAMED + '[rules]\ndisable = ["SPIK"]\n', "没有规则 'SPIK'，是否应为 'SPIKE'"),
         (NAMED + 'language = "cn"\n', "应为 'zh' or 'en'"),
         (NAMED + '[strata]\nby = "aquifer"\n', "应为方括号中的列表"),
@@ -142,3 +142,20 @@ def test_a_finding_on_the_screen_says_where_it_lies(tmp_path):
     assert re.search(r"NOT_A_NUMBER × 1  inputs/readings\.csv:6 ", out)
     assert re.search(r"UNKNOWN_WORD × 1  inputs/wells\.csv:2 .*可用：电网（grid）、柴油（diesel）、光伏（solar）", out)
     assert "没有可换算的电量（柴油）" in out
+
+
+def test_what_a_project_changes_of_the_rules_is_said_in_its_language(tmp_path):
+    toml = '[rules]\ndisable = ["SPIKE"]\nthreshold = { NON_PUMP_LOAD = 0.25 }\n'
+    lines = {}
+    for lang, head in (("zh", NAMED), ("en", ENGLISH_TOML)):
+        status, out, _ = command("rules", write(tmp_path / lang, county(n=4, sample=2), toml=head + toml))
+        assert status == 0
+        lines[lang] = [line for line in out.splitlines() if re.search(r"\b(SPIKE|NON_PUMP_LOAD) ", line)]
+    assert lines["zh"] == [
+        "提示 info    NON_PUMP_LOAD  [0.25 份额]  (默认 阈值: 0.1)",
+        "警告 warning SPIKE  [0.9 log10 几率]  (已停用)",
+    ]
+    assert lines["en"] == [
+        "info    NON_PUMP_LOAD  [0.25 share]  (default threshold: 0.1)",
+        "warning SPIKE  [0.9 log10 odds]  (disabled)",
+    ]

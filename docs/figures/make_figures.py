@@ -53,7 +53,7 @@ def excerpt(text: str, county: Path) -> str:
     lines = text.replace(str(county), "county").splitlines()
     of = {name: [line for line in lines if line.split()[:1] == [name]] for name in ("全县", "取水层位", "乡镇")}
     first = next(k for k, line in enumerate(lines) if line.startswith("发现的问题"))
-    findings = [re.sub(r"(.{64}).+", r"\1…", line) for line in lines[first : first + 1 + FINDINGS_SHOWN]]
+    findings = [re.sub(r"(.{80}).+", r"\1…", line) for line in lines[first : first + 1 + FINDINGS_SHOWN]]
     table = [lines[0], *of["全县"], *of["取水层位"], *of["乡镇"][:TOWNSHIPS_SHOWN], "…"]
     return "\n".join([*table, "", *findings, "…", lines[-1]])
 

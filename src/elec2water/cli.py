@@ -158,7 +158,8 @@ def rules(
     if lang not in {None, *LANGUAGES}:
         raise UsageError(f"--lang: expected one of {', '.join(LANGUAGES)}, found {lang!r}")
     records = project.rule_table(folder, lang=lang)
-    _print({"rules": records}, console.rules_text(records), as_json=as_json)
+    spoken = lang or ("zh" if folder is None else _language(folder))
+    _print({"rules": records}, console.rules_text(records, spoken), as_json=as_json)
 
 
 @_command("design")

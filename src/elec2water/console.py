@@ -276,20 +276,24 @@ def _first_places(found: pd.DataFrame) -> dict[tuple[str, str, str], str]:
 
 def _place(table: str, file: str, row: float | None) -> str:
     """Give file and row, as far as they are known, else the table."""
-    return (file if pd.isna(row) else f"{file}:{row}") or f"[{table}]"
+    named = file or f"[{table}]"
+    return named if pd.isna(row) else f"{named}:{row}"
 
 
-def rules_text(records: list[dict[str, object]]) -> str:
+def rules_text(records: list[dict[str, object]], lang: str) -> str:
     """List the rules, in the codes that ``[rules]`` of a configuration takes, each with its meaning."""
-    lines = []
+    lines, words = [], _words("word", lang)
     for r in records:
         limit = "" if r["threshold"] is None else f"  [{r['threshold']:g} {r['unit']}]".replace(" ]", "]")
         changed = [
-            f"{name}: {r[f'default_{name}']}" for name in ("severity", "threshold") if r[name] != r[f"default_{name}"]
+            f"{words[name]}: {r[f'default_{name}']}"
+            for name in ("severity", "threshold")
+            if r[name] != r[f"default_{name}"]
         ]
-        state = "" if r["enabled"] else "  (disabled)"
-        was = f"  (default {', '.join(changed)})" if changed else ""
-        lines.append(f"{r['severity']:<7} {r['rule']}{limit}{state}{was}\n        {r['meaning']}")
+        state = "" if r["enabled"] else f"  ({words['disabled']})"
+        was = f"  ({words['default']} {', '.join(changed)})" if changed else ""
+        said = "" if lang == "en" else f"{words[str(r['severity'])]} "
+        lines.append(f"{said}{r['severity']:<7} {r['rule']}{limit}{state}{was}\n        {r['meaning']}")
     return "\n".join(lines)
 
 

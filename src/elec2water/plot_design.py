@@ -21,6 +21,8 @@ _MOST_DOTS = 20_000
 _MOST_NUMBERS = 150
 _MOST_FORMS = 2_000
 _MOST_NAMES = 60
+_NAME_POINTS = 10.0
+_REACH_POINTS = 48.0
 _KM_A_DEGREE = 111.2
 _PLACES = ("township", "county")
 _NAMES = (*_PLACES, "aquifer")
@@ -91,7 +93,6 @@ def sample_map(
     family = chinese_font(_all_text(background, shown, title, text)).get_family()
     _draw_frame(axes, background, text)
     _draw_visits(axes, shown, text)
-    _name_places(axes, background if len(background) else shown, family)
     lost = int((visits["role"] == "primary").sum() - (shown["role"] == "primary").sum())
     heading = drawable(title or text["map"]) + (text["nowhere"].format(n=lost) if lost else "")
     axes.set_title(heading, fontsize=11, loc="left", family=family)
@@ -99,6 +100,7 @@ def sample_map(
     legend = axes.legend(loc="upper left", bbox_to_anchor=(0.0, -0.06), ncols=4, frameon=False, fontsize=8)
     for label in legend.get_texts():
         label.set_fontfamily(family)
+    _name_places(axes, background if len(background) else shown, shown, family)
     return axes
 
 
@@ -230,18 +232,57 @@ def _draw_marks(axes: Axes, wells: pd.DataFrame, mark: str, size: float, fill: s
     )
 
 
-def _name_places(axes: Axes, wells: pd.DataFrame, family: list[str]) -> None:
-    """Name the townships, or the counties where there are too many; neither where those are too many as well."""
+def _name_places(axes: Axes, wells: pd.DataFrame, visits: pd.DataFrame, family: list[str]) -> None:
+    """Name the townships, or the counties where there are too many; neither where those are too many as well.
+
+    A name stands in the middle of its wells, or as near above or below as no mark of a visit covers it.
+    """
     few = [name for name in _PLACES if wells[name].nunique() <= _MOST_NAMES]
     if not few:
         return
     middles = wells.loc[wells[few[0]] != ""].groupby(few[0])[["longitude", "latitude"]].median()
-    for name, (x, y) in zip(middles.index.tolist(), middles.to_numpy(), strict=True):
+    marks = _in_points(axes, visits) if len(visits) <= _MOST_FORMS else np.empty((0, 2))
+    places = _in_points(axes, middles)
+    for name, (x, y), place in zip(middles.index.tolist(), middles.to_numpy(), places, strict=True):
+        shift = _free_shift(marks - place, half_width=0.5 * _NAME_POINTS * len(name))
         axes.annotate(
-            drawable(name), (x, y), ha="center", va="center", fontsize=10, color="#8a5a10", alpha=0.85, family=family,
+            drawable(name), (x, y), (0, shift), textcoords="offset points", ha="center", va="center",
+            fontsize=_NAME_POINTS, color="#8a5a10", alpha=0.85, family=family,
             zorder=3.5 if few[0] == "county" else 1.5, in_layout=False,
             path_effects=[withStroke(linewidth=2.0, foreground="white")],
         )  # fmt: skip
+
+
+def _in_points(axes: Axes, wells: pd.DataFrame) -> Floats:
+    """Give where wells are drawn, (N, 2) points, once everything else of the figure has its place."""
+    figure = axes.get_figure(root=True)
+    if figure is None:
+        return np.empty((0, 2))
+    figure.draw_without_rendering()
+    shown = axes.transData.transform(wells[["longitude", "latitude"]].to_numpy(dtype=np.float64))
+    return np.asarray(shown * (72.0 / figure.dpi), dtype=np.float64)
+
+
+def _free_shift(marks: Floats, half_width: float) -> float:
+    """Find how far up a name moves [points] so that no mark lies in it; 0 where there is no room within reach.
+
+    Parameters
+    ----------
+    marks : (K, 2) points
+        Marks as seen from the middle where the name would stand, each with its number to the right.
+    half_width : float
+        Half the width of the name, points.
+
+    Examples
+    --------
+    >>> _free_shift(np.array([[0.0, 2.0]]), half_width=15.0)
+    -8.0
+    """
+    beside = marks[(marks[:, 0] > -half_width - 14.0) & (marks[:, 0] < half_width + 5.0), 1]
+    for shift in sorted(np.arange(-_REACH_POINTS, _REACH_POINTS + 1.0, 4.0), key=abs):
+        if not (np.abs(beside - shift) < 0.5 * _NAME_POINTS + 4.0).any():
+            return float(shift)
+    return 0.0
 
 
 def _set_frame_of_map(axes: Axes, wells: pd.DataFrame, text: Mapping[str, str], family: list[str]) -> None:

@@ -96,7 +96,23 @@ class Run:
 
 
 def check(folder: str | Path) -> County:
-    """Read and validate everything, energy included; findings, no estimates."""
+    """Read and validate everything, energy included; findings, no estimates.
+
+    Parameters
+    ----------
+    folder : path_like
+        Project folder of the contract.
+
+    Returns
+    -------
+    County
+        Its ``findings`` hold every reason for a refusal; where there is one, energy was not looked at.
+
+    Raises
+    ------
+    ConfigError, UsageError
+        The configuration cannot be understood, names a column that there is not, or the folder is none.
+    """
     county = read_project(folder)
     if county.findings.errors.count:
         return county
@@ -304,6 +320,17 @@ def _finished(info: ReleaseInfo) -> Run:
 def demo(folder: str | Path, *, wells: int = 500, seed: int = 2026, progress: Progress | None = None) -> Path:
     """Write a synthetic county with known truth, its sample wells drawn by the design, ready to run.
 
+    Parameters
+    ----------
+    folder : path_like
+        New or empty; the truth is in its ``truth/``, which no other step reads.
+    wells : int
+        Wells of the registry, at least 20.
+    seed : int
+        The same seed gives the same bytes.
+    progress : callable, optional
+        Told in words what is being done.
+
     Raises
     ------
     UsageError
@@ -333,6 +360,27 @@ def validate(folder: str | Path, *, folds: int = 10, progress: Progress | None =
     """Hold out wells and the last season; write ``validation/`` and give the tables.
 
     Field tests and the wells they were made at are enough: without readings the coefficient is fitted without energy.
+
+    Parameters
+    ----------
+    folder : path_like
+        Project folder of the contract.
+    folds : int
+        Parts in which the sample wells are held out, each in turn.
+    progress : callable, optional
+        Told in words what is being done.
+
+    Returns
+    -------
+    Validation, Path
+        The tables, and the folder they were written to.
+
+    Raises
+    ------
+    DataRefusedError
+        The data are refused; every reason is in its findings.
+    UsageError
+        Fewer than three sample wells have usable pairs.
     """
     county = accepted(read_project(folder), needs_readings=False)
     energy = county.electricity if len(county.tables.readings) else None

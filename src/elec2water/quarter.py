@@ -179,13 +179,14 @@ class _Told:
         county, coefficient, lang = self.county, self.stages.final, self.county.config.project.language
         well_id = county.well_id
         rule = ExpiryRule(**county.config.expiry.model_dump())
+        pairs_file = str(county.tables.pairs.attrs.get("file", ""))
         return (
             sample_findings(coefficient, county.strata, county.folder, lang=lang)
             + pair_energy_findings(coefficient, self.energy, well_id, lang=lang)
             + pairs_off_grid(county.pairs, county.wells, lang=lang)
             + pumps_to_come(county.wells, _reading_days(county.tables.readings)[1], lang=lang)
             + level_findings(coefficient, county.wells, county.water_levels, self.volume.quarter, lang=lang)
-            + model_findings(coefficient, self.volume, county.wells, lang=lang)
+            + model_findings(coefficient, self.volume, county.wells, pairs_file=pairs_file, lang=lang)
             + incomplete_totals(self.volume, county.wells, self.domains, lang=lang)
             + change_findings(coefficient, lang=lang)
             + meter_findings(coefficient, self.volume.quarter, lang=lang)

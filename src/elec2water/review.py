@@ -87,8 +87,10 @@ def _not_measured(coefficient: Coefficient, drawn: pd.DataFrame, lang: str) -> F
     )
 
 
-def model_findings(coefficient: Coefficient, volume: Volume, wells: pd.DataFrame, *, lang: str = "zh") -> Findings:
-    """Name the wells and pairs that do not fit, and the wells that have no estimate."""
+def model_findings(
+    coefficient: Coefficient, volume: Volume, wells: pd.DataFrame, *, pairs_file: str = "", lang: str = "zh"
+) -> Findings:
+    """Name the wells and pairs that do not fit, with the file of their rows, and the wells that have no estimate."""
     rows = coefficient.posterior.rows
     z = outlying_z(rows.level_scale)
     far = np.flatnonzero(rows.level_scale > 1.0)
@@ -100,7 +102,7 @@ def model_findings(coefficient: Coefficient, volume: Volume, wells: pd.DataFrame
         limit=WELL_LIMIT,
         lang=lang,
     )
-    found = outlying + _impossible_pairs(coefficient, lang) + _without_estimate(volume, wells, lang)
+    found = outlying + _impossible_pairs(coefficient, pairs_file, lang) + _without_estimate(volume, wells, lang)
     return found + _aquifers_without_sample(coefficient, volume, wells, lang) + _resting_load(volume, lang)
 
 
@@ -180,6 +182,7 @@ def pumps_to_come(wells: pd.DataFrame, last: pd.Timestamp, *, lang: str = "zh") 
     return findings_of(
         "PUMP_NOT_YET",
         table="wells",
+        file=str(wells.attrs.get("file", "")),
         row=later.index.to_numpy(),
         well_id=later["well_id"].to_numpy(dtype=object),
         observed=later["pump_installed_on"].dt.strftime("%Y-%m-%d").to_numpy(dtype=object),
@@ -195,7 +198,7 @@ def pairs_off_grid(pairs: pd.DataFrame, wells: pd.DataFrame, *, lang: str = "zh"
     return findings_of("PAIR_NOT_GRID", table="pairs", well_id=sampled.to_numpy(dtype=object), lang=lang)
 
 
-def _impossible_pairs(coefficient: Coefficient, lang: str) -> Findings:
+def _impossible_pairs(coefficient: Coefficient, file: str, lang: str) -> Findings:
     rows, pairs = coefficient.posterior.rows, coefficient.measured
     bad = np.flatnonzero(coefficient.posterior.impossible_pairs)
     kappa = pairs.coefficient
@@ -203,6 +206,7 @@ def _impossible_pairs(coefficient: Coefficient, lang: str) -> Findings:
     return findings_of(
         "COEF_PAIR_OUTLIER",
         table="pairs",
+        file=np.where(pairs.row[bad] > 0, file, ""),
         row=np.where(pairs.row[bad] > 0, pairs.row[bad].astype(np.float64), np.nan),
         well_id=coefficient.sample_id[rows.well[bad]],
         period=month_of(pairs.middle[bad]).astype(str),
@@ -339,6 +343,7 @@ def _without_estimate(volume: Volume, wells: pd.DataFrame, lang: str) -> Finding
     return findings_of(
         "WELL_WITHOUT_ESTIMATE",
         table="wells",
+        file=str(wells.attrs.get("file", "")),
         row=wells.index.to_numpy()[none],
         well_id=volume.wells.well_id[none],
         period=volume.quarter,
