@@ -6,7 +6,17 @@ import pytest
 from scipy import special
 
 from elec2water.energy.assemble import read_energy
-from elec2water.energy.shares import EQUAL, POWER, POWER_AREA, PRIOR, STATED, fitted_spread, precision
+from elec2water.energy.shares import (
+    EQUAL,
+    POWER,
+    POWER_AREA,
+    PRIOR,
+    STATED,
+    WORTH,
+    fitted_exponents,
+    fitted_spread,
+    precision,
+)
 
 MONTHS = np.arange(np.datetime64("2025-10"), np.datetime64("2026-10"))
 
@@ -40,6 +50,72 @@ def test_the_spread_is_learned_from_neighbours_and_not_from_villages(true):
     assert found[POWER] == pytest.approx(true, rel=0.08)
     assert found[POWER_AREA] == PRIOR[POWER_AREA]
     assert np.array_equal(fitted_spread(kwh * np.nan, size, village), PRIOR)
+
+
+def _grown(n, rng, *, power_exponent, area_exponent, spread=0.4):
+    """Wells of villages of four whose energy grows with power and area by given exponents."""
+    power, area = rng.lognormal(2.3, 0.5, n), rng.lognormal(4.0, 0.5, n)
+    village = np.arange(n) // 4
+    level = rng.normal(0, 1.0, n)[village] + spread * rng.standard_normal(n)
+    return power**power_exponent * area**area_exponent * np.exp(level), power, area, village
+
+
+def test_exponents_are_learned_from_neighbours():
+    kwh, power, area, village = _grown(4000, np.random.default_rng(5), power_exponent=0.6, area_exponent=0.45)
+    found = fitted_exponents(kwh[:, None] * np.ones(12), power, area, village)
+    assert found == pytest.approx((0.6, 0.45), abs=0.04)
+
+
+def test_exponents_of_few_wells_are_between_theirs_and_one():
+    """Oracle: least squares of the differences, weighed against twenty pairs of wells that are as power × area."""
+    kwh, power, area, village = _grown(40, np.random.default_rng(6), power_exponent=0.6, area_exponent=0.45)
+    pairs = np.flatnonzero(np.diff(village) == 0)
+    x = np.diff(np.log(np.stack([power, area], axis=1)), axis=0)[pairs]
+    ols = np.linalg.lstsq(x, np.diff(np.log(kwh))[pairs], rcond=None)[0]
+    expected = (pairs.size * ols + WORTH) / (pairs.size + WORTH)
+    found = fitted_exponents(kwh[:, None] * np.ones(12), power, area, village)
+    assert found == pytest.approx(tuple(expected), rel=1e-9)
+
+
+def test_where_nothing_tells_the_exponents_power_times_area_stays():
+    kwh, power, area, village = _grown(40, np.random.default_rng(7), power_exponent=0.6, area_exponent=0.45)
+    year = kwh[:, None] * np.ones(12)
+    assert fitted_exponents(year, power, area, np.arange(40)) == (1.0, 1.0)
+    assert fitted_exponents(year * np.nan, power, area, village) == (1.0, 1.0)
+    assert fitted_exponents(year, power, np.full(40, np.nan), village) == (1.0, 1.0)
+    together = fitted_exponents(year, power, power**2, village)
+    assert together[1] - 1.0 == pytest.approx(2.0 * (together[0] - 1.0), rel=1e-6), "only their sum is told"
+
+
+def test_large_pumps_of_shared_meters_get_what_such_pumps_use():
+    """Deep wells with large pumps share meters with shallow ones: their part of all such meters, against the truth."""
+    rng = np.random.default_rng(8)
+    n, joined = 1200, 400
+    kwh, power, area, village = _grown(n, rng, power_exponent=0.5, area_exponent=0.5, spread=0.1)
+    deep = np.arange(n) % 2 == 0
+    power[deep] *= 3.0
+    kwh[deep] *= 3.0**0.5
+    meter = np.arange(n)
+    meter[:joined:2] = meter[1:joined:2]
+    ids = np.array([f"w{k:04d}" for k in range(n)])
+    wells = pd.DataFrame({
+        "well_id": ids, "township": "a", "village": village.astype(str), "pump_power_kw": power,
+        "irrigated_area_mu": area,
+    })  # fmt: skip
+    links = pd.DataFrame({"meter_id": ids[meter], "well_id": ids})
+    total = pd.Series(kwh).groupby(ids[meter]).sum()
+    readings = pd.DataFrame({
+        "meter_id": np.repeat(total.index.to_numpy(), len(MONTHS)),
+        "start": np.tile(MONTHS.astype("datetime64[s]"), len(total)),
+        "end": np.tile((MONTHS + 1).astype("datetime64[s]"), len(total)),
+        "energy_kwh": np.repeat(total.to_numpy(), len(MONTHS)),
+    })  # fmt: skip
+    energy = read_energy(wells, links, readings, first=MONTHS[0], last=MONTHS[-1]).energy
+    some = np.flatnonzero(deep[:joined])
+    size = power * area
+    naive = (size[some] / (size[some] + size[some + 1]) * (kwh[some] + kwh[some + 1])).sum()
+    assert naive / kwh[some].sum() > 1.08
+    assert energy.kwh[some, -1].sum() / kwh[some].sum() == pytest.approx(1.0, abs=0.02)
 
 
 def _county(spread, seed=3, alone=400, pairs=60):

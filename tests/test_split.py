@@ -11,7 +11,9 @@ from elec2water.outputs import read_coefficients
 @pytest.fixture(scope="module")
 def releases(tmp_path_factory):
     frames = county(n=24, seed=3)
-    readings, wells = frames["readings"], frames["wells"]
+    # Wells without neighbours tell nothing of the exponents of power and area: both stay at one.
+    wells = frames["wells"] = frames["wells"].assign(village=[f"{k}村" for k in range(24)])
+    readings = frames["readings"]
     sampled = set(frames["pairs"]["well_id"])
     one, two = [w for w in wells["well_id"] if w not in sampled][:2]
     joint = readings[readings["meter_id"].isin([one, two])]

@@ -33,7 +33,7 @@ from elec2water.energy.reporter import NOTHING, Reporter, together
 from elec2water.energy.screen.cycles import off_cycle
 from elec2water.energy.screen.ratios import multiplier_ratios
 from elec2water.energy.screen.series import MeterMonths, series_of_meters
-from elec2water.energy.shares import fitted_spread
+from elec2water.energy.shares import Exponents, fitted_exponents, fitted_spread, size_by
 from elec2water.energy.split import split_of_meters
 from elec2water.energy.wells import cells_of_wells
 from elec2water.errors import UsageError
@@ -149,13 +149,15 @@ def read_energy(
     code, read_ids = codes(readings["meter_id"])
     registry, found = registry_of(wells, meters, read_ids, lang)
     reporter = Reporter(registry.meter_id, _file(readings), _file(meters), lang)
-    epochs = epochs_of(registry.links, numbers(wells, "pump_power_kw"), numbers(wells, "irrigated_area_mu"), kappa)
+    power, area = numbers(wells, "pump_power_kw"), numbers(wells, "irrigated_area_mu")
+    epochs = epochs_of(registry.links, power, area, kappa)
     forms = sort_out(readings, code)
     axis = Axis.of(_months_around(months, forms))
     decisions = Corrections.of(corrections, registry.meter_id)
     gathered, seen = _gather(forms, registry, epochs, axis, reporter, settings, decisions)
     if epochs.basis is not None:
-        epochs = epochs.believing(_spread_of_sizes(gathered.cells, epochs, axis, wells, kappa))
+        exponents, spread = _learned_from_others(gathered.cells, epochs, axis, wells, kappa)
+        epochs = epochs_of(registry.links, power, area, kappa, exponents).believing(spread)
     of_wells = cells_of_wells(gathered.cells, epochs, len(wells), axis, gathered.profile.shape_per_day)
     split = split_of_meters(gathered.cells, epochs, axis.days)
     whole = replace(_energy_of(wells, of_wells, axis), split=split)
@@ -174,16 +176,20 @@ def read_energy(
     return EnergyReading(energy, together(*parts), series, reporter, decisions)
 
 
-def _spread_of_sizes(cells: Cells, epochs: Epochs, axis: Axis, wells: pd.DataFrame, kappa: Floats | None) -> Floats:
-    """Learn from meters that serve one well each how far wells differ in what shares are made by."""
+def _learned_from_others(
+    cells: Cells, epochs: Epochs, axis: Axis, wells: pd.DataFrame, kappa: Floats | None
+) -> tuple[Exponents, Floats]:
+    """Learn from meters that serve one well each what shares are to be made by, and how far wells differ in it."""
     alone = np.bincount(epochs.epoch, minlength=len(epochs.meter))[epochs.epoch] == 1
     link = np.flatnonzero(alone & (epochs.share == 1.0))
     well, kwh = epochs.well[link], np.where(cells.days < axis.days, np.nan, cells.kwh)[epochs.epoch[link]]
     power, area = (numbers(wells, name)[well] for name in ("pump_power_kw", "irrigated_area_mu"))
+    village = pd.factorize(texts(wells, "township") + "/" + texts(wells, "village"))[0][well]
+    exponents = fitted_exponents(kwh, power, area, village)
     nothing = np.full(len(link), np.nan)
     water = nothing if kappa is None else area / kappa[well]
-    size = np.stack([nothing, power * area, power, np.ones(len(link)), water])
-    return fitted_spread(kwh, size, pd.factorize(texts(wells, "township") + "/" + texts(wells, "village"))[0][well])
+    size = np.stack([nothing, size_by(power, area, exponents), power, np.ones(len(link)), water])
+    return exponents, fitted_spread(kwh, size, village)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

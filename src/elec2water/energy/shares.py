@@ -1,6 +1,8 @@
-"""How far wells of one meter differ in what shares are made by, learned from wells that have a meter of their own."""
+"""What the shares of one meter are made by, and how far wells differ in it: learned from wells that have their own."""
 
 from __future__ import annotations
+
+from typing import TypeAlias
 
 import numpy as np
 from scipy import special
@@ -15,6 +17,9 @@ five kinds show (0.5–0.9, 0.7–0.9, 0.7–1.0, 0.2–0.8)."""
 WORTH = 20.0
 """Pairs of neighbours that :data:`PRIOR` counts for."""
 MOST_WELLS = 20_000
+Exponents: TypeAlias = tuple[float, float]
+"""Of rated power and of area, in what a share is by."""
+_MOST_EXPONENT = 1.5
 _MONTHS = 3
 _QUARTERS = 4
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
@@ -58,6 +63,56 @@ def _concentration(spread: float, count: int) -> float:
     return mean * (1.0 - mean) / float(weight @ (share - mean) ** 2) - 1.0
 
 
+def size_by(power_kw: Floats, area_mu: Floats, exponents: Exponents) -> Floats:
+    """Give rated power × area, each to its exponent, of any shape; NaN where one is unknown or not positive."""
+    known: Bools = (power_kw > 0) & (area_mu > 0)
+    power, area = (np.where(known, value, 1.0) for value in (power_kw, area_mu))
+    return np.where(known, power ** exponents[0] * area ** exponents[1], np.nan)
+
+
+def fitted_exponents(kwh: Floats, power_kw: Floats, area_mu: Floats, neighbourhood: Ints) -> Exponents:
+    """Estimate how electricity grows with rated power and with area, from wells with meters of their own.
+
+    Least squares of differences of ln energy between one well and the next of its neighbourhood, over the quarters of
+    the last year, each weighing by its energy; drawn towards power × area as if that were :data:`WORTH` pairs. A large
+    pump on a small field runs for fewer hours, so that both exponents are less than one; in what the wells do not
+    differ, or always differ together, power × area stays.
+
+    Parameters
+    ----------
+    kwh : numpy.ndarray, shape (N, M)
+        Energy of the wells [kWh], NaN where unknown.
+    power_kw, area_mu : numpy.ndarray, shape (N,)
+        NaN where unknown.
+    neighbourhood : numpy.ndarray, shape (N,)
+        Code of the village.
+
+    Returns
+    -------
+    tuple of float
+        Of power and of area.
+    """
+    first, second = _neighbours(neighbourhood)
+    known: Bools = (power_kw > 0) & (area_mu > 0)
+    size = np.log(np.where(known[:, None], np.stack([power_kw, area_mu], axis=1), 1.0))
+    rows, answers, pairs = [], [], 0
+    for quarter in _quarters(kwh):
+        both = np.flatnonzero((known & np.isfinite(quarter))[first] & (known & np.isfinite(quarter))[second])
+        if not both.size:
+            continue
+        one, other = first[both], second[both]
+        beyond = np.log(quarter[other] / quarter[one]) - (size[other] - size[one]).sum(axis=1)
+        root = np.sqrt(np.nansum(quarter) / both.size)
+        rows.append(root * (size[other] - size[one]))
+        answers.append(root * beyond)
+        pairs = max(pairs, both.size)
+    if not rows:
+        return 1.0, 1.0
+    slope = np.linalg.lstsq(np.concatenate(rows), np.concatenate(answers), rcond=1e-6)[0]
+    power, area = 1.0 + slope * pairs / (pairs + WORTH)
+    return float(np.clip(power, 0.0, _MOST_EXPONENT)), float(np.clip(area, 0.0, _MOST_EXPONENT))
+
+
 def fitted_spread(kwh: Floats, size: Floats, neighbourhood: Ints) -> Floats:
     """Estimate the spread of each basis from wells with meters of their own.
 
@@ -77,9 +132,7 @@ def fitted_spread(kwh: Floats, size: Floats, neighbourhood: Ints) -> Floats:
     -------
     numpy.ndarray, shape (5,)
     """
-    order = np.argsort(neighbourhood, kind="stable")[:MOST_WELLS]
-    same = neighbourhood[order[1:]] == neighbourhood[order[:-1]]
-    first, second = order[:-1][same], order[1:][same]
+    first, second = _neighbours(neighbourhood)
     spread = PRIOR.copy()
     quarters = [quarter for quarter in _quarters(kwh) if np.nansum(quarter) > 0]
     for basis in (POWER_AREA, POWER, EQUAL, WATER):
@@ -91,6 +144,13 @@ def fitted_spread(kwh: Floats, size: Floats, neighbourhood: Ints) -> Floats:
         pairs = max(n for _, n, _ in found)
         spread[basis] = np.sqrt((WORTH * PRIOR[basis] ** 2 + pairs * square) / (WORTH + pairs))
     return spread
+
+
+def _neighbours(neighbourhood: Ints) -> tuple[Ints, Ints]:
+    """Give pairs of wells, one after the other in each neighbourhood."""
+    order = np.argsort(neighbourhood, kind="stable")[:MOST_WELLS]
+    same = neighbourhood[order[1:]] == neighbourhood[order[:-1]]
+    return order[:-1][same], order[1:][same]
 
 
 def _quarters(kwh: Floats) -> list[Floats]:
