@@ -70,18 +70,21 @@ class MeterMonths:
     def other_load(self) -> Floats:
         """Electricity of a month behind each meter that pumps nothing, as volumes leave it out, shape (R,) [kWh].
 
-        The wells on a meter share it as they share its energy.
+        The wells on a meter share it as they share its energy. Only months asked for are looked at, as volumes do.
         """
-        end = self.asked.stop
-        return resting_load(self.kwh[:, max(0, end - LONGEST) : end], self.capacity_kw)
+        return self._load_since(self.asked.start)
 
     def at_rest(self) -> Bools:
         """Tell in which months a meter read no more than what else than a pump is behind it, shape (R, M).
 
         What a lamp takes while the pump rests is equal from month to month, and far below the usual, by its nature.
         """
-        load = self.other_load
+        load = self._load_since(0)
         return np.asarray((load[:, None] > 0.0) & (self.kwh <= AT_REST * load[:, None]))
+
+    def _load_since(self, first: int) -> Floats:
+        end = self.asked.stop
+        return resting_load(self.kwh[:, max(first, end - LONGEST) : end], self.capacity_kw)
 
     def rows(self, meter: Ints, month: Ints) -> Ints:
         """Give the row of the file behind the greatest part of meter-months, -1 where there is none; shape (k,)."""
