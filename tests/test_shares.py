@@ -15,6 +15,7 @@ from elec2water.energy.shares import (
     WORTH,
     fitted_exponents,
     fitted_spread,
+    measures_of,
     precision,
 )
 
@@ -52,46 +53,52 @@ def test_the_spread_is_learned_from_neighbours_and_not_from_villages(true):
     assert np.array_equal(fitted_spread(kwh * np.nan, size, village), PRIOR)
 
 
-def _grown(n, rng, *, power_exponent, area_exponent, spread=0.4):
-    """Wells of villages of four whose energy grows with power and area by given exponents."""
-    power, area = rng.lognormal(2.3, 0.5, n), rng.lognormal(4.0, 0.5, n)
+EXPONENTS = np.array([0.6, 0.45, 0.3])
+
+
+def _grown(n, rng, exponents=EXPONENTS, spread=0.4):
+    """Wells of villages of four whose energy grows with power, area and depth by given exponents."""
+    power, area, depth = rng.lognormal(2.3, 0.5, n), rng.lognormal(4.0, 0.5, n), rng.lognormal(3.5, 0.5, n)
     village = np.arange(n) // 4
     level = rng.normal(0, 1.0, n)[village] + spread * rng.standard_normal(n)
-    return power**power_exponent * area**area_exponent * np.exp(level), power, area, village
+    kwh = np.exp(exponents @ np.log([power, area, depth]) + level)
+    return kwh, (power, area, depth), village
 
 
 def test_exponents_are_learned_from_neighbours():
-    kwh, power, area, village = _grown(4000, np.random.default_rng(5), power_exponent=0.6, area_exponent=0.45)
-    found = fitted_exponents(kwh[:, None] * np.ones(12), power, area, village)
-    assert found == pytest.approx((0.6, 0.45), abs=0.04)
+    kwh, known, village = _grown(4000, np.random.default_rng(5))
+    found = fitted_exponents(kwh[:, None] * np.ones(12), measures_of(*known), village)
+    assert found == pytest.approx(EXPONENTS, abs=0.04)
 
 
-def test_exponents_of_few_wells_are_between_theirs_and_one():
+def test_exponents_of_few_wells_are_between_theirs_and_those_of_power_times_area():
     """Oracle: least squares of the differences, weighed against twenty pairs of wells that are as power × area."""
-    kwh, power, area, village = _grown(40, np.random.default_rng(6), power_exponent=0.6, area_exponent=0.45)
+    kwh, known, village = _grown(40, np.random.default_rng(6))
     pairs = np.flatnonzero(np.diff(village) == 0)
-    x = np.diff(np.log(np.stack([power, area], axis=1)), axis=0)[pairs]
+    x = np.diff(np.log(known).T, axis=0)[pairs]
     ols = np.linalg.lstsq(x, np.diff(np.log(kwh))[pairs], rcond=None)[0]
-    expected = (pairs.size * ols + WORTH) / (pairs.size + WORTH)
-    found = fitted_exponents(kwh[:, None] * np.ones(12), power, area, village)
-    assert found == pytest.approx(tuple(expected), rel=1e-9)
+    expected = (pairs.size * ols + WORTH * np.array([1.0, 1.0, 0.0])) / (pairs.size + WORTH)
+    found = fitted_exponents(kwh[:, None] * np.ones(12), measures_of(*known), village)
+    assert found == pytest.approx(expected, rel=1e-9)
 
 
 def test_where_nothing_tells_the_exponents_power_times_area_stays():
-    kwh, power, area, village = _grown(40, np.random.default_rng(7), power_exponent=0.6, area_exponent=0.45)
-    year = kwh[:, None] * np.ones(12)
-    assert fitted_exponents(year, power, area, np.arange(40)) == (1.0, 1.0)
-    assert fitted_exponents(year * np.nan, power, area, village) == (1.0, 1.0)
-    assert fitted_exponents(year, power, np.full(40, np.nan), village) == (1.0, 1.0)
-    together = fitted_exponents(year, power, power**2, village)
-    assert together[1] - 1.0 == pytest.approx(2.0 * (together[0] - 1.0), rel=1e-6), "only their sum is told"
+    kwh, known, village = _grown(40, np.random.default_rng(7))
+    year, (power, area, _), unknown = kwh[:, None] * np.ones(12), known, np.full(40, np.nan)
+    product = [1.0, 1.0, 0.0]
+    assert fitted_exponents(year, measures_of(*known), np.arange(40)).tolist() == product
+    assert fitted_exponents(year * np.nan, measures_of(*known), village).tolist() == product
+    assert fitted_exponents(year, measures_of(power, unknown, unknown), village).tolist() == product
+    assert fitted_exponents(year, measures_of(power, area, unknown), village)[2] == 0.0
+    together = fitted_exponents(year, measures_of(power, power**2, unknown), village) - product
+    assert together[1] == pytest.approx(2.0 * together[0], rel=1e-6), "only their sum is told"
 
 
 def test_large_pumps_of_shared_meters_get_what_such_pumps_use():
     """Deep wells with large pumps share meters with shallow ones: their part of all such meters, against the truth."""
     rng = np.random.default_rng(8)
     n, joined = 1200, 400
-    kwh, power, area, village = _grown(n, rng, power_exponent=0.5, area_exponent=0.5, spread=0.1)
+    kwh, (power, area, _), village = _grown(n, rng, np.array([0.5, 0.5, 0.0]), spread=0.1)
     deep = np.arange(n) % 2 == 0
     power[deep] *= 3.0
     kwh[deep] *= 3.0**0.5

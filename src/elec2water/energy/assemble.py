@@ -33,7 +33,7 @@ from elec2water.energy.reporter import NOTHING, Reporter, together
 from elec2water.energy.screen.cycles import off_cycle
 from elec2water.energy.screen.ratios import multiplier_ratios
 from elec2water.energy.screen.series import MeterMonths, series_of_meters
-from elec2water.energy.shares import Exponents, fitted_exponents, fitted_spread, size_by
+from elec2water.energy.shares import fitted_exponents, fitted_spread, measures_of, size_by
 from elec2water.energy.split import split_of_meters
 from elec2water.energy.wells import cells_of_wells
 from elec2water.errors import UsageError
@@ -156,8 +156,8 @@ def read_energy(
     decisions = Corrections.of(corrections, registry.meter_id)
     gathered, seen = _gather(forms, registry, epochs, axis, reporter, settings, decisions)
     if epochs.basis is not None:
-        exponents, spread = _learned_from_others(gathered.cells, epochs, axis, wells, kappa)
-        epochs = epochs_of(registry.links, power, area, kappa, exponents).believing(spread)
+        size, spread = _learned_from_others(gathered.cells, epochs, axis, wells, kappa)
+        epochs = epochs_of(registry.links, power, area, kappa, size).believing(spread)
     of_wells = cells_of_wells(gathered.cells, epochs, len(wells), axis, gathered.profile.shape_per_day)
     split = split_of_meters(gathered.cells, epochs, axis.days)
     whole = replace(_energy_of(wells, of_wells, axis), split=split)
@@ -178,18 +178,19 @@ def read_energy(
 
 def _learned_from_others(
     cells: Cells, epochs: Epochs, axis: Axis, wells: pd.DataFrame, kappa: Floats | None
-) -> tuple[Exponents, Floats]:
-    """Learn from meters that serve one well each what shares are to be made by, and how far wells differ in it."""
+) -> tuple[Floats, Floats]:
+    """Learn from meters that serve one well each what shares are to be made by (N,), and how far wells differ in it."""
     alone = np.bincount(epochs.epoch, minlength=len(epochs.meter))[epochs.epoch] == 1
     link = np.flatnonzero(alone & (epochs.share == 1.0))
     well, kwh = epochs.well[link], np.where(cells.days < axis.days, np.nan, cells.kwh)[epochs.epoch[link]]
-    power, area = (numbers(wells, name)[well] for name in ("pump_power_kw", "irrigated_area_mu"))
+    power, area, depth = (numbers(wells, name) for name in ("pump_power_kw", "irrigated_area_mu", "pump_depth_m"))
     village = pd.factorize(texts(wells, "township") + "/" + texts(wells, "village"))[0][well]
-    exponents = fitted_exponents(kwh, power, area, village)
+    measures = measures_of(power, area, depth)
+    size = size_by(measures, fitted_exponents(kwh, measures[:, well], village))
     nothing = np.full(len(link), np.nan)
-    water = nothing if kappa is None else area / kappa[well]
-    size = np.stack([nothing, size_by(power, area, exponents), power, np.ones(len(link)), water])
-    return exponents, fitted_spread(kwh, size, village)
+    water = nothing if kappa is None else (area / kappa)[well]
+    bases = np.stack([nothing, size[well], power[well], np.ones(len(link)), water])
+    return size, fitted_spread(kwh, bases, village)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

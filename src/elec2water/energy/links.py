@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from elec2water.energy.arrays import FOREVER, Bools, Floats, Ints, runs
-from elec2water.energy.shares import EQUAL, POWER, POWER_AREA, PRIOR, STATED, WATER, Exponents, precision, size_by
+from elec2water.energy.shares import EQUAL, POWER, POWER_AREA, PRIOR, STATED, WATER, precision
 
 ROUNDING = 0.02
 """Stated shares whose sum is within this of 1 were rounded; they are brought to 1."""
@@ -106,7 +106,7 @@ def epochs_of(
     power_kw: Floats,
     area_mu: Floats,
     kappa: Floats | None = None,
-    exponents: Exponents = (1.0, 1.0),
+    size: Floats | None = None,
 ) -> Epochs:
     """Cut the life of every meter where one of its links begins or ends, and share its energy in each piece.
 
@@ -118,8 +118,8 @@ def epochs_of(
         Rated power and irrigated area of the wells, NaN where unknown.
     kappa : numpy.ndarray, shape (N,), optional
         Coefficient of the wells [m³/kWh] as an earlier posterior has it, NaN where unknown.
-    exponents : pair of float
-        As for :func:`split_shares`.
+    size : numpy.ndarray, shape (N,), optional
+        What stands for power × area, as for :func:`split_shares`.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def epochs_of(
         area_mu[well[shared]],
         len(meter),
         kappa=None if kappa is None else kappa[well[shared]],
-        exponents=exponents,
+        size=None if size is None else size[well[shared]],
     )
     return Epochs(meter, start, end, first, epoch, well, share, variance, basis if variance.any() else None)
 
@@ -165,7 +165,7 @@ def split_shares(
     n_groups: int,
     *,
     kappa: Floats | None = None,
-    exponents: Exponents = (1.0, 1.0),
+    size: Floats | None = None,
 ) -> tuple[Floats, Floats, Ints]:
     """Share one meter's energy between its wells.
 
@@ -184,8 +184,8 @@ def split_shares(
         Number of groups.
     kappa : numpy.ndarray, shape (K,), optional
         Coefficient of each well [m³/kWh]; NaN where unknown.
-    exponents : pair of float
-        Of power and of area in their product, :func:`~elec2water.energy.shares.fitted_exponents`.
+    size : numpy.ndarray, shape (K,), optional
+        What stands for power × area, :func:`~elec2water.energy.shares.size_by`; that product by default.
 
     Returns
     -------
@@ -201,7 +201,8 @@ def split_shares(
     rounded = (n_open == 0) & (np.abs(total - 1.0) <= ROUNDING)
     scale = 1.0 / np.where((total > 1.0) | rounded, total, 1.0)
     rest = np.clip(1.0 - total, 0.0, 1.0)
-    part, basis = _open_parts(group, ~known, (power_kw, area_mu), n_groups, kappa, exponents)
+    sizes = power_kw, area_mu, power_kw * area_mu if size is None else size
+    part, basis = _open_parts(group, ~known, sizes, n_groups, kappa)
     share = np.where(known, stated * scale, rest * part)
     law = precision(basis, n_open.astype(np.int64), PRIOR)
     variance = np.where(known, 0.0, rest**2 * part * (1.0 - part) / (law + 1.0))
@@ -209,17 +210,11 @@ def split_shares(
 
 
 def _open_parts(
-    group: Ints,
-    unstated: Bools,
-    sizes: tuple[Floats, Floats],
-    n_groups: int,
-    kappa: Floats | None,
-    exponents: Exponents,
+    group: Ints, unstated: Bools, sizes: tuple[Floats, Floats, Floats], n_groups: int, kappa: Floats | None
 ) -> tuple[Floats, Ints]:
-    power_kw, area_mu = sizes
+    power_kw, area_mu, both = sizes
     powered = _all_in_group(group, ~unstated | (power_kw > 0), n_groups)
     extended = _all_in_group(group, ~unstated | (area_mu > 0), n_groups)
-    both = size_by(power_kw, area_mu, exponents)
     size = np.where(powered & extended, both, np.where(powered, power_kw, 1.0))
     basis = np.where(powered & extended, POWER_AREA, np.where(powered, POWER, EQUAL))
     if kappa is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
 from scipy import special
 
@@ -17,8 +15,8 @@ five kinds show (0.5–0.9, 0.7–0.9, 0.7–1.0, 0.2–0.8)."""
 WORTH = 20.0
 """Pairs of neighbours that :data:`PRIOR` counts for."""
 MOST_WELLS = 20_000
-Exponents: TypeAlias = tuple[float, float]
-"""Of rated power and of area, in what a share is by."""
+POWER_TIMES_AREA: Floats = np.array([1.0, 1.0, 0.0])
+"""Exponents of power, area and depth where no neighbours tell others."""
 _MOST_EXPONENT = 1.5
 _MONTHS = 3
 _QUARTERS = 4
@@ -63,54 +61,60 @@ def _concentration(spread: float, count: int) -> float:
     return mean * (1.0 - mean) / float(weight @ (share - mean) ** 2) - 1.0
 
 
-def size_by(power_kw: Floats, area_mu: Floats, exponents: Exponents) -> Floats:
-    """Give rated power × area, each to its exponent, of any shape; NaN where one is unknown or not positive."""
+def measures_of(power_kw: Floats, area_mu: Floats, depth_m: Floats) -> Floats:
+    """Give the logarithm of rated power, area and pump depth of N wells (N,) each, (3, N).
+
+    NaN where power or area is unknown; an unknown depth is that of the median well.
+    """
     known: Bools = (power_kw > 0) & (area_mu > 0)
-    power, area = (np.where(known, value, 1.0) for value in (power_kw, area_mu))
-    return np.where(known, power ** exponents[0] * area ** exponents[1], np.nan)
+    deep: Bools = depth_m > 0
+    usual = float(np.median(depth_m[deep])) if deep.any() else 1.0
+    rows = [np.where(known, value, 1.0) for value in (power_kw, area_mu)] + [np.where(deep, depth_m, usual)]
+    return np.asarray(np.where(known, np.log(np.stack(rows)), np.nan))
 
 
-def fitted_exponents(kwh: Floats, power_kw: Floats, area_mu: Floats, neighbourhood: Ints) -> Exponents:
-    """Estimate how electricity grows with rated power and with area, from wells with meters of their own.
+def size_by(measures: Floats, exponents: Floats) -> Floats:
+    """Give what a share is by, (N,): the product of the :func:`measures_of` wells, each to its exponent."""
+    return np.asarray(np.exp(exponents @ measures))
+
+
+def fitted_exponents(kwh: Floats, measures: Floats, neighbourhood: Ints) -> Floats:
+    """Estimate how electricity grows with power, area and depth, from wells with meters of their own.
 
     Least squares of differences of ln energy between one well and the next of its neighbourhood, over the quarters of
     the last year, each weighing by its energy; drawn towards power × area as if that were :data:`WORTH` pairs. A large
-    pump on a small field runs for fewer hours, so that both exponents are less than one; in what the wells do not
+    pump on a small field runs for fewer hours, and a deep one takes more for the same water; in what the wells do not
     differ, or always differ together, power × area stays.
 
     Parameters
     ----------
     kwh : numpy.ndarray, shape (N, M)
         Energy of the wells [kWh], NaN where unknown.
-    power_kw, area_mu : numpy.ndarray, shape (N,)
-        NaN where unknown.
+    measures : numpy.ndarray, shape (3, N)
+        Of :func:`measures_of`.
     neighbourhood : numpy.ndarray, shape (N,)
         Code of the village.
 
     Returns
     -------
-    tuple of float
-        Of power and of area.
+    numpy.ndarray, shape (3,)
     """
     first, second = _neighbours(neighbourhood)
-    known: Bools = (power_kw > 0) & (area_mu > 0)
-    size = np.log(np.where(known[:, None], np.stack([power_kw, area_mu], axis=1), 1.0))
+    known: Bools = np.asarray(np.isfinite(measures).all(axis=0))
+    apart = (measures[:, second] - measures[:, first]).T
     rows, answers, pairs = [], [], 0
     for quarter in _quarters(kwh):
         both = np.flatnonzero((known & np.isfinite(quarter))[first] & (known & np.isfinite(quarter))[second])
         if not both.size:
             continue
-        one, other = first[both], second[both]
-        beyond = np.log(quarter[other] / quarter[one]) - (size[other] - size[one]).sum(axis=1)
         root = np.sqrt(np.nansum(quarter) / both.size)
-        rows.append(root * (size[other] - size[one]))
-        answers.append(root * beyond)
+        rows.append(root * apart[both])
+        answers.append(root * (np.log(quarter[second[both]] / quarter[first[both]]) - apart[both] @ POWER_TIMES_AREA))
         pairs = max(pairs, both.size)
     if not rows:
-        return 1.0, 1.0
+        return POWER_TIMES_AREA.copy()
     slope = np.linalg.lstsq(np.concatenate(rows), np.concatenate(answers), rcond=1e-6)[0]
-    power, area = 1.0 + slope * pairs / (pairs + WORTH)
-    return float(np.clip(power, 0.0, _MOST_EXPONENT)), float(np.clip(area, 0.0, _MOST_EXPONENT))
+    return np.asarray(np.clip(POWER_TIMES_AREA + slope * pairs / (pairs + WORTH), 0.0, _MOST_EXPONENT))
 
 
 def fitted_spread(kwh: Floats, size: Floats, neighbourhood: Ints) -> Floats:
