@@ -331,6 +331,22 @@ def test_wells_drawn_and_not_measured_are_counted_with_what_they_may_hide(frames
     assert f"抽中的 {len(drawn)} 口样本井" in told["message"].item()
 
 
+def test_a_design_drawn_after_the_pairs_refuses_nothing_yet(frames, tmp_path):
+    """Most measured wells are of an earlier design: those of the new one were not asked yet."""
+    ids = frames["pairs"]["well_id"].unique()
+    others = frames["wells"].loc[~frames["wells"]["well_id"].isin(ids), "well_id"][: ids.size]
+    drawn = [*ids[: ids.size // 3], *others]
+    sample = pd.DataFrame({"well_id": drawn, "stratum": "全部", "role": "primary", "weight": 3.0})
+    sample = sample.assign(inclusion_probability=1 / 3, order=np.arange(len(drawn)) + 1)
+    folder = write(tmp_path, frames)
+    (folder / "design").mkdir()
+    sample.to_csv(folder / "design" / "sample.csv", index=False)
+    _, release, *_ = finished(folder)
+    rules = read_table(release / "findings.csv")["rule"]
+    assert rules.eq("SAMPLE_NOT_DESIGNED").sum() == 1
+    assert not rules.eq("SAMPLE_REFUSED").any()
+
+
 def test_totals_that_leave_out_wells_without_electricity_say_about_how_much(tmp_path):
     frames = county(n=60, sample=12, seed=5)
     whole = finished(write(tmp_path / "whole", frames))[2]

@@ -55,7 +55,9 @@ def sample_findings(coefficient: Coefficient, strata: Strata, folder: Path, *, l
         strangers = int((~np.isin(coefficient.sample_id.astype(str), drawn["well_id"].to_numpy(dtype=str))).sum())
         if strangers:
             found.append(findings_of("SAMPLE_NOT_DESIGNED", table="pairs", observed=strangers, lang=lang))
-        found.append(_not_measured(coefficient, drawn, lang))
+        # A design of which fewer wells were measured than of others is one that nobody has carried out yet.
+        if 2 * strangers <= n:
+            found.append(_not_measured(coefficient, drawn, lang))
     return Findings.concat(found)
 
 
