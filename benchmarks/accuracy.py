@@ -239,6 +239,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1000)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", default="accuracy")
+    parser.add_argument("--add", action="store_true", help="keep the counties already there")
     a = parser.parse_args()
     cases = [
         Case(g, a.seed + s, n, w, a.wells)
@@ -249,6 +250,9 @@ def main() -> None:
     ]
     results = run_study(cases, a.jobs)
     RESULTS.mkdir(exist_ok=True)
+    if a.add:
+        kept = json.loads((RESULTS / f"{a.out}.json").read_text(encoding="utf-8"))["cases"]
+        results = pd.concat([pd.DataFrame(kept), results], ignore_index=True)
     table = summarise(results)
     (RESULTS / f"{a.out}.json").write_text(
         json.dumps({"cases": results.round(6).to_dict("records")}, ensure_ascii=False) + "\n", encoding="utf-8"
