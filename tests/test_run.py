@@ -328,7 +328,7 @@ def test_wells_drawn_and_not_measured_are_counted_with_what_they_may_hide(frames
     found = read_table(release / "findings.csv")
     told = found.loc[found["rule"] == "SAMPLE_REFUSED"]
     assert told["observed"].astype(float).tolist() == [float(silent.size)]
-    assert f"抽中的 {len(drawn)} 口样本井" in told["message"].item()
+    assert f"抽中的 {len(drawn)} 眼样本井" in told["message"].item()
 
 
 def test_a_design_drawn_after_the_pairs_refuses_nothing_yet(frames, tmp_path):
@@ -361,7 +361,7 @@ def test_totals_that_leave_out_wells_without_electricity_say_about_how_much(tmp_
     assert set(told.index) >= {"镇1", "手写县"}
     assert not set(told.index) & {"镇0", "镇2"}
     assert told.loc["镇1", "observed"] == str(len(lost))
-    assert f"{frames['wells']['township'].eq('镇1').sum()} 口在用" in told.loc["镇1", "message"]
+    assert f"{frames['wells']['township'].eq('镇1').sum()} 眼在用" in told.loc["镇1", "message"]
     # 万m³ of the finding against what the same wells give when their electricity is known.
     missing = float(told.loc["手写县", "message"].split("约少计 ")[1].split(" 万")[0]) * 1e4
     truth = (
@@ -396,7 +396,7 @@ def test_an_aquifer_of_which_no_well_was_measured_is_named_with_its_water(tmp_pa
     volume = totals[totals["domain"].eq("aquifer")].set_index("key")["volume_m3"]
     assert found["observed"].tolist() == [str(len(deep))]
     assert (
-        f"“深层”的 {len(deep)} 口井（占 2026Q3 水量的 {volume['深层'] / volume.sum():.0%}）" in found["message"].item()
+        f"“深层”的 {len(deep)} 眼井（占 2026Q3 水量的 {volume['深层'] / volume.sum():.0%}）" in found["message"].item()
     )
     _, release, _, _ = finished(write(tmp_path / "all", frames))
     assert read_table(release / "findings.csv")["rule"].ne("AQUIFER_WITHOUT_SAMPLE").all()

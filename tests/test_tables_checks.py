@@ -215,7 +215,7 @@ def test_many_findings_of_one_rule_are_counted_not_listed(tmp_path):
 def test_findings_in_english(tmp_path):
     config = {"project": {"name": "x", "language": "en"}}
     _, findings = read(tmp_path, config, pairs__csv=PAIR_HEAD + "0012,2026-07-01,2026-08-01,0,4\n")
-    assert findings.frame["message"][0].startswith("the energy 0 is not above zero")
+    assert findings.frame["message"][0].startswith("the energy 0 kWh is not above zero")
 
 
 @given(st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 3), st.integers(0, 1 << 40)), min_size=1))

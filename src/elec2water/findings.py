@@ -212,14 +212,17 @@ def findings_of(
     if size == 0:
         return Findings.empty()
     columns = {name: _broadcast(value, size) for name, value in fields.items()}
-    template = entry.template(lang)
     names = list(columns)
     usual = causes().get(rule.partition("@")[0], {}).get(lang, "")
     columns["candidates"] = [cell or usual for cell in columns["candidates"]]
-    written = {name: _broadcast(value, size, _DIGITS_READ) for name, value in fields.items()}
+    numeric = entry.numeric(lang)
+    written = {
+        name: _numbers(value, size) if name in numeric else _broadcast(value, size, _DIGITS_READ)
+        for name, value in fields.items()
+    }
     written["candidates"] = [str(cell).replace("|", _OR[lang]) for cell in columns["candidates"]]
     messages = [
-        template.format_map(dict(zip(names, record, strict=True)))
+        entry.worded(lang, **dict(zip(names, record, strict=True)))
         for record in zip(*(written[name] for name in names), strict=True)
     ]
     data: dict[str, Iterable[object]] = {name: columns[name] for name in COLUMNS if name in columns}
@@ -292,6 +295,10 @@ def _broadcast(value: object, size: int, digits: int = _DIGITS_KEPT) -> list[obj
     if isinstance(value, _ARRAYS):
         return [_plain(item, digits) for item in value]
     return [_plain(value, digits)] * size
+
+
+def _numbers(value: object, size: int) -> list[object]:
+    return list(value) if isinstance(value, _ARRAYS) else [value] * size
 
 
 def _plain(value: object, digits: int) -> object:

@@ -6,7 +6,7 @@ import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 
 SEVERITIES = ("error", "warning", "info")
@@ -15,6 +15,9 @@ SEVERITIES = ("error", "warning", "info")
 LANGUAGES = ("zh", "en")
 
 _PLACE = re.compile(r"\{[^}]*\}")
+_FIELD = re.compile(r"\{(\w+)")
+_CLAUSE = re.compile(r"\[\[(.*?)\]\]")
+_WRITTEN = re.compile(r"\{(\w+):[^}]*\}")
 _JOIN = {"zh": "。处理：", "en": ". To do: "}
 
 
@@ -46,6 +49,31 @@ class Rule:
     def template(self, lang: str) -> str:
         """Give the message followed by the action, in one language."""
         return f"{self.message[lang]}{_JOIN[lang]}{self.action[lang]}" if self.action[lang] else self.message[lang]
+
+    def worded(self, lang: str, **fields: object) -> str:
+        """Fill in the template; a clause in ``[[ ]]`` of which a field is blank is left out.
+
+        Parameters
+        ----------
+        lang : str
+            ``zh`` or ``en``.
+        **fields : object
+            Values of the names in braces; text, or a number where the template says how to write it.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        KeyError
+            If the template asks for a field that was not given.
+        """
+        return _CLAUSE.sub(partial(_clause, fields), self.template(lang)).format_map(fields)
+
+    def numeric(self, lang: str) -> frozenset[str]:
+        """Name the fields whose number the template itself says how to write, as in ``{limit:.1%}``."""
+        return frozenset(_WRITTEN.findall(self.template(lang)))
 
 
 @cache
@@ -149,11 +177,16 @@ class RuleSettings:
                 "default_threshold": rule.threshold,
                 "unit": rule.unit[lang],
                 "enabled": self.speaks(name),
-                "meaning": rule.meaning[lang] or _PLACE.sub("…", rule.message[lang]),
+                "meaning": rule.meaning[lang] or _PLACE.sub("…", _CLAUSE.sub(r"\1", rule.message[lang])),
                 "action": rule.action[lang],
             }
             for name, rule in sorted(rules().items())
         ]
+
+
+def _clause(fields: Mapping[str, object], clause: re.Match[str]) -> str:
+    named = _FIELD.findall(clause[1])
+    return "" if any(fields[name] == "" for name in named) else clause[1]
 
 
 def _is_rules_file(name: str) -> bool:

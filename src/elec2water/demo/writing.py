@@ -47,8 +47,8 @@ _README: Final = """\
 真值（模拟县，种子 {seed}）：不是输入，只用来检验结果。
 The truth of a simulated county (seed {seed}). It is no input: hold results against it.
 
-monthly.parquet   well_id, month, energy_kwh, volume_m3, kappa_m3_per_kwh   每口井每月；水量包括柴油、光伏井
-wells.parquet     well_id, quarter, electric, energy_kwh, volume_m3         每口井，{quarter}
+monthly.parquet   well_id, month, energy_kwh, volume_m3, kappa_m3_per_kwh   每眼井每月；水量包括柴油、光伏井
+wells.parquet     well_id, quarter, electric, energy_kwh, volume_m3         每眼井，{quarter}
 totals.parquet    domain, key, quarter, n_wells, energy_kwh, volume_m3, other_volume_m3
                   volume_m3: 电力井 wells on the grid; other_volume_m3: 柴油、光伏井 wells without metered electricity
 """

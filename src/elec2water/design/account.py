@@ -104,7 +104,11 @@ class Account:
             )
         if target_cv is not None and (chosen.n_sample == chosen.n_wells).all():
             found += findings_of(
-                "DESIGN_CENSUS", table="wells", observed=int(chosen.n_wells.sum()), limit=f"{target_cv:g}", lang=lang
+                "DESIGN_CENSUS",
+                table="wells",
+                observed=int(chosen.n_wells.sum()),
+                limit=f"{100 * target_cv:g}%",
+                lang=lang,
             )
         return found
 
@@ -129,6 +133,6 @@ def _merge_findings(merges: pd.DataFrame, lang: str) -> Findings:
         observed=merges["stratum"].tolist(),
         limit=merges["merged_into"].tolist(),
         count=merges["n_wells"].tolist(),
-        gap=[f"{gap:.2f}" for gap in merges["coefficient_gap"]],
+        gap=[f"{np.expm1(gap):.0%}" for gap in merges["coefficient_gap"]],
         lang=lang,
     )

@@ -254,7 +254,7 @@ def _missing(headings: Sequence[str], resolved: Sequence[Heading | None], contex
         row=[1] * len(missing),
         limit=[f"{schema.column(context.table, name).heading_zh} / {name}" for name in missing],
         observed=near,
-        near=[name or "—" for name in near],
+        near=near,
     )
 
 

@@ -104,7 +104,7 @@ def _unknown(
 
 def _hints(values: pa.Array, registry: pa.Array) -> list[str]:
     shown = _candidates(values[:2000], registry)
-    return [hint or "—" for hint in shown] + ["—"] * (len(values) - len(shown))
+    return shown + [""] * (len(values) - len(shown))
 
 
 def _lost_zeros(context: Context, where: Mapping[str, object], values: pa.Array, hints: list[str]) -> Findings:
@@ -112,14 +112,14 @@ def _lost_zeros(context: Context, where: Mapping[str, object], values: pa.Array,
     texts = values.to_pylist()
     bare = [text.lower().removesuffix(".0").lstrip("0") for text in texts]
     known = [hint.lower() for hint in hints]
-    at = [i for i, text in enumerate(texts) if known[i].lstrip("0") == bare[i] and known[i] != text.lower()]
+    at = [i for i, text in enumerate(texts) if known[i] not in ("", text.lower()) and known[i].lstrip("0") == bare[i]]
     some = {name: np.asarray(cells, dtype=object)[at] for name, cells in where.items()}
     return context.finding("ID_LENGTH", **some, observed=[texts[i] for i in at], limit=[hints[i] for i in at])
 
 
 def _amount(kwh: npt.NDArray[np.float64]) -> list[str]:
-    """Write the energy for a reader; a register alone does not tell it."""
-    return ["?" if np.isnan(value) else f"{value:.0f}" if value >= 1e6 else f"{value:.6g}" for value in kwh]
+    """Write the energy for a reader, nothing where a register alone does not tell it."""
+    return ["" if np.isnan(value) else f"{value:.0f}" if value >= 1e6 else f"{value:.6g}" for value in kwh]
 
 
 def _unknown_permits(tables: Mapping[str, TypedTable], context: Context) -> Findings:
