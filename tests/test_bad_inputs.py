@@ -53,6 +53,12 @@ def test_every_reason_is_said_at_once(frames, tmp_path):
     assert json.loads(out)["findings"]["error"] == 4
 
 
+def test_a_reading_of_no_length_with_negative_energy_says_both(frames, tmp_path):
+    both = changed(changed(frames, "readings", "energy_kwh", 3, -500), "readings", "end", 3, "2020-01-01")
+    found = checked(write(tmp_path, both))
+    assert rows(found, "READING_PERIOD") == rows(found, "NEGATIVE_ENERGY") == ["5"]
+
+
 def test_duplicate_wells_refuse_and_copies_do_not(frames, tmp_path):
     wells = frames["wells"]
     twice = pd.concat([wells, wells.iloc[[3]].assign(pump_power_kw=99), wells.iloc[[4]]])

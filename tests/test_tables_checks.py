@@ -1,5 +1,8 @@
 """Checks within and between tables: which rows, how grave, and what is left of the values."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -109,6 +112,62 @@ def test_pairs_that_cannot_be_used(tmp_path, record, rule):
     assert findings.count == 1, findings
     assert tables.pairs.loc[3, ["energy_kwh", "volume_m3"]].isna().all()
     assert tables.pairs.loc[2, "volume_m3"] == 400.0
+
+
+@pytest.mark.parametrize(
+    ("record", "rules"),
+    [
+        ("0013,2026-08-01,2026-07-01,0,-4", ["PAIR_ENERGY", "PAIR_VOLUME", "PERIOD_ORDER"]),
+        ("0013,2026-08-01,2026-07-01,,-4", ["PAIR_INCOMPLETE", "PAIR_VOLUME", "PERIOD_ORDER"]),
+        ("0013,2026-08-01,2026-07-01,1,400", ["COEF_RANGE", "PERIOD_ORDER"]),
+        ("0013,,2026-07-01,0,400", ["PAIR_ENERGY", "PAIR_INCOMPLETE"]),
+        ("0099,2026-08-01,2026-07-01,abc,-4", ["NOT_A_NUMBER", "ORPHAN_PAIR", "PAIR_INCOMPLETE", "PAIR_VOLUME",
+            "PERIOD_ORDER"]),
+    ],
+)  # fmt: skip
+def test_every_fault_of_a_pair_is_told_at_once(tmp_path, record, rules):
+    tables, findings = read(tmp_path, pairs__csv=PAIRS + record + "\n")
+    assert sorted(findings.frame["rule"]) == rules
+    assert set(findings.frame["row"]) == {3}
+    assert tables.pairs.loc[3, ["energy_kwh", "volume_m3"]].isna().all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sets(st.sampled_from(("order", "energy", "volume")), min_size=1))
+def test_mending_a_fault_of_a_pair_brings_up_no_other(faults):
+    """Faults are independent: those of a row with several are the faults of rows with one each."""
+    base = {"well_id": "0013", "start": "2026-07-01", "end": "2026-08-01", "energy_kwh": "100", "volume_m3": "400"}
+    wrong = {"order": ("end", "2026-06-01"), "energy": ("energy_kwh", "-1"), "volume": ("volume_m3", "0")}
+    rules = {"order": "PERIOD_ORDER", "energy": "PAIR_ENERGY", "volume": "PAIR_VOLUME"}
+    row = base | dict(wrong[fault] for fault in faults)
+    with tempfile.TemporaryDirectory() as folder:
+        _, findings = read(Path(folder), pairs__csv=PAIRS + ",".join(row.values()) + "\n")
+    assert sorted(findings.frame["rule"]) == sorted(rules[fault] for fault in faults)
+
+
+def test_a_volume_worked_out_from_a_stated_coefficient_has_no_fault_of_its_own(tmp_path):
+    text = "well_id,start,end,energy_kwh,volume_m3,以电折水系数\n0012,2026-07-01,2026-08-01,0,,4\n"
+    _, findings = read(tmp_path, pairs__csv=text)
+    assert findings.warnings.frame["rule"].tolist() == ["PAIR_ENERGY"]
+
+
+def test_a_reading_that_is_not_used_tells_its_negative_energy_too(tmp_path):
+    text = READINGS + "0013,,2026-08-01,-7\n"
+    _, findings = read(tmp_path, readings__csv=text)
+    last = READINGS.count("\n") + 1
+    assert rows_of(findings, "READING_INCOMPLETE", "warning") == [last]
+    assert rows_of(findings, "NEGATIVE_ENERGY", "warning") == [last]
+    said = findings.of(rule="NEGATIVE_ENERGY").frame["message"].item()
+    assert said.startswith("电表 0013 的电量为负（-7 kWh），未采用。可能：")
+
+
+def test_rows_are_looked_at_although_the_file_is_refused(tmp_path):
+    """The quarter of a title contradicts a row: others are told of their other faults in the same run."""
+    text = "2026年第三季度电量\n表号,开始日期,结束日期,电量\n0012,2026-07-01,2026-08-01,10\n"
+    text += "0013,2025-01-01,2025-02-01,10\n,2026-07-01,2026-08-01,5\n"
+    _, findings = read(tmp_path, readings__csv=text)
+    assert rows_of(findings, "PERIOD_MISMATCH", "error") == [4]
+    assert rows_of(findings, "BLANK_LINK", "warning") == [5]
 
 
 def test_a_pumping_test_that_begins_and_ends_on_one_day_is_used(tmp_path):

@@ -84,7 +84,7 @@ def usable(intervals: Intervals, reporter: Reporter, causes: Texts | str = "") -
     """
     length = intervals.end - intervals.start
     wrong = (length <= 0) | (length > LONGEST_DAYS)
-    negative = ~wrong & (intervals.kwh < 0)
+    negative = intervals.kwh < 0
     long = reporter.of(
         "READING_PERIOD",
         intervals.take(wrong),

@@ -112,11 +112,11 @@ def _read_table(name: str, root: Path, config: Config) -> tuple[TypedTable | Non
         else:
             parts += [part for part, _ in read]
             found += Findings.concat(more for _, more in read)
-    if not parts or found.errors.count:
+    if not parts:
         return None, found
     whole = concat(parts).with_names_in_order()
     checked, findings = validate(whole, replace(context, file=_together(whole.files)))
-    return checked, found + findings
+    return (None if found.errors.count else checked), found + findings
 
 
 def read_one(path: Path, context: Context, config: Config) -> tuple[TypedTable, Findings]:

@@ -295,7 +295,16 @@ def _reading_forms(table: TypedTable, context: Context) -> Checked:
     usable = _whole(table, "start", "end", "energy_kwh") | _whole(table, "read_on", "register_kwh")
     if len(table) and not usable.any():
         return table, context.finding("NO_USABLE_READING", observed=len(table))
-    return _mark(table, context, "READING_INCOMPLETE", ~usable)
+    table, found = _mark(table, context, "READING_INCOMPLETE", ~usable)
+    return table, found + _negative_too(table, ~usable, context)
+
+
+def _negative_too(table: TypedTable, incomplete: Mask, context: Context) -> Findings:
+    """Report negative energies of rows that are not used anyway; of the others the months of their meter tell more."""
+    energy = table.numbers("energy_kwh")
+    mask = incomplete & (energy < 0) & ~table.equals_word("quality", "adjustment")
+    _, found = _mark(table, context, "NEGATIVE_ENERGY", mask, observed=energy, limit="≥ 0")
+    return found
 
 
 def _whole(table: TypedTable, *names: str) -> Mask:
@@ -362,20 +371,21 @@ def _with_word(table: TypedTable, name: str, where: Mask, word: str) -> pa.Dicti
 
 
 def _pair_checks(table: TypedTable, context: Context) -> Checked:
-    table, stated = _with_stated(_with_short_tests(table))
+    """Leave out pairs that cannot be used, for each of their faults at once."""
+    written = _with_short_tests(table)
+    table, stated = _with_stated(written)
     out = ("energy_kwh", "volume_m3")
     start, end = table.dates("start"), table.dates("end")
     energy, volume = table.numbers("energy_kwh"), table.numbers("volume_m3")
     undated = np.isnat(start) | np.isnat(end)
     test = table.equals_word("kind", "test")
     incomplete = np.isnan(energy) | np.isnan(volume) | (undated & ~test)
-    order = ~incomplete & (end <= start)
-    no_energy = ~incomplete & ~order & (energy <= 0)
-    no_volume = ~incomplete & ~order & ~no_energy & (volume <= 0)
-    usable = ~(incomplete | order | no_energy | no_volume)
-    kappa = np.divide(volume, energy, out=np.full(len(table), np.nan), where=usable)
+    order = end <= start
+    # what follows from the other by a stated coefficient has no fault of its own
+    no_energy, no_volume = (written.numbers(name) <= 0 for name in out)
+    kappa = np.divide(volume, energy, out=np.full(len(table), np.nan), where=(energy > 0) & (volume > 0))
     absurd = (kappa < COEFFICIENT_BOUNDS[0]) | (kappa > COEFFICIENT_BOUNDS[1])
-    differs = usable & ~absurd & (np.abs(kappa - stated) > STATED_WITHIN * stated)
+    differs = ~absurd & (np.abs(kappa - stated) > STATED_WITHIN * stated)
     found = _undated_tests(table, undated & ~incomplete, context)
     cases: list[tuple[str, Mask, dict[str, object]]] = [
         ("PAIR_INCOMPLETE", incomplete, {}),
