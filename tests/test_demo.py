@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.optimize import brentq
 
-from elec2water import hydraulics
+from elec2water import hydraulics, project
 from elec2water.calendar_ import quarter_months
 from elec2water.config import load_config
 from elec2water.demo import aquifers, metering, pumping, registry
@@ -334,6 +334,16 @@ def test_nothing_is_left_of_a_folder_that_failed(tmp_path):
     with pytest.raises(UsageError, match="new or empty"):
         demo.write_county(tmp_path / "full", county)
     assert _contents(tmp_path) == {"full/mine.txt": b"mine"}
+
+
+@pytest.mark.parametrize("wells", [20, 10**7])
+def test_a_folder_in_use_is_refused_before_any_work(tmp_path, wells):
+    """Ten million wells could not be simulated while this test waits."""
+    (tmp_path / "mine.txt").write_text("mine")
+    told = []
+    with pytest.raises(UsageError, match="new or empty"):
+        project.demo(tmp_path, wells=wells, progress=told.append)
+    assert told == []
 
 
 @pytest.mark.parametrize("name", ["lognormal", "two_age", "shallow"])

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,18 @@ def folders(tmp_path_factory):
     }
 
 
+@pytest.fixture(scope="module")
+def released(folders, tmp_path_factory):
+    """Projects with one release, and the bytes of their ledgers."""
+    root = tmp_path_factory.mktemp("released")
+    made = {}
+    for lang, folder in folders.items():
+        copy = Path(shutil.copytree(folder, root / lang))
+        assert command("run", copy, "--quarter", "2026Q3")[0] == 0
+        made[lang] = (copy, (copy / "ledger.sqlite").read_bytes())
+    return made
+
+
 @pytest.mark.parametrize(
     ("words", "part"),
     [
@@ -85,6 +98,85 @@ def test_wrong_usage_is_said_in_the_language_of_the_project(folders, words, part
         assert (status, out) == (2, "")
     assert part in said["zh"]
     assert not CHINESE.search(said["en"].replace("昨天", ""))
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["run", "{}"], "错误：缺少必须的选项 --quarter。"),
+        (["run", "{}", "--quarter"], "错误：选项 '--quarter' 后面要写值"),
+        (["run", "{}", "--quarter", "2026Q3", "--asof", "x"], "错误：没有选项 --asof"),
+        (["design", "{}", "--n", "a"], "错误：--n 的值不对：应为整数"),
+        (["design", "{}", "--n", "0"], "错误：--n 的值不对：应不小于 1"),
+        (["design", "{}", "--target-cv", "x"], "错误：--target-cv 的值不对：应为数字"),
+        (["design", "{}", "--rotate", "2"], "错误：--rotate 的值不对：应不大于 1"),
+        (["check", "{}", "b"], "错误：多出的参数：b。"),
+        (["check", "{}", "--plots=1"], "错误：选项 '--plots' 后面不写值"),
+        (["chek", "{}"], "错误：没有命令 'chek'，是否应为 'check'"),
+        (["qqq", "{}"], "错误：没有命令 'qqq'。"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_command_line_is_said_in_the_language_of_the_project(folders, words, part):
+    said = {}
+    for lang, folder in folders.items():
+        status, out, said[lang] = command(*(word.format(folder) for word in words))
+        assert (status, out) == (2, "")
+    assert part in said["zh"]
+    assert not re.search(r"Error|Usage|Invalid|Missing|No such|Try|OPTIONS", said["zh"])
+    assert "Error: " in said["en"]
+    assert not CHINESE.search(said["en"])
+
+
+def test_a_command_line_without_a_project_is_answered_in_both_languages():
+    status, out, err = command("check")
+    assert (status, out) == (2, "")
+    assert "错误：缺少项目文件夹（folder）。" in err
+    assert "Error: Missing argument 'folder'." in err
+
+
+def test_the_help_that_answers_no_command_is_no_error():
+    _, out, err = command()
+    assert "Usage: " in out + err
+    assert "Error" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("spoil", "part"),
+    [
+        (lambda path: path.write_text("no ledger"), "台账"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-700]), "台账"),
+        (lambda path: path.write_bytes(path.read_bytes()[:4096] + bytes(4096) + path.read_bytes()[8192:]), "台账"),
+        (lambda path: path.unlink(), "台账不见了，而旁边有 1 次发布。"),
+    ],
+    ids=["no ledger", "cut", "a page of zeros", "gone"],
+)
+def test_a_damaged_ledger_is_said_in_the_language_of_the_project(released, spoil, part):
+    for lang, (folder, whole) in released.items():
+        path = folder / "ledger.sqlite"
+        path.write_bytes(whole)
+        spoil(path)
+        status, _, err = command("releases", folder)
+        assert status == 2
+        if lang == "zh":
+            assert part in err
+            assert "处理：从备份恢复；或重建台账（批准记录会丢失）：python -c" in err
+            assert not re.search(r"damaged|readable|missing|Restore|malformed|not a database", err)
+        else:
+            assert not CHINESE.search(err.replace(str(folder), ""))
+
+
+def test_every_error_of_the_ledger_has_chinese_words():
+    """What a release or its ledger can raise, with 7 where it varies."""
+    tree = ast.parse(Path(elec2water.ledger.__file__).read_text(encoding="utf-8"))
+    raised = [node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)]
+    said = [call.args[0] for call in raised if call.func.id in ("LedgerError", "UsageError")]
+    texts = [
+        "".join(part.value if isinstance(part, ast.Constant) else "7" for part in getattr(text, "values", [text]))
+        for text in said
+    ]
+    assert len(texts) >= 12
+    assert [text for text in texts if not CHINESE.search(translated(text, "zh"))] == []
 
 
 @pytest.mark.parametrize(

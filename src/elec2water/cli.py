@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 import math
 import os
@@ -54,6 +55,10 @@ Seed = Annotated[int, typer.Option(help=_help("option_seed"))]
 
 DATA_REFUSED = 1
 WRONG_USAGE = 2
+INTERRUPTED = 130
+_CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
+"""What every fault of a command line derives from, whichever way the version of typer brings its parser."""
+
 _SHANGHAI = dt.timezone(dt.timedelta(hours=8))
 
 
@@ -80,7 +85,7 @@ def main() -> None:
         if reconfigure is not None:
             reconfigure(encoding="utf-8", errors="replace")
     try:
-        app()
+        status = app(standalone_mode=False)
     except DataRefusedError:
         sys.exit(DATA_REFUSED)
     except Elec2WaterError as error:
@@ -94,6 +99,13 @@ def main() -> None:
         advice = "See that it exists and that you may read and write there."
         _say(f"elec2water: {_in_words(f'{where}{error.strerror or error}. {advice}')}")
         sys.exit(WRONG_USAGE)
+    except _CommandLineError as error:
+        _say(_wrong_command_line(error))
+        sys.exit(WRONG_USAGE)
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
+    else:
+        sys.exit(status)
 
 
 @_command("demo")
@@ -284,6 +296,14 @@ def _in_words(message: str) -> str:
         return message
     chinese = translated(message, "zh")
     return chinese if "zh" in languages or chinese == message else f"{chinese}\n{message}"
+
+
+def _wrong_command_line(error: Exception) -> str:
+    """Say what is wrong with the command line, with its usage; the help that is shown without a command as it is."""
+    shown = io.StringIO()
+    error.show(file=shown)  # type: ignore[attr-defined]
+    text = shown.getvalue().rstrip()
+    return _in_words(text) if "Error: " in text else text
 
 
 @contextmanager

@@ -273,7 +273,8 @@ def _check(path: Path) -> None:
     finally:
         engine.dispose()
     if state != "ok" or version is None or version < 1:
-        raise LedgerError(f"{path}: is damaged ({state}, schema {version}). {_advice(path)}")
+        said = " ".join(str(state).split())
+        raise LedgerError(f"{path}: is damaged ({said}, schema {version}). {_advice(path)}")
     if version > SCHEMA_VERSION:
         raise LedgerError(
             f"{path}: has schema {version}, this package knows {SCHEMA_VERSION}: it was written by a newer elec2water. "

@@ -36,7 +36,7 @@ from elec2water.county import (
     until,
 )
 from elec2water.demo import County as SyntheticCounty
-from elec2water.demo import simulate_county, write_county
+from elec2water.demo import free_folder, simulate_county, write_county
 from elec2water.design import Design, design_sample, write_design
 from elec2water.design.files import READ_BACK
 from elec2water.energy.history import coverage, meter_months
@@ -334,16 +334,17 @@ def demo(folder: str | Path, *, wells: int = 500, seed: int = 2026, progress: Pr
     Raises
     ------
     UsageError
-        Fewer than 20 wells, or the folder exists and is not empty.
+        Fewer than 20 wells, or the folder exists and is not empty; told before anything is simulated.
     """
     tell = progress or (lambda _: None)
     if wells < _FEWEST_WELLS:
         raise UsageError(f"wells: expected at least {_FEWEST_WELLS} for a sample to be drawn from, found {wells}")
+    target = free_folder(folder)
     tell(f"simulating {wells:,} wells")
     county = simulate_county(wells, seed)
     drawn = _demo_design(county, seed)
     tell("writing tables and truth")
-    made = write_county(folder, county, sample=drawn.primary["well_id"].tolist())
+    made = write_county(target, county, sample=drawn.primary["well_id"].tolist())
     write_design(drawn, made / "design")
     return made
 

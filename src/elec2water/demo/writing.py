@@ -89,9 +89,7 @@ def write_county(
     UsageError
         The folder holds something already, or the county is too short.
     """
-    target = Path(folder)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UsageError(f"folder: expected a new or empty folder, found {target} in use; choose another")
+    target = free_folder(folder)
     if len(county.months) < 2 * _QUARTER:
         raise UsageError(f"county: expected at least 6 months, found {len(county.months)}; simulate more months")
     pairs = sample_pairs(county, _sample_ids(county, sample), refusal, county.seed if seed is None else seed)
@@ -104,6 +102,29 @@ def write_county(
         partial.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def free_folder(folder: str | os.PathLike[str]) -> Path:
+    """Give the path of a folder to be written.
+
+    Parameters
+    ----------
+    folder : path_like
+        New or empty.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    UsageError
+        If it holds something already, or is a file.
+    """
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UsageError(f"folder: expected a new or empty folder, found {target} in use; choose another")
     return target
 
 
