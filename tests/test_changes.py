@@ -11,7 +11,7 @@ from elec2water.coefficient import fit_coefficient, gaussian
 from elec2water.coefficient.changes import find_changes
 from elec2water.coefficient.equipment import FAULTS, METER_CHECKED, Equipment
 from elec2water.coefficient.gaussian import Rows, WellVariances
-from elec2water.coefficient.innovations import Limits, lone_outliers, scan
+from elec2water.coefficient.innovations import OWN_SLOPE_SD, Allowed, Limits, lone_outliers, scan
 from elec2water.coefficient.state import from_dataset, to_dataset
 from elec2water.watch import meter_findings
 
@@ -47,8 +47,12 @@ def draw(rows, seed):
     return residual
 
 
+def allowed(rows, *own):
+    return Allowed(rows, VARIANCES, np.zeros(rows.y.size), own)
+
+
 def scanned(rows, residual):
-    return scan(rows, residual, VARIANCES, np.zeros(rows.y.size), LIMITS)
+    return scan(residual, allowed(rows), LIMITS)
 
 
 def test_false_alarms_stay_below_the_rate_that_is_stated():
@@ -105,7 +109,7 @@ def test_a_well_that_swings_with_its_water_table_is_no_alarm_every_year():
     swings = rows.well % 10 == 0
     residual = draw(rows, 7) - np.where(swings, 1.2 * level, 0.0)
     alone = scanned(rows, residual)
-    told = scan(rows, residual, VARIANCES, np.zeros(rows.y.size), LIMITS, level)
+    told = scan(residual, allowed(rows, OWN_SLOPE_SD * level), LIMITS)
     counts = [int(((a.step_row >= 0) | (a.drift_row >= 0))[::10].sum()) for a in (alone, told)]
     assert counts[0] > 10
     assert counts[1] < 0.5 * counts[0]
@@ -261,8 +265,8 @@ class TestCounty:
         well, _, changed = fallen
         assert changed.update(with_news=False).changes.empty
         assert (
-            find_changes(changed.posterior, LIMITS).well.size == 0
-            or well not in changed.sample_id[find_changes(changed.posterior, LIMITS).well]
+            find_changes(changed.posterior, changed.measured, LIMITS).changes.well.size == 0
+            or well not in changed.sample_id[find_changes(changed.posterior, changed.measured, LIMITS).changes.well]
         )
 
 
@@ -303,6 +307,22 @@ class TestFirstFit:
             for seed in (11, 12, 13)
         )
         assert reset <= 5
+
+
+class TestEndOfCurve:
+    """A pump that gives far less where its water stands lower than ever has no faulty meter."""
+
+    @pytest.mark.parametrize(("deeper", "candidate"), [(1.35, "low_water"), (1.0, "water_meter")])
+    def test_the_water_says_which_it_is(self, case, deeper, candidate):
+        well = busiest(case)
+        levels = case.water_levels.copy()
+        late = levels["month"] >= "2026-04-01"
+        levels.loc[late, "depth_m"] *= deeper
+        fallen = case.pairs["start"] >= "2026-04-01"
+        pairs = case.pairs.assign(volume_m3=case.pairs["volume_m3"].where(~fallen, case.pairs["volume_m3"] / deeper))
+        changed = replace(case, pairs=with_factor(pairs, well, "2026-04-01", 0.42), water_levels=levels).fit()
+        assert changed.changes.set_index("well_id").loc[[well], "candidate"].tolist() == [candidate]
+        assert changed.believed_meters.all() == (candidate == "low_water")
 
 
 @pytest.fixture(scope="module")
@@ -358,3 +378,17 @@ class TestWaterMeter:
         np.testing.assert_array_equal(pumps.number(well, when), [0, 1, 1, 1])
         np.testing.assert_array_equal(pumps.under(FAULTS, well, when), [False, True, False, False])
         assert pumps.since(well, when)[-1] == np.datetime64("2021-01")
+
+    @pytest.mark.parametrize("place", [0, 1, 3])
+    def test_what_follows_a_fault_is_seen_again(self, case, place):
+        """The water meter mended and nobody told: the well is believed again from the month on in which it was back."""
+        well = case.pairs["well_id"].value_counts().index[place]
+        begin, end = np.sort(case.pairs.loc[case.pairs["well_id"] == well, "start"].to_numpy())[[5, 10]]
+        fitted = replace(case, pairs=with_factor(case.pairs, well, begin, 0.42, end)).fit()
+        named = fitted.changes[fitted.changes["well_id"] == well]
+        assert named["candidate"].tolist()[1:] == ["new_pump"]
+        assert named["since"].tolist() == [str(day)[:7] for day in (begin, end)]
+        mine = case.wells["well_id"].to_numpy(dtype=object)[fitted.measured.well] == well
+        believed = fitted.believed_meters[mine]
+        assert believed[10:].all()
+        assert not believed[5:10].any() or named["candidate"].iloc[0] != "water_meter"

@@ -8,7 +8,7 @@ import numpy as np
 
 from elec2water.calendar_ import month_of, quarter_months
 from elec2water.coefficient import Coefficient
-from elec2water.coefficient.equipment import MULTIPLIER, NEW_PUMP, OTHER_LOAD, WATER_METER, WEAR
+from elec2water.coefficient.equipment import LOW_WATER, MULTIPLIER, NEW_PUMP, OTHER_LOAD, WATER_METER, WEAR
 from elec2water.coefficient.innovations import Limits
 from elec2water.coefficient.rows import pair_moments
 from elec2water.findings import Findings, findings_of
@@ -16,6 +16,7 @@ from elec2water.findings import Findings, findings_of
 _NAMES: Mapping[str, Mapping[str, str]] = {
     "zh": {
         NEW_PUMP: "换泵或检修",
+        LOW_WATER: "水位过低，水泵接近其扬程上限",
         WATER_METER: "水表故障",
         MULTIPLIER: "电表倍率变动",
         OTHER_LOAD: "接入其他用电",
@@ -23,6 +24,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     },
     "en": {
         NEW_PUMP: "a new or repaired pump",
+        LOW_WATER: "water so low that the pump comes to the end of its curve",
         WATER_METER: "a fault of the water meter",
         MULTIPLIER: "the multiplier of the electricity meter",
         OTHER_LOAD: "another load",
@@ -34,12 +36,14 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
 _EFFECTS: Mapping[str, Mapping[str, str]] = {
     "zh": {
         NEW_PUMP: "自该月起按新井况计算",
+        LOW_WATER: "自该月起按新井况计算",
         WATER_METER: "自该月起其水表读数不予采用，水量按此前的系数折算",
         MULTIPLIER: "自该月起其系数不参与率定，水量仍按水表",
         OTHER_LOAD: "自该月起其系数不参与率定，水量仍按水表",
     },
     "en": {
         NEW_PUMP: "from then on it counts as a changed well",
+        LOW_WATER: "from then on it counts as a changed well",
         WATER_METER: "from then on its water meter is not believed; its volume is converted as before",
         MULTIPLIER: "from then on it tells nothing of its class; its volume is what its water meter says",
         OTHER_LOAD: "from then on it tells nothing of its class; its volume is what its water meter says",
@@ -69,7 +73,10 @@ def meter_findings(coefficient: Coefficient, quarter: str, *, lang: str = "zh") 
 
 
 def change_findings(coefficient: Coefficient, *, lang: str = "zh") -> Findings:
-    """Name the wells that changed or drift since the release before, since when, by how much, and the likely cause."""
+    """Name the wells that changed or drift since the release before, since when, by how much, and the likely cause.
+
+    Wells that look changed for the steady load beside their pump are named for that.
+    """
     table = coefficient.changes
     limits = Limits.of(coefficient.options.alarms_per_100_well_years)
     names = table["candidate"].map(_NAMES[lang])
@@ -88,14 +95,26 @@ def change_findings(coefficient: Coefficient, *, lang: str = "zh") -> Findings:
         effect=steps["candidate"].map(_EFFECTS[lang]).to_numpy(dtype=object),
         lang=lang,
     )
-    return found + findings_of(
-        "WELL_DRIFTS",
-        table="pairs",
-        well_id=drifts["well_id"].to_numpy(dtype=object),
-        period=drifts["found"].to_numpy(dtype=object),
-        since=drifts["since"].to_numpy(dtype=object),
-        observed=[f"{value:.1f}" for value in drifts["z"]],
-        limit=f"{limits.cusum:.1f}",
-        candidate=names[~sudden].to_numpy(dtype=object),
-        lang=lang,
+    loads = coefficient.record.loads
+    return (
+        found
+        + findings_of(
+            "PAIRS_SHOW_LOAD",
+            table="pairs",
+            well_id=loads["well_id"].to_numpy(dtype=object),
+            observed=[f"{value:.0f}" for value in loads["kwh"]],
+            percent=[f"{100.0 * value:.0f}" for value in loads["probability"]],
+            lang=lang,
+        )
+        + findings_of(
+            "WELL_DRIFTS",
+            table="pairs",
+            well_id=drifts["well_id"].to_numpy(dtype=object),
+            period=drifts["found"].to_numpy(dtype=object),
+            since=drifts["since"].to_numpy(dtype=object),
+            observed=[f"{value:.1f}" for value in drifts["z"]],
+            limit=f"{limits.cusum:.1f}",
+            candidate=names[~sudden].to_numpy(dtype=object),
+            lang=lang,
+        )
     )

@@ -90,7 +90,8 @@ def fit_coefficient(
     spec, posterior = _with_curvature(spec, posterior, rows, movement, options.student_df, progress)
     pairs_as_seen = _Pairs(measured, context, spec, layout)
     seen = _with_changes(posterior, pairs_as_seen, equipment, sample_id, options, progress)
-    record = UpdateRecord(changes=seen.changes.table(sample_id, pair_moments(measured, layout)))
+    changes = seen.changes.table(sample_id, pair_moments(measured, layout))
+    record = UpdateRecord(changes=changes, loads=seen.loads.table(sample_id))
     told = Coefficient(seen.posterior, spec, options, windows, sample_id, measured, seen.equipment, record=record)
     return replace(told, gauges=Gauges.of(water_levels))
 
@@ -127,7 +128,7 @@ def _with_changes(
 
     moments = pair_moments(pairs.measured, layout)
     limits = Limits.of(options.alarms_per_100_well_years)
-    seen = see_changes(posterior_with, equipment, sample_id, moments, limits, moments.min())
+    seen = see_changes(posterior_with, equipment, sample_id, pairs.measured, limits, moments.min())
     if seen.equipment is equipment:
         return seen
     anew = fit_posterior(pairs.rows(seen.equipment), layout, sample, student_df=df, progress=progress)

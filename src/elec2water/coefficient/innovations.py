@@ -107,6 +107,11 @@ class Alarms:
     drift_found: Ints
     drift_sum: Floats
 
+    @property
+    def any(self) -> NDArray[np.bool_]:
+        """(W,) True where a test has sounded."""
+        return np.asarray((self.step_row >= 0) | (self.drift_row >= 0))
+
     @classmethod
     def none(cls, n_wells: int) -> Alarms:
         """Give alarms for wells of which none has one."""
@@ -115,35 +120,51 @@ class Alarms:
         return cls(rows[0], rows[1], sizes[0], sizes[1], rows[2], rows[3], sizes[2])
 
 
-def scan(
-    rows: Rows,
-    residual: Floats,
-    variances: WellVariances,
-    shared_variance: Floats,
-    limits: Limits,
-    level: Floats | None = None,
-) -> Alarms:
+@dataclass(frozen=True)
+class Allowed:
+    """What the residuals of wells may do where nothing changed.
+
+    Attributes
+    ----------
+    rows : Rows
+        Pairs by well in the order of time, without robust weights.
+    variances : WellVariances
+    shared : (R,)
+        Variance that the months' common movement adds to each pair.
+    own : tuple of (R,)
+        Directions in which each well moves by an amount of its own, a standard normal variable. How far is
+        learned from its own past: a well that swings more than others with its water table is no alarm every spring.
+    """
+
+    rows: Rows
+    variances: WellVariances
+    shared: Floats
+    own: tuple[Floats, ...] = ()
+
+    def covariance(self, group: Group) -> Floats:
+        """Covariance (w, n, n) of the residuals of the wells of a group."""
+        S = well_covariance(group, self.rows, self.variances)
+        for direction in self.own:
+            S += direction[group.rows][:, :, None] * direction[group.rows][:, None, :]
+        diagonal = np.arange(group.rows.shape[1])
+        S[:, diagonal, diagonal] += self.shared[group.rows]
+        return S
+
+
+def scan(residual: Floats, allowed: Allowed, limits: Limits) -> Alarms:
     """Test every well since its last known change of pump.
 
     Parameters
     ----------
-    rows : Rows
-        Pairs by well in the order of time, without robust weights.
     residual : (R,)
         ``y - Xθ̂``.
-    variances : WellVariances
-    shared_variance : (R,)
-        Variance that the months' common movement adds to each pair.
+    allowed : Allowed
     limits : Limits
-    level : (R,), optional
-        ln head less the well's own reference. How κ of a well answers to it is learned from its own past, so
-        that a well that swings more than others with its water table is no alarm every spring.
     """
-    parts = []
-    own = np.zeros(rows.y.size) if level is None else OWN_SLOPE_SD * level
+    parts, rows = [], allowed.rows
     for group in group_wells(rows):
         if group.rows.shape[1] > _FEWEST_BEFORE + 1:
-            L = _factor(group, rows, variances, shared_variance, own)
+            L = np.asarray(np.linalg.cholesky(allowed.covariance(group)), dtype=np.float64)
             parts.append(_Part(group, L, _whitened(L, residual[group.rows]), _pairs_before(group.pump)))
     alarms = Alarms.none(rows.n_wells)
     steps = [_steps_seen(part) for part in parts]
@@ -221,14 +242,6 @@ def lone_outliers(rows: Rows, residual: Floats, outlying: NDArray[np.bool_]) -> 
     out, back = residual[j] - residual[usual[j]], residual[j + 1] - residual[usual[j]]
     lone[j] = np.sign(out) * back < _WAY_BACK * np.abs(out)
     return lone
-
-
-def _factor(group: Group, rows: Rows, variances: WellVariances, shared_variance: Floats, own: Floats) -> Floats:
-    S = well_covariance(group, rows, variances)
-    S += own[group.rows][:, :, None] * own[group.rows][:, None, :]
-    diagonal = np.arange(group.rows.shape[1])
-    S[:, diagonal, diagonal] += shared_variance[group.rows]
-    return np.asarray(np.linalg.cholesky(S), dtype=np.float64)
 
 
 def _whitened(L: Floats, residual: Floats) -> Floats:

@@ -39,6 +39,12 @@ def empty_changes() -> pd.DataFrame:
     )
 
 
+def empty_loads() -> pd.DataFrame:
+    """Give the table of steady loads without a row."""
+    figures = dict.fromkeys(("kwh", "probability"), pd.Series(dtype=np.float64))
+    return pd.DataFrame({"well_id": pd.Series(dtype=object)} | figures)
+
+
 @dataclass(frozen=True)
 class UpdateRecord:
     """What an update was made of and what it did.
@@ -49,12 +55,16 @@ class UpdateRecord:
         ``domain, key, last_m3_per_kwh``, a column for each of ``STEPS``, ``this_m3_per_kwh``.
     changes : DataFrame
         Wells whose readings broke with their past, see :func:`elec2water.coefficient.changes.find_changes`.
+    loads : DataFrame
+        ``well_id, kwh, probability``: wells whose readings swing as a steady load beside the pump makes them, which no
+        change explains as well.
     new, corrected, withdrawn : Measurements
         Pairs that came in, that took the place of others, and those that no longer stand.
     """
 
     news: pd.DataFrame = field(default_factory=empty_news)
     changes: pd.DataFrame = field(default_factory=empty_changes)
+    loads: pd.DataFrame = field(default_factory=empty_loads)
     new: Measurements | None = None
     corrected: Measurements | None = None
     withdrawn: Measurements | None = None

@@ -181,7 +181,7 @@ def absorb(
         measured=given.merged.pairs,
         equipment=seen.equipment,
         outlook=_outlook(coefficient, given, months, seen.posterior),
-        record=UpdateRecord(changes=table),
+        record=UpdateRecord(changes=table, loads=seen.loads.table(sample_id)),
     )
 
 
@@ -201,8 +201,7 @@ def _watch(
         return _at_nodes(coefficient, rows, layout, sample, progress)
 
     limits = Limits.of(coefficient.options.alarms_per_100_well_years)
-    moments = pair_moments(given.merged.pairs, layout)
-    return see_changes(posterior_with, equipment, _ids(coefficient, given, sample), moments, limits, anchor)
+    return see_changes(posterior_with, equipment, _ids(coefficient, given, sample), given.merged.pairs, limits, anchor)
 
 
 def _ids(coefficient: Coefficient, given: Given, sample: NDArray[np.intp]) -> NDArray[np.object_]:
