@@ -187,6 +187,27 @@ def test_kernels_touch_neither_frames_nor_files():
         assert not touched, f"{module} imports {sorted(touched)}"
 
 
+def test_what_is_public_is_used_by_more_than_its_own_tests():
+    """Named elsewhere in the package, in a table of contents, or in a benchmark, a notebook or the documentation."""
+    trees = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in MODULES.items()}
+    nodes = [node for tree in trees.values() for node in ast.walk(tree)]
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    used |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    used |= {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    pages = [page for folder in ("benchmarks", "notebooks", "docs") for page in (ROOT / folder).glob("*.*")]
+    told = "\n".join(page.read_text(encoding="utf-8") for page in pages if page.suffix in (".py", ".md", ".ipynb"))
+    alone = [
+        f"{module}.{node.name}"
+        for module, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+        and not node.name.startswith(("_", "handle_"))
+        and node.name not in used
+        and not re.search(rf"\b{node.name}\b", told)
+    ]
+    assert not alone, f"only tests use {alone}: test what is used"
+
+
 def test_nothing_looks_at_a_clock_or_a_global_random_state_below_the_commands():
     seen = [m for m, path in MODULES.items() if m != "cli" and CLOCKS.search(path.read_text(encoding="utf-8"))]
     assert not seen

@@ -29,7 +29,8 @@ from elec2water.design import (
     write_design,
 )
 from elec2water.design.allocation import Curve
-from elec2water.design.selection import nearest_reserves, spread_order, uniform_of
+from elec2water.design.reserves import choose_reserves
+from elec2water.design.selection import spread_order, uniform_of
 from elec2water.errors import UsageError
 from elec2water.joining import collapse, join_nearest
 from elec2water.strata import classify, natural_breaks
@@ -167,7 +168,8 @@ def test_the_expected_cv_is_that_of_the_estimator_in_simulation():
 
 def test_variance_is_convex_and_ends_at_zero():
     energy = np.random.default_rng(8).lognormal(8, 1.5, 25)
-    curve = Curve.of(energy, energy)
+    falling = np.sort(energy)[::-1]
+    curve = Curve(falling, falling)
     values = np.array([curve.variance(n) for n in range(1, 26)])
     assert values[-1] == 0.0
     assert (np.diff(values) < 1e-9).all()
@@ -238,7 +240,8 @@ def test_wells_that_are_all_alike_weigh_up_to_the_energy_exactly():
 
 def test_reserves_resemble_the_primary_wells_in_turn():
     features = np.array([[0.0], [10.0], [0.2], [0.3], [10.1], [5.0]])
-    assert nearest_reserves(features, np.array([1, 0]), 3).tolist() == [4, 2, 5]
+    chosen = choose_reserves(features, np.zeros(6, dtype=np.int64), np.array([1, 0]), np.array([3]))
+    assert chosen.rows.tolist() == [4, 2, 5]
     design, *_ = drawn(reserve_ratio=0.5)
     per_stratum = design.reserves.groupby("stratum")["order"]
     assert (per_stratum.max() == per_stratum.size()).all()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import linalg, optimize
 from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
-from elec2water.coefficient.nested import fit_nested, starting_sd
+from elec2water.coefficient.nested import fit_nested
 from elec2water.coefficient.reml import Rotation, criterion, decompose
 
 ROOT = Path(__file__).parents[1]
@@ -273,8 +273,8 @@ def test_one_row_a_well_puts_both_variances_in_the_error():
     y, X, well, stratum = small(5, n_wells=40, counts=(1, 2))
     fit = fit_nested(y, X, well, stratum)
     assert (fit.sd_well, fit.well_identified, fit.stratum_identified) == (0.0, False, True)
-    start = starting_sd(y, X, well, stratum)
-    assert start["level"] == start["error"] == pytest.approx(fit.sd_error / np.sqrt(2))
+    pooled = fit_nested(y, X, stratum[well])
+    assert (fit.sd_error, fit.sd_stratum) == pytest.approx((pooled.sd_error, pooled.sd_well))
 
 
 def test_one_well_a_stratum_puts_both_variances_in_the_well():
@@ -282,14 +282,6 @@ def test_one_well_a_stratum_puts_both_variances_in_the_well():
     fit = fit_nested(y, X, well, np.arange(24))
     assert (fit.sd_stratum, fit.stratum_identified, fit.well_identified) == (0.0, False, True)
     assert fit.sd_well == pytest.approx(fit_nested(y, X, well).sd_well)
-
-
-def test_starting_values_are_the_fit_and_never_zero():
-    data = small(0, n_strata=12, n_wells=200, sd=(0.3, 0.2, 0.1))
-    fit, start = fit_nested(*data), starting_sd(*data)
-    assert start == pytest.approx({"level": fit.sd_well, "error": fit.sd_error, "stratum": fit.sd_stratum})
-    flat = starting_sd(*small(3, n_strata=1))
-    assert flat["stratum"] == pytest.approx(0.05 * np.hypot(flat["level"], flat["error"]))
 
 
 def with_value(array, position, value):

@@ -99,34 +99,6 @@ def quarter_of(dates: npt.ArrayLike) -> npt.NDArray[np.str_]:
     return np.where(known, name, "").astype("<U6")
 
 
-def quarter_bounds(quarter: str) -> tuple[np.datetime64, np.datetime64]:
-    """Give the first day of a quarter and the first day after it.
-
-    Parameters
-    ----------
-    quarter : str
-        Text like ``2026Q3``.
-
-    Returns
-    -------
-    tuple of numpy.datetime64
-        ``datetime64[D]``: start (inclusive) and end (exclusive).
-
-    Raises
-    ------
-    UsageError
-        If `quarter` is malformed.
-
-    Examples
-    --------
-    >>> [str(day) for day in quarter_bounds("2026Q4")]
-    ['2026-10-01', '2027-01-01']
-    """
-    months = quarter_months(quarter)
-    start, end = (np.array([months[0], months[0] + 3])).astype("datetime64[D]")
-    return start, end
-
-
 def days_in_month(months: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Count the days of each month.
 

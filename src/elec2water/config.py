@@ -200,7 +200,13 @@ class NextConfig(_Section):
 
 
 class Config(_Section):
-    """The whole configuration, frozen."""
+    """The whole configuration, frozen.
+
+    Attributes
+    ----------
+    project, inputs, aliases, strata, model, estimate, design, next, expiry, energy, rules : section
+        The sections of ``elec2water.toml`` by their names; defaults where one is left out, but for ``[project]``.
+    """
 
     project: ProjectConfig
     inputs: InputsConfig = InputsConfig()

@@ -33,7 +33,18 @@ _AT_ONCE = 1 << 16
 
 @dataclass(frozen=True)
 class County:
-    """A project folder that was read: its configuration, tables, and what was found wrong with them."""
+    """A project folder that was read.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+    config : Config
+        ``elec2water.toml``, typed.
+    tables : Tables
+        What could be read of the inputs; N wells.
+    findings : Findings
+        What was found wrong with them, under the project's own choice of rules.
+    """
 
     folder: Path
     config: Config
@@ -88,7 +99,19 @@ class County:
         last : datetime64[M], optional
             Last month; the last month with a reading by default.
         kappa : numpy.ndarray, shape (N,), optional
-            Coefficients of an earlier release, by which meters without stated shares are split.
+            Coefficients [m³/kWh] of an earlier release, by which meters without stated shares are split.
+
+        Returns
+        -------
+        MonthlyEnergy
+            Energy [kWh] of the N wells and M months.
+        Findings
+            What the readings gave cause to say, beyond the findings of the tables.
+
+        Raises
+        ------
+        UsageError
+            No reading has a date.
         """
         settings = self.config.rules.settings
         reading = self.reading(last, kappa=kappa)
@@ -117,7 +140,17 @@ class County:
         last : datetime64[M], optional
             Last month of a quarter, all of which is given; the last month with a reading by default.
         kappa : numpy.ndarray, shape (N,), optional
-            As for :meth:`energy`.
+            As for :meth:`energy` [m³/kWh].
+
+        Returns
+        -------
+        EnergyReading
+            Energy [kWh] of wells and of meters by month, and what was found on the way.
+
+        Raises
+        ------
+        UsageError
+            No reading has a date.
         """
         first, read_until = _reading_span(self.tables.readings)
         end = read_until if last is None else last
@@ -142,10 +175,23 @@ class County:
 def read_project(folder: str | Path) -> County:
     """Read a project folder; nothing is refused here, look at ``county.findings``.
 
+    Parameters
+    ----------
+    folder : path_like
+        Project folder of the contract: ``elec2water.toml`` and ``inputs/``.
+
+    Returns
+    -------
+    County
+        Its configuration, its tables and what was found in them. Where ``county.findings.errors`` is not empty nothing
+        should be computed from it.
+
     Raises
     ------
     ConfigError
         ``elec2water.toml`` is missing or wrong.
+    UsageError
+        There is no such folder.
     """
     root = existing_folder(folder)
     config = load_config(root)

@@ -54,12 +54,26 @@ class Findings:
 
     @classmethod
     def empty(cls) -> Findings:
-        """Give a table with no finding."""
+        """Give a table with no finding.
+
+        Returns
+        -------
+        Findings
+        """
         return _none()
 
     @classmethod
     def concat(cls, parts: Iterable[Findings]) -> Findings:
-        """Join many tables at once (``+`` joins two)."""
+        """Join many tables at once (``+`` joins two).
+
+        Parameters
+        ----------
+        parts : iterable of Findings
+
+        Returns
+        -------
+        Findings
+        """
         some = [part for part in parts if part.count]
         if len(some) < 2:
             return some[0] if some else cls.empty()
@@ -78,7 +92,16 @@ class Findings:
         return len(self._frame)
 
     def equals(self, other: Findings) -> bool:
-        """Whether two tables hold the same findings."""
+        """Whether two tables hold the same findings.
+
+        Parameters
+        ----------
+        other : Findings
+
+        Returns
+        -------
+        bool
+        """
         return self._frame.equals(other._frame)
 
     @property
@@ -102,14 +125,39 @@ class Findings:
         return self.of(severity="warning")
 
     def of(self, **values: str) -> Findings:
-        """Keep the findings whose columns equal the values given, as in ``findings.of(rule="ORPHAN_METER")``."""
+        """Keep the findings whose columns equal the values given, as in ``findings.of(rule="ORPHAN_METER")``.
+
+        Parameters
+        ----------
+        **values : str
+            Value by column.
+
+        Returns
+        -------
+        Findings
+
+        Raises
+        ------
+        KeyError
+            If a column is none of :data:`COLUMNS`.
+        """
         keep = np.ones(len(self._frame), dtype=bool)
         for column, value in values.items():
             keep &= self._frame[column].eq(value).to_numpy(dtype=bool)
         return self if keep.all() else Findings._of_typed(self._frame[keep].reset_index(drop=True))
 
     def under(self, settings: RuleSettings) -> Findings:
-        """Apply a project's own choice of rules: those it disabled leave, others take the severity it gave them."""
+        """Apply a project's own choice of rules: those it disabled leave, others take the severity it gave them.
+
+        Parameters
+        ----------
+        settings : RuleSettings
+            Section ``[rules]`` of the configuration.
+
+        Returns
+        -------
+        Findings
+        """
         if not settings.disable and not settings.severity:
             return self
         kept = self._frame[~self._frame["rule"].isin(settings.disable).to_numpy(dtype=bool)]

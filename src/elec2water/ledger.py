@@ -209,6 +209,8 @@ def rebuild_ledger(path: str | Path) -> Ledger:
     ------
     ReleaseError
         If a release folder no longer agrees with its manifest; the ledger is then left as it is.
+    LedgerError
+        If the ledger cannot be written.
     """
     path = Path(path).resolve()
     if path.is_dir():

@@ -75,7 +75,21 @@ _DEMO_MONTHS_MEASURED = 21
 
 @dataclass(frozen=True)
 class Run:
-    """A finished quarter."""
+    """A finished quarter.
+
+    Attributes
+    ----------
+    release : ReleaseInfo
+        Where it was written, and its manifest.
+    totals : DataFrame
+        ``totals.csv``: energy [kWh] and volume with its interval [m³], a row a domain.
+    findings : Findings
+        ``findings.csv``.
+    summary : mapping
+        What ``--json`` prints.
+    news : DataFrame
+        What moved since the release before; empty after a first fit.
+    """
 
     release: ReleaseInfo
     totals: pd.DataFrame
@@ -90,7 +104,19 @@ class Run:
         return self.totals.to_html(index=False)
 
     def plot(self, domain: str = "township", **options: object) -> Axes:
-        """Draw the totals of a domain; options as for :func:`elec2water.plot.totals`."""
+        """Draw the totals of a domain.
+
+        Parameters
+        ----------
+        domain : str
+            One of those of ``totals``.
+        **options
+            As for :func:`elec2water.plot.totals`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
         axes: Axes = import_module("elec2water.plot").totals(self.totals, domain=domain, **options)
         return axes
 
@@ -200,6 +226,13 @@ def design(
     progress : callable, optional
         Told in words what is being done.
 
+    Returns
+    -------
+    Design
+        The sample with its allocation.
+    list of Path
+        The files written.
+
     Raises
     ------
     DataRefusedError
@@ -240,11 +273,21 @@ def run(folder: str | Path, *, quarter: str, as_of: str | None = None, progress:
     progress : callable, optional
         Told in words what is being done.
 
+    Returns
+    -------
+    Run
+        The release that was written, or that the same inputs gave before.
+
     Raises
     ------
     DataRefusedError
         The data are refused; every reason is in its findings.
-    UsageError, ConfigError, ReleaseError
+    UsageError
+        The quarter or the date is malformed, or there is no such folder.
+    ConfigError
+        The configuration cannot be understood.
+    ReleaseError
+        A release or the ledger is damaged or cannot be written, or another process is at work.
     """
     tell = progress or (lambda _: None)
     months = quarter_months(quarter)
@@ -331,6 +374,11 @@ def demo(folder: str | Path, *, wells: int = 500, seed: int = 2026, progress: Pr
     progress : callable, optional
         Told in words what is being done.
 
+    Returns
+    -------
+    Path
+        The folder.
+
     Raises
     ------
     UsageError
@@ -415,6 +463,8 @@ def next_wells(
 
     Parameters
     ----------
+    folder : path_like
+        Project folder of the contract.
     n : int, optional
         Tests; ``[next] n`` by default.
     quarter : str, optional
@@ -424,6 +474,15 @@ def next_wells(
         Most that may be spent, in the currency of ``[next] cost_per_test`` and ``cost_per_visit``.
     kind : {"test", "meter"}
         A short pumping test, or a water meter read over a month.
+    progress : callable, optional
+        Told in words what is being done.
+
+    Returns
+    -------
+    RetestPlan
+        The wells to test, and what the tests are worth.
+    list of Path
+        The files written.
 
     Raises
     ------
@@ -448,6 +507,12 @@ def approve(folder: str | Path, *, quarter: str, release: str, by: str, at: dt.d
 
     Parameters
     ----------
+    folder : path_like
+        Project folder of the contract.
+    quarter, release : str
+        Text like ``2026Q3`` and ``r1``.
+    by : str
+        Name of who approves.
     at : datetime
         When, with a time zone.
 

@@ -64,7 +64,19 @@ class Validation:
         return self.accuracy.to_html(index=False) + self.calibration.to_html(index=False)
 
     def plot(self, kind: PlotKind = "observed_predicted", **options: object) -> Axes:
-        """Draw forecasts or calibration; options as for the function ``kind`` of :mod:`elec2water.plot`."""
+        """Draw forecasts or calibration.
+
+        Parameters
+        ----------
+        kind : {"observed_predicted", "coverage", "pit"}
+            Function of :mod:`elec2water.plot`.
+        **options
+            As for that function.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
         frame = self.calibration if kind == "coverage" else self.forecasts
         axes: Axes = getattr(import_module("elec2water.plot"), kind)(frame, **options)
         return axes
@@ -93,6 +105,12 @@ def validate_coefficient(
     seed : int
         Which wells go into which part.
     progress : callable, optional
+        Told in words what is being done.
+
+    Returns
+    -------
+    Validation
+        Accuracy and calibration by kind of hold-out, and every forecast behind them.
 
     Raises
     ------

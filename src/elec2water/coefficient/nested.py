@@ -38,7 +38,6 @@ VANISHED = 1e-4  # ratio of standard deviations below which zero is tried
 DOWNHILL = 1e-6  # slope of the deviance in a ratio of variances at zero, from which the search starts again
 MAX_ITERATIONS = 200
 START_RANGE = (0.01, 100.0)  # of the ratios of variances the search starts from
-START_FLOOR = 0.05  # least share of a standard deviation in the total one, for values to start from
 
 
 @dataclass(frozen=True)
@@ -136,28 +135,6 @@ def fit_nested(
         stratum_identified=bool(free[0]),
         well_identified=bool(free[1]),
     )
-
-
-def starting_sd(y: Floats, X: Floats, well: Ints, stratum: Ints) -> dict[str, float]:
-    """Estimate standard deviations of well levels, errors and strata, to start the search of a richer model from.
-
-    None is smaller than a twentieth of the total, so that a logarithm may be taken. Where wells cannot be told from
-    errors they share the variance equally. Arguments and errors as in :func:`fit_nested`.
-
-    Returns
-    -------
-    dict
-        ``level`` (wells), ``error`` and ``stratum``, in units of y.
-    """
-    fit = fit_nested(y, X, well, stratum)
-    level, error, strata = fit.sd_well**2, fit.sd_error**2, fit.sd_stratum**2
-    if not fit.well_identified:
-        level = error = (level + error) / 2
-    floor = START_FLOOR**2 * (level + error + strata)
-    return {
-        name: float(np.sqrt(max(variance, floor)))
-        for name, variance in (("level", level), ("error", error), ("stratum", strata))
-    }
 
 
 def _minimise(data: Statistics, free: NDArray[np.bool_], *, fixed: bool) -> tuple[Floats, Criterion, int]:

@@ -48,10 +48,30 @@ class Outlook:
 
 @dataclass(frozen=True)
 class Coefficient:
-    """What a kWh is worth: the posterior of ln κ for every well, sampled or not.
+    """What a kWh is worth: the posterior of ln κ for every well, sampled or not. Holds arrays only.
 
-    Holds arrays only: the posterior, how wells become features, the options of the fit, and the water levels it was
-    told (``gauges``), which stand for the months before a later table begins.
+    Attributes
+    ----------
+    posterior : Posterior
+        Joint law of the effects that wells share, and what each of the W sample wells owns.
+    spec : FeatureSpec
+        How wells become features.
+    options : FitOptions
+        Those of the fit.
+    windows : Windows
+        Months of electricity and of water levels that the fit saw.
+    sample_id : numpy.ndarray, shape (W,)
+        The sample wells.
+    measured : Measurements
+        The R pairs behind it: energy [kWh] and volume [m³].
+    equipment : Equipment
+        Changes of pumps and water meters that it knows of.
+    outlook : Outlook
+        When it stands, and where the water stood then.
+    record : UpdateRecord
+        What the last update moved.
+    gauges : Gauges
+        The water levels it was told, which stand for the months before a later table begins.
     """
 
     posterior: Posterior
@@ -77,6 +97,16 @@ class Coefficient:
 
     def placed(self, well_id: NDArray[np.object_]) -> Coefficient:
         """Find the sample wells in a registry (N,) that lists them in another order, or no longer lists some of them.
+
+        Parameters
+        ----------
+        well_id : numpy.ndarray, shape (N,)
+            Wells of the registry.
+
+        Returns
+        -------
+        Coefficient
+            Of the sample wells that the registry lists; this one where they stand in their places already.
 
         Raises
         ------
@@ -110,9 +140,23 @@ class Coefficient:
     ) -> WellContext:
         """See the wells of a registry over ``months`` (M,) as the fit saw its own.
 
-        ``pairs`` are those of the registry's wells, where there are others than this coefficient's. Levels of months
-        before ``water_levels`` begins stand as the coefficient was told them; one that was told none and is given none
-        of the months of its fit has the water where it was last known to be.
+        Levels of months before ``water_levels`` begins stand as the coefficient was told them; one that was told none
+        and is given none of the months of its fit has the water where it was last known to be.
+
+        Parameters
+        ----------
+        wells, water_levels : DataFrame
+            Tables of the contract; N wells.
+        energy : MonthlyEnergy, optional
+            Electricity of the wells [kWh].
+        months : numpy.ndarray, shape (M,)
+            ``datetime64[M]``, consecutive.
+        pairs : Measurements, optional
+            Those of the registry's wells, where there are others than this coefficient's.
+
+        Returns
+        -------
+        WellContext
         """
         water_levels = self.gauges.joined(water_levels)
         known = Known(wells, water_levels, energy)
@@ -155,7 +199,18 @@ class Coefficient:
         return replace(self.measured, well=well).take(well >= 0)
 
     def equipped(self, context: WellContext) -> Coefficient:
-        """See the pumps that the registry has put in since: what a well's pairs told of the pump before, they keep."""
+        """See the pumps that the registry has put in since: what a well's pairs told of the pump before, they keep.
+
+        Parameters
+        ----------
+        context : WellContext
+            The wells of the registry, as :meth:`context` gives them.
+
+        Returns
+        -------
+        Coefficient
+            This one where the registry tells nothing new.
+        """
         place = self.posterior.sample
         equipment = self.equipment.adding(context.registered(place))
         if equipment is self.equipment:
@@ -173,11 +228,36 @@ class Coefficient:
         return np.asarray(~self.posterior.impossible_pairs & ~faulty)
 
     def known_pumps(self, context: WellContext) -> Equipment:
-        """Give the changes of pumps of all wells of a registry, with those that only this coefficient knows."""
+        """Give the changes of pumps of all wells of a registry, with those that only this coefficient knows.
+
+        Parameters
+        ----------
+        context : WellContext
+            The N wells of the registry.
+
+        Returns
+        -------
+        Equipment
+        """
         return self.equipment.adding(context.registered(np.arange(context.well_id.size)))
 
     def pumps_in(self, context: WellContext, when: np.datetime64) -> tuple[NDArray[np.datetime64], Ints]:
-        """Give since when each well (N,) has its pump (NaT: not known), and the number of each sample well's (W,)."""
+        """Give since when each well has its pump, and the number of each sample well's.
+
+        Parameters
+        ----------
+        context : WellContext
+            The N wells of the registry.
+        when : datetime64
+            The moment asked about.
+
+        Returns
+        -------
+        numpy.ndarray of datetime64[s], shape (N,)
+            NaT where it is not known.
+        numpy.ndarray of int, shape (W,)
+            How many changes it has had by then.
+        """
         since = np.where(context.pump_installed <= when, context.pump_installed, np.datetime64("NaT", "s"))
         pumps, every = self.equipment.history(self.sample_id), np.arange(self.sample_id.size)
         moments = np.full(every.size, when)
@@ -220,6 +300,32 @@ class Coefficient:
         """Give the coefficient after new and corrected pairs, levels and pumps, as a new object; variances stay.
 
         As :func:`elec2water.coefficient.update.update_coefficient` says.
+
+        Parameters
+        ----------
+        pairs : DataFrame, optional
+            New and corrected pairs; none by default.
+        wells, water_levels : DataFrame, optional
+            The registry and the levels of today; without the registry the sample wells stay as they were.
+        energy : MonthlyEnergy, optional
+            Electricity of all wells [kWh].
+        until : datetime64[M], optional
+            Last month for which coefficients are wanted.
+        whole : bool
+            ``pairs`` is the whole table, see :func:`elec2water.pairs.merge_pairs`.
+        with_news : bool
+            Work out what moved (:attr:`news`).
+        progress : callable, optional
+            Told in words what is being done.
+
+        Returns
+        -------
+        Coefficient
+
+        Raises
+        ------
+        UsageError
+            Pairs of wells that the coefficient does not know, without a registry.
         """
         function = import_module("elec2water.coefficient.update").update_coefficient
         options = {"energy": energy, "until": until, "whole": whole, "with_news": with_news, "progress": progress}
@@ -230,6 +336,16 @@ class Coefficient:
         return self.summary.to_html(index=False)
 
     def plot(self, **options: object) -> Axes:
-        """Draw ``summary``; options as for :func:`elec2water.plot.coefficients`."""
+        """Draw ``summary``.
+
+        Parameters
+        ----------
+        **options
+            As for :func:`elec2water.plot.coefficients`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
         axes: Axes = import_module("elec2water.plot").coefficients(self.summary, **options)
         return axes

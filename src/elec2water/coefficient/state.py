@@ -47,6 +47,15 @@ def to_dataset(coefficient: Coefficient) -> xr.Dataset:
     The dimensions are ``effect`` (shared effects θ of ln κ), ``node`` (of the variances), ``component`` (standard
     deviations), ``sample_well`` and ``pair``. ``mean`` and ``covariance`` are the joint posterior; ``node_*`` its
     parts; ``own_*`` each sample well's level and wear at ``own_year``; the rest is what an update starts from.
+
+    Parameters
+    ----------
+    coefficient : Coefficient
+
+    Returns
+    -------
+    xarray.Dataset
+        Arrays and text attributes alone: it goes into NetCDF as it is, and :func:`from_dataset` reads it back.
     """
     names = np.array(coefficient.posterior.layout.names, dtype=object)
     coordinates = {
@@ -188,6 +197,16 @@ def _gauges_of(dataset: xr.Dataset) -> Gauges:
 
 def from_dataset(dataset: xr.Dataset) -> Coefficient:
     """Read a coefficient back from what :func:`to_dataset` gave.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        Of this or an earlier release of the package, such as ``coefficients.nc`` of a release.
+
+    Returns
+    -------
+    Coefficient
+        Forecasts and updates as the one that was written.
 
     Raises
     ------

@@ -6,7 +6,6 @@ import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import Literal, TypeAlias, get_args
 
@@ -103,12 +102,6 @@ class Curve:
         self.sum_of_squares = float(self._squares[0])
         self.n_wells = size.size
 
-    @classmethod
-    def of(cls, size: Floats, spread: Floats) -> Curve:
-        """Take the wells in any order."""
-        order = np.argsort(-size, kind="stable")
-        return cls(size[order], spread[order])
-
     def variance(self, n: int) -> float:
         """Anticipated variance with `n` wells of the stratum."""
         drawn = n - self._certain(n)
@@ -184,11 +177,6 @@ class Allocator:
         self.curves = [Curve(size[a:b], spread[a:b]) for a, b in pairwise([0, *ends])]
         self.volume = population.by_stratum(population.volume)
         self._squares = np.array([curve.sum_of_squares for curve in self.curves])
-
-    @cached_property
-    def unstratified(self) -> Curve:
-        """Curve of the whole frame as one stratum."""
-        return Curve.of(self.population.size, self.population.spread)
 
     def probabilities(self, n_sample: Integers) -> Floats:
         """Inclusion probabilities of all wells (N,): in each stratum proportional to size, capped at one."""

@@ -55,13 +55,34 @@ class Network:
         """Take the primary wells of an earlier design, with the probabilities of its whole frame.
 
         Without its frame (a sample list written by hand) its wells count as chosen, not drawn.
+
+        Parameters
+        ----------
+        design : Design
+        rotate : float
+            Share of its wells that rotates out, 0 to 1.
+
+        Returns
+        -------
+        Network
         """
         known = design.frame.set_index("well_id")["inclusion_probability"].astype(np.float64)
         return cls(tuple(design.primary["well_id"]), known, rotate)
 
     @classmethod
     def chosen(cls, well_id: Sequence[str], *, rotate: float = 0.0) -> Network:
-        """Take wells that were chosen by hand: nobody knows their probabilities."""
+        """Take wells that were chosen by hand: nobody knows their probabilities.
+
+        Parameters
+        ----------
+        well_id : sequence of str
+        rotate : float
+            Share of them that rotates out, 0 to 1.
+
+        Returns
+        -------
+        Network
+        """
         return cls(tuple(well_id), pd.Series(dtype=np.float64), rotate)
 
     def among(self, well_id: pd.Series) -> tuple[Flags, Floats]:
@@ -126,6 +147,16 @@ class Network:
         n : (H,) array of int
             Sample sizes that were wanted.
         lang : str
+
+        Returns
+        -------
+        Findings
+            ``DESIGN_NETWORK_UNKNOWN_PROBABILITY``, ``_LARGER``, ``_ABOVE_N`` and ``_SIZE``.
+
+        Raises
+        ------
+        UsageError
+            If `rotate` is not a fraction.
         """
         inside, previous = self.among(well_id)
         unknown = np.sort(well_id.to_numpy(dtype=object)[inside & np.isnan(previous)].astype(str))

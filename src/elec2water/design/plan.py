@@ -38,6 +38,18 @@ class Budget:
     def wells(self, n_townships: int, n_wells: int) -> int:
         """Most wells that are paid for wherever they are drawn.
 
+        Parameters
+        ----------
+        n_townships : int
+            Townships that a sample may reach.
+        n_wells : int
+            Wells of the frame, the most that can be drawn.
+
+        Returns
+        -------
+        int
+            At least 1.
+
         Raises
         ------
         UsageError
@@ -59,7 +71,20 @@ class Budget:
         return min(n, n_wells)
 
     def spent(self, n: int, n_townships: int) -> float:
-        """Cost of a sample."""
+        """Cost of a sample.
+
+        Parameters
+        ----------
+        n : int
+            Wells.
+        n_townships : int
+            Townships in which they lie.
+
+        Returns
+        -------
+        float
+            In the currency of the budget.
+        """
         return self.per_well * n + self.per_township * n_townships
 
 

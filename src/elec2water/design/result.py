@@ -103,7 +103,16 @@ class Design:
     policy: Mapping[str, object] = field(default_factory=dict)
 
     def with_findings(self, more: Findings) -> Design:
-        """Give the same design with further findings."""
+        """Give the same design with further findings.
+
+        Parameters
+        ----------
+        more : Findings
+
+        Returns
+        -------
+        Design
+        """
         return replace(self, findings=self.findings + more)
 
     @property

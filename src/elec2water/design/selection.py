@@ -8,7 +8,6 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from elec2water.errors import UsageError
 
@@ -118,36 +117,3 @@ def spread_order(township: Sequence[str], size: Floats, seed: int) -> Integers:
     rank = np.argsort(np.argsort([uniform_of(seed, "township", name) for name in names]))[codes]
     serpentine = np.where(rank % 2 == 0, size, -size)
     return np.lexsort((serpentine, rank)).astype(np.int64)
-
-
-def nearest_reserves(features: Floats, primary: Integers, n: int) -> Integers:
-    """Choose reserves: the unchosen units most like the primary ones, one for each primary unit in turn.
-
-    Parameters
-    ----------
-    features : (N, P) array
-        Scaled so that distances along the columns weigh as they should.
-    primary : (m,) array of int
-        Positions of the primary sample, in order.
-    n : int
-        Number of reserves asked for; fewer are given if fewer units are left.
-
-    Returns
-    -------
-    (≤n,) array of int
-        Positions of the reserves, in order.
-    """
-    left = np.setdiff1d(np.arange(features.shape[0]), primary)
-    n = min(n, left.size)
-    if n == 0:
-        return np.zeros(0, dtype=np.int64)
-    served = primary[:n]
-    near: Integers = np.asarray(cKDTree(features[left]).query(features[served], k=np.arange(1, n + 1))[1])
-    taken = np.zeros(left.size, dtype=bool)
-    chosen: list[int] = []
-    for turn in range(n):
-        candidates = near[turn % served.size]
-        pick = candidates[~taken[candidates]][0]
-        taken[pick] = True
-        chosen.append(int(left[pick]))
-    return np.array(chosen, dtype=np.int64)

@@ -116,6 +116,11 @@ class MonthlyEnergy:
         last : datetime64[M]
             Last month wanted; up to twelve months that are known are repeated.
 
+        Returns
+        -------
+        MonthlyEnergy
+            The same wells, up to ``last``; this one where it goes that far already.
+
         Raises
         ------
         UsageError
@@ -232,7 +237,23 @@ class MonthlyEnergy:
         return np.where(told, movement.level * whole, np.nan)
 
     def kwh_between(self, first: np.datetime64, last: np.datetime64) -> Floats:
-        """Give the energy of the months from `first` to `last`, both included, NaN beyond those held, (N, M) [kWh]."""
+        """Give the energy of the months from `first` to `last`, both included.
+
+        Parameters
+        ----------
+        first, last : numpy.datetime64
+            Months.
+
+        Returns
+        -------
+        numpy.ndarray, shape (N, M)
+            Energy [kWh], NaN beyond the months held.
+
+        Raises
+        ------
+        UsageError
+            If `last` is before `first`.
+        """
         months = month_range(first, last)
         here = np.flatnonzero(np.isin(self.months, months))
         if here.size == len(months):

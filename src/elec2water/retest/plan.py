@@ -101,7 +101,17 @@ class RetestPlan:
         return self.wells.to_html(index=False)
 
     def plot(self, **options: object) -> Axes:
-        """Draw what the tests are worth; options as for :func:`elec2water.plot_retest.value_of_tests`."""
+        """Draw what the tests are worth.
+
+        Parameters
+        ----------
+        **options
+            As for :func:`elec2water.plot_retest.value_of_tests`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
         axes: Axes = import_module("elec2water.plot_retest").value_of_tests(self.wells, **options)
         return axes
 

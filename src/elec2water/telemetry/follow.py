@@ -85,17 +85,28 @@ class FollowedLevels:
         return self.class_table().to_html(index=False)
 
     def levels(self) -> tuple[Floats, Floats]:
-        """Mean and variance of ln κ of every well now, jointly with its class's path, (N,) each."""
+        """Mean and variance of ln κ of every well now, jointly with its class's path.
+
+        Returns
+        -------
+        tuple of numpy.ndarray, shape (N,)
+            Mean and variance of the logarithm of the coefficient in m³/kWh.
+        """
         return self.information.levels(self.paths)
 
     def well_table(self, *, confidence: float = 0.90) -> pd.DataFrame:
         """Coefficient of every well now.
 
+        Parameters
+        ----------
+        confidence : float
+            Of the intervals, between 0 and 1.
+
         Returns
         -------
         DataFrame
-            ``well_id, class, coefficient_m3_per_kwh`` (mean), ``se, lower, upper, confidence, last_read, changed,
-            innovation``.
+            N rows: ``well_id, class, coefficient_m3_per_kwh`` (mean), ``se, lower, upper, confidence, last_read,
+            changed, innovation``.
         """
         mean, variance = self.levels()
         z = float(special.ndtri(0.5 * (1.0 + confidence)))
@@ -118,10 +129,15 @@ class FollowedLevels:
     def class_table(self, *, confidence: float = 0.90) -> pd.DataFrame:
         """Coefficient of the middle well of every class in every month.
 
+        Parameters
+        ----------
+        confidence : float
+            Of the intervals, between 0 and 1.
+
         Returns
         -------
         DataFrame
-            ``class, month, coefficient_m3_per_kwh, se, lower, upper, confidence, n_wells``.
+            A row a class and month: ``class, month, coefficient_m3_per_kwh, se, lower, upper, confidence, n_wells``.
         """
         z = float(special.ndtri(0.5 * (1.0 + confidence)))
         mean = self.paths.mean
@@ -142,7 +158,17 @@ class FollowedLevels:
         )
 
     def plot(self, **options: object) -> Axes:
-        """Draw the paths of the classes; options as for :func:`elec2water.plot_retest.class_paths`."""
+        """Draw the paths of the classes.
+
+        Parameters
+        ----------
+        **options
+            As for :func:`elec2water.plot_retest.class_paths`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
         axes: Axes = import_module("elec2water.plot_retest").class_paths(self.class_table(), **options)
         return axes
 
@@ -153,6 +179,11 @@ class FollowedLevels:
         ----------
         pairs : DataFrame
             Monthly pairs of the wells that are followed; others and short tests are passed over.
+
+        Returns
+        -------
+        FollowedLevels
+            This one where no pair is left.
 
         Raises
         ------

@@ -42,9 +42,30 @@ class StratumCoefficients:
 
 @dataclass(frozen=True)
 class Volume:
-    """Volumes of a quarter.
+    """Volumes of a quarter: N wells, M months.
 
-    ``domains`` are labels of the wells that :meth:`total` knows by name.
+    Attributes
+    ----------
+    quarter : str
+        Text like ``2026Q3``.
+    confidence : float
+        Of the intervals, between 0 and 1.
+    wells : WellVolumes
+        Energy [kWh], volume [m³] and error of each well.
+    loadings : Loadings
+        How the volume of each well hangs on the errors that wells share.
+    posterior : Posterior
+        Law of these errors.
+    shared_meter_rel_u : float
+        Relative standard uncertainty that all water meters have in common.
+    monthly_kwh, monthly_m3 : numpy.ndarray, shape (N, M)
+        Electricity [kWh] and volume [m³] of each month, zero where none.
+    idle_coefficient : numpy.ndarray, shape (N,)
+        Coefficient of the quarter [m³/kWh] where a well used no electricity.
+    shared_meters : SharedMeters, optional
+        Wells on one electricity meter, whose errors cancel in sums.
+    domains : mapping of str to Series
+        Labels of the wells that :meth:`total` knows by name.
     """
 
     quarter: str
@@ -53,9 +74,9 @@ class Volume:
     loadings: Loadings
     posterior: Posterior
     shared_meter_rel_u: float
-    monthly_kwh: Floats  # (N, M) electricity of each month, zero where none
-    monthly_m3: Floats  # (N, M) volume of each month
-    idle_coefficient: Floats  # (N,) coefficient of the quarter where a well used no electricity
+    monthly_kwh: Floats
+    monthly_m3: Floats
+    idle_coefficient: Floats
     shared_meters: SharedMeters | None = None
     domains: Mapping[str, pd.Series] = field(default_factory=dict)
 
@@ -75,6 +96,10 @@ class Volume:
             Stratum of each well, 0..S-1.
         n_strata : int
             S.
+
+        Returns
+        -------
+        StratumCoefficients
         """
         months = [self._stratum_month(codes, n_strata, m) for m in range(self.monthly_kwh.shape[1])]
         mean = np.column_stack([month[0] for month in months])
@@ -119,6 +144,11 @@ class Volume:
             ``township``, where blank ones are a domain of their own (未知) as in a release. The whole county if left
             out.
 
+        Returns
+        -------
+        Totals
+            Of the G domains there are, by ascending label.
+
         Raises
         ------
         UsageError
@@ -149,6 +179,17 @@ class Volume:
         labels : (N,), optional
             Key of each well; blank for none. The labels of that name in ``domains`` if left out, with blank ones as
             未知, so that the totals add up to the county.
+
+        Returns
+        -------
+        DataFrame
+            A row a domain: ``domain, key, quarter, n_wells, energy_kwh, volume_m3, se_m3, lower_m3, upper_m3,
+            confidence``, ``n_measured`` and the like, ``imputed_energy_kwh``.
+
+        Raises
+        ------
+        UsageError
+            Not a label a well, or a name that is not among ``domains``.
         """
         totals = self.total(domain if labels is None else labels)
         frame = pd.DataFrame(
@@ -170,7 +211,19 @@ class Volume:
         return frame.assign(imputed_energy_kwh=totals.imputed_kwh)
 
     def plot(self, domain: str, labels: Labels | None = None, **options: object) -> Axes:
-        """Draw ``table(domain, labels)``; options as for :func:`elec2water.plot.totals`."""
+        """Draw ``table(domain, labels)``.
+
+        Parameters
+        ----------
+        domain, labels
+            As for :meth:`table`.
+        **options
+            As for :func:`elec2water.plot.totals`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
         axes: Axes = import_module("elec2water.plot").totals(self.table(domain, labels), domain=domain, **options)
         return axes
 
@@ -189,7 +242,17 @@ class Volume:
         return self.table("county").to_html(index=False)
 
     def covariance(self, totals: Totals) -> Floats:
-        """Joint covariance of the totals of one kind, (G, G) m⁶: lognormal moments, ``T_i T_j (exp(c_ij) - 1)``.
+        """Joint covariance of the totals of one kind: lognormal moments, ``T_i T_j (exp(c_ij) - 1)``.
+
+        Parameters
+        ----------
+        totals : Totals
+            Of this volume, G domains.
+
+        Returns
+        -------
+        numpy.ndarray, shape (G, G)
+            In m⁶.
 
         Raises
         ------

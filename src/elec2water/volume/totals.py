@@ -30,21 +30,42 @@ _ROWS_SHOWN = 60
 
 @dataclass(frozen=True)
 class Totals:
-    """Totals of the G domains of one kind: arrays (G,) and, on request, their joint covariance."""
+    """Totals of the G domains of one kind; :meth:`Volume.covariance` gives their joint covariance.
+
+    Attributes
+    ----------
+    keys : numpy.ndarray, shape (G,)
+        Labels of the domains.
+    n_wells : numpy.ndarray, shape (G,)
+    n_by_method : numpy.ndarray, shape (G, 4)
+        Wells measured, converted, imputed and without an estimate.
+    kwh, imputed_kwh : numpy.ndarray, shape (G,)
+        Electricity [kWh], and that of it which was imputed.
+    volume_m3, se_m3, lower_m3, upper_m3 : numpy.ndarray, shape (G,)
+        Volume, its standard error and the bounds of its interval [m³].
+    sums : numpy.ndarray, shape (G, p)
+        Loadings on the errors that wells share [m³]; left out of more domains than anyone takes a covariance of.
+    own_m6 : numpy.ndarray, shape (G,)
+        Variance that the wells own [m⁶].
+    level_m3 : numpy.ndarray, shape (G,)
+        Volume of wells whose level is not measured [m³].
+    bent_m3 : numpy.ndarray, shape (G,)
+        Volume times the shared variance of ln κ [m³].
+    """
 
     keys: NDArray[np.object_]
     n_wells: Ints
-    n_by_method: Ints  # (G, 4)
+    n_by_method: Ints
     kwh: Floats
     imputed_kwh: Floats
     volume_m3: Floats
     se_m3: Floats
     lower_m3: Floats
     upper_m3: Floats
-    sums: Floats  # (G, p); left out of more domains than anyone takes a covariance of
+    sums: Floats
     own_m6: Floats
-    level_m3: Floats  # (G,) of wells whose level is not measured
-    bent_m3: Floats  # (G,) volume times the shared variance of ln κ
+    level_m3: Floats
+    bent_m3: Floats
 
     @property
     def frame(self) -> pd.DataFrame:
