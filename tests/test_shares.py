@@ -109,15 +109,7 @@ def test_large_pumps_of_shared_meters_get_what_such_pumps_use():
         "well_id": ids, "township": "a", "village": village.astype(str), "pump_power_kw": power,
         "irrigated_area_mu": area,
     })  # fmt: skip
-    links = pd.DataFrame({"meter_id": ids[meter], "well_id": ids})
-    total = pd.Series(kwh).groupby(ids[meter]).sum()
-    readings = pd.DataFrame({
-        "meter_id": np.repeat(total.index.to_numpy(), len(MONTHS)),
-        "start": np.tile(MONTHS.astype("datetime64[s]"), len(total)),
-        "end": np.tile((MONTHS + 1).astype("datetime64[s]"), len(total)),
-        "energy_kwh": np.repeat(total.to_numpy(), len(MONTHS)),
-    })  # fmt: skip
-    energy = read_energy(wells, links, readings, first=MONTHS[0], last=MONTHS[-1]).energy
+    energy = read_energy(wells, *_bills(ids, meter, kwh), first=MONTHS[0], last=MONTHS[-1]).energy
     some = np.flatnonzero(deep[:joined])
     size = power * area
     naive = (size[some] / (size[some] + size[some + 1]) * (kwh[some] + kwh[some + 1])).sum()
@@ -162,3 +154,34 @@ def test_the_sum_of_a_meter_stays_exact():
     own = (energy.variance[alone:, -1]).reshape(-1, 2).sum(axis=1)
     cross = energy.split.cross_variance(energy.split.kwh[:, -1], np.zeros(len(energy.split.well), int), 1)
     np.testing.assert_allclose(own.sum() + cross[0], 0.0, atol=1e-6)
+
+
+def test_where_no_area_is_known_depth_still_tells():
+    """Deep wells share meters with shallow ones and nobody knows an area: their part of all such meters."""
+    rng = np.random.default_rng(9)
+    n, joined = 1200, 400
+    kwh, (power, _, depth), village = _grown(n, rng, np.array([0.5, 0.0, 0.6]), spread=0.1)
+    deep = np.arange(n) % 2 == 0
+    depth[deep] *= 4.0
+    kwh[deep] *= 4.0**0.6
+    meter = np.arange(n)
+    meter[:joined:2] = meter[1:joined:2]
+    ids = np.array([f"w{k:04d}" for k in range(n)])
+    wells = pd.DataFrame({
+        "well_id": ids, "township": "a", "village": village.astype(str), "pump_power_kw": power, "pump_depth_m": depth,
+    })  # fmt: skip
+    energy = read_energy(wells, *_bills(ids, meter, kwh), first=MONTHS[0], last=MONTHS[-1]).energy
+    of_deep = energy.kwh[:joined:2].sum() / energy.kwh[:joined].sum()
+    assert of_deep == pytest.approx(kwh[:joined:2].sum() / kwh[:joined].sum(), abs=0.03)
+
+
+def _bills(ids, meter, kwh):
+    """Links and the same readings every month."""
+    total = pd.Series(kwh).groupby(ids[meter]).sum()
+    readings = pd.DataFrame({
+        "meter_id": np.repeat(total.index.to_numpy(), len(MONTHS)),
+        "start": np.tile(MONTHS.astype("datetime64[s]"), len(total)),
+        "end": np.tile((MONTHS + 1).astype("datetime64[s]"), len(total)),
+        "energy_kwh": np.repeat(total.to_numpy(), len(MONTHS)),
+    })  # fmt: skip
+    return pd.DataFrame({"meter_id": ids[meter], "well_id": ids}), readings

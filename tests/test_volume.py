@@ -347,13 +347,38 @@ def test_wells_of_one_meter_lend_each_other_energy_and_their_sum_keeps_it(case, 
     free = np.flatnonzero(np.isfinite(window.kwh).all(axis=1))
     free = free[~np.isin(free, coefficient.posterior.sample)][:2]
     split = Split(free, np.array([5, 5]), case.energy.kwh[free], np.array([0.1, 0.1]))
-    plain = case.volume(coefficient)
-    shared = replace(case, energy=replace(case.energy, split=split)).volume(coefficient)
+    plain, shared = (
+        replace(case, energy=replace(case.energy, split=replace(split, damping=damping))).volume(coefficient)
+        for damping in (np.full(2, 1e-15), split.damping)
+    )
     v = plain.wells.converted_m3[free].sum(axis=1)
     expected = plain.total().own_m6[0] - 0.2 * v[0] * v[1]
     np.testing.assert_allclose(shared.total().own_m6, [expected], rtol=1e-9)
     apart = np.where(np.arange(200) == free[0], "one", "others")
     np.testing.assert_allclose(shared.total(apart).own_m6, plain.total(apart).own_m6, rtol=1e-12)
+
+
+def test_a_shared_meter_gives_most_to_its_poorer_pumps(case, coefficient):
+    """Oracle: meters of two to four wells drawn from the model, asked for water whatever their pumps are worth."""
+    rng = np.random.default_rng(1)
+    alone = case.volume(coefficient)
+    free = np.flatnonzero(~alone.wells.sampled & (alone.wells.kwh > 0))
+    well = free[: free.size - free.size % 12]
+    sizes = np.tile([2, 3, 3, 4], well.size // 12)
+    group = np.repeat(np.arange(sizes.size), sizes)
+    kwh = np.nan_to_num(case.energy.kwh)[well]
+    split = Split(well, group, kwh, np.full(well.size, 0.1))
+    shared = replace(case, energy=replace(case.energy, split=split)).volume(coefficient)
+    loss = np.log(shared.wells.volume_m3[well] / alone.wells.volume_m3[well])
+    asked = alone.wells.kwh[well]  # of equal pumps
+    spread = np.sqrt(alone.wells.path_variance[well])
+    for g, n in enumerate(sizes):
+        mine = group == g
+        water = asked[mine] / asked[mine].sum()
+        drawn = np.exp(spread[mine] * rng.standard_normal((200_000, n)))
+        true = 1.0 / (water / drawn).sum(axis=1)
+        expected = np.log(true.mean() / (water @ drawn.mean(axis=0)))
+        assert np.log(water @ np.exp(loss[mine])) == pytest.approx(expected, rel=0.1, abs=0.001)
 
 
 def test_covariance_of_months_enters_the_well_and_its_totals(case, coefficient):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -16,11 +17,13 @@ from elec2water.coefficient.delivery import HEAD_BEYOND_M, DeliveryHeads, delive
 from elec2water.coefficient.equipment import METER_CHECKED, NEVER, Equipment
 from elec2water.coefficient.features import FeatureSpec, Static
 from elec2water.coefficient.options import FitOptions
+from elec2water.coefficient.split_energy import own_energy_factor
 from elec2water.coefficient.unseen import Foretold, foretell, last_observed
 from elec2water.coefficient.water import YEAR, first_level, lasting_movement, level_movement
 from elec2water.energy import MonthlyEnergy
 from elec2water.energy.resting import LEAST_MONTHS, LONGEST, pumping_share, resting_load
 from elec2water.levels import observed_wells
+from elec2water.pairs import Measurements
 from elec2water.strata import Strata, classify
 
 Floats = NDArray[np.float64]
@@ -87,11 +90,19 @@ def on_grid(wells: pd.DataFrame) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of N wells: the registry, water levels and electricity, the latter two where there are any."""
+    """What is known of N wells: the registry; water levels, electricity and pairs where there are any."""
 
     wells: pd.DataFrame
     water_levels: pd.DataFrame | None
     energy: MonthlyEnergy | None
+    measured: Measurements | None = None
+
+    @cached_property
+    def own_energy(self) -> Floats:
+        """(N,) By what the electricity of a well is to be multiplied to be its own as its pairs read it."""
+        if self.energy is None or self.measured is None:
+            return np.ones(len(self.wells))
+        return own_energy_factor(self.energy, self.measured)
 
     @property
     def well_id(self) -> NDArray[np.object_]:
@@ -103,7 +114,7 @@ def describe_wells(
     known: Known, months: Months, windows: Windows, spec: FeatureSpec, options: FitOptions, first: Months
 ) -> WellContext:
     """See the wells of a registry over ``months`` with the features of a fit; ``first`` as for `annual_energy`."""
-    annual = annual_energy(known.energy, windows.energy_end, months[-1], first, spec)
+    annual = annual_energy(known, windows.energy_end, months[-1], first, spec)
     # The limits of the fit, not those that another registry would suggest: a class keeps its name and its effect.
     options = replace(options, strata_breaks=dict(spec.strata_breaks) or options.strata_breaks)
     heads = (spec.head_beyond_m, spec.delivery)
@@ -111,9 +122,7 @@ def describe_wells(
     return _context(known, columns, moving, months, windows, (spec, options))
 
 
-def annual_energy(
-    energy: MonthlyEnergy | None, fitted: np.datetime64, last: np.datetime64, first: Months, spec: FeatureSpec
-) -> Floats:
+def annual_energy(known: Known, fitted: np.datetime64, last: np.datetime64, first: Months, spec: FeatureSpec) -> Floats:
     """Energy of a year by which each well is known, at the level of the county in the year of the fit, (N,) [kWh].
 
     Wells without pairs are known by the latest year: one whose electricity has grown since the fit is oftener one whose
@@ -123,7 +132,7 @@ def annual_energy(
 
     Parameters
     ----------
-    energy : MonthlyEnergy or None
+    known : Known
     fitted : datetime64[M]
         Last month of the year of electricity of the fit.
     last : datetime64[M]
@@ -132,6 +141,7 @@ def annual_energy(
         Month of the first pair of each well; NaT where it has none.
     spec : FeatureSpec
     """
+    energy = known.energy
     if energy is None or energy.months.size == 0:
         return np.full(first.size, np.nan)
     latest = max(fitted, min(energy.months[-1], last))
@@ -140,7 +150,7 @@ def annual_energy(
     ends = np.maximum(ends, min(energy.months[0] + 11, energy.months[-1]))
     annual = np.full(first.size, np.nan)
     for end in np.unique(ends):
-        of_year = energy.annual_kwh(end)
+        of_year = known.own_energy * energy.annual_kwh(end)
         level = 1.0 if end == fitted else spec.energy_level(of_year)
         annual = np.where(ends == end, of_year / level, annual)
     return annual
@@ -150,7 +160,9 @@ def learn_wells(known: Known, months: Months, windows: Windows, options: FitOpti
     """Learn from a registry how its wells become features, and see them with these over ``months``."""
     reference_year = float(decimal_year(np.array([windows.level[-1] + 1], dtype="datetime64[s]"))[0])
     energy = known.energy
-    annual = np.full(len(known.wells), np.nan) if energy is None else energy.annual_kwh(windows.energy_end)
+    annual = np.full(len(known.wells), np.nan)
+    if energy is not None:
+        annual = known.own_energy * energy.annual_kwh(windows.energy_end)
     delivery = published_heads()
     heads = (HEAD_BEYOND_M, delivery)
     columns, moving = _columns(known, months, windows.level, options, reference_year, heads, annual)
@@ -245,7 +257,7 @@ def _context(
 ) -> WellContext:
     spec, options = seen_by
     wells, static = known.wells, spec.static(columns)
-    annual = np.asarray(columns["annual_kwh"], dtype=np.float64)
+    annual = np.asarray(columns["annual_kwh"], dtype=np.float64) / known.own_energy
     foretold, lasting = _water(known, moving.level, months, windows.level, spec, static.aquifer)
     return WellContext(
         known.well_id,

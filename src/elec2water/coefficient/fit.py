@@ -66,10 +66,10 @@ def fit_coefficient(
         No usable pair of a well of the registry.
     """
     options = options or FitOptions()
-    known = Known(wells, water_levels, energy)
-    well_id = known.well_id
+    well_id = Known(wells, water_levels, energy).well_id
     measured = measurements(pairs, well_id)
     measured = measured.take(np.flatnonzero(on_grid(wells)[measured.well]))
+    known = Known(wells, water_levels, energy, measured)
     if measured.well.size == 0:
         raise UsageError(
             f"pairs: expected at least one usable pair of a registered well, found none in {len(pairs)} rows; "

@@ -161,6 +161,7 @@ class Coefficient:
         water_levels = self.gauges.joined(water_levels)
         known = Known(wells, water_levels, energy)
         pairs = self._measured_in(known.well_id) if pairs is None else pairs
+        known = replace(known, measured=pairs)
         first = pairs.first_months(len(wells))
         context = describe_wells(known, months, self.windows, self.spec, self.options, first)
         if self.outlook.level.any() and first_level(water_levels) > self.windows.level[-1]:

@@ -157,8 +157,8 @@ def read_energy(
     decisions = Corrections.of(corrections, registry.meter_id)
     gathered, seen = _gather(forms, registry, epochs, axis, reporter, settings, decisions)
     if epochs.basis is not None:
-        size, spread = _learned_from_others(gathered.cells, epochs, axis, wells, kappa)
-        epochs = epochs_of(registry.links, power, area, kappa, size).believing(spread)
+        size, by_power, spread = _learned_from_others(gathered.cells, epochs, axis, wells, kappa)
+        epochs = epochs_of(registry.links, by_power, area, kappa, size).believing(spread)
     of_wells = cells_of_wells(gathered.cells, epochs, len(wells), axis, gathered.profile.shape_per_day)
     split = split_of_meters(gathered.cells, epochs, axis.days)
     whole = replace(_energy_of(wells, of_wells, axis), split=split)
@@ -180,19 +180,26 @@ def read_energy(
 
 def _learned_from_others(
     cells: Cells, epochs: Epochs, axis: Axis, wells: pd.DataFrame, kappa: Floats | None
-) -> tuple[Floats, Floats]:
-    """Learn from meters that serve one well each what shares are to be made by (N,), and how far wells differ in it."""
+) -> tuple[Floats, Floats, Floats]:
+    """Learn from meters that serve one well each what shares are made by, and how far wells differ in it.
+
+    Given are (N,) what stands for power × area, what stands for power where an area is unknown, and the spread (5,).
+    """
     alone = np.bincount(epochs.epoch, minlength=len(epochs.meter))[epochs.epoch] == 1
     link = np.flatnonzero(alone & (epochs.share == 1.0))
     well, kwh = epochs.well[link], np.where(cells.days < axis.days, np.nan, cells.kwh)[epochs.epoch[link]]
     power, area, depth = (numbers(wells, name) for name in ("pump_power_kw", "irrigated_area_mu", "pump_depth_m"))
     village = pd.factorize(texts(wells, "township") + "/" + texts(wells, "village"))[0][well]
-    measures = measures_of(power, area, depth)
-    size = size_by(measures, fitted_exponents(kwh, measures[:, well], village))
+
+    def learned(area_mu: Floats) -> Floats:
+        measures = measures_of(power, area_mu, depth)
+        return size_by(measures, fitted_exponents(kwh, measures[:, well], village))
+
+    size, by_power = learned(area), learned(np.ones(len(wells)))
     nothing = np.full(len(link), np.nan)
     water = nothing if kappa is None else (area / kappa)[well]
-    bases = np.stack([nothing, size[well], power[well], np.ones(len(link)), water])
-    return size, fitted_spread(kwh, bases, village)
+    bases = np.stack([nothing, size[well], by_power[well], np.ones(len(link)), water])
+    return size, by_power, fitted_spread(kwh, bases, village)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -115,7 +115,7 @@ def epochs_of(
     links : Links
         L links of n meters.
     power_kw, area_mu : numpy.ndarray, shape (N,)
-        Rated power and irrigated area of the wells, NaN where unknown.
+        Rated power, or what stands for it, and irrigated area of the wells, NaN where unknown.
     kappa : numpy.ndarray, shape (N,), optional
         Coefficient of the wells [m³/kWh] as an earlier posterior has it, NaN where unknown.
     size : numpy.ndarray, shape (N,), optional

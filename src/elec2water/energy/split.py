@@ -70,6 +70,17 @@ class Split:
         np.maximum.at(out, self.well, _TAIL * self.damping)
         return out
 
+    def open_kwh(self, n_wells: int) -> Floats:
+        """Give, shape (n_wells,), the energy of a well that its meter's other wells could have used as well [kWh].
+
+        ``Σ E_l (1 - w_l)`` over its links, with w the link's part of what its meter splits; 0 for stated shares.
+        """
+        used, open_ = self.kwh.sum(axis=1), self.damping > 0
+        shared = np.where(open_, used, 0.0)
+        total = np.bincount(self.group, weights=shared)[self.group]
+        others = 1.0 - np.divide(shared, total, out=np.ones_like(used), where=total > 0)
+        return np.bincount(self.well, weights=shared * others, minlength=n_wells).astype(np.float64)
+
     def cross_variance(self, volume: Floats, domain: Ints, n_domains: int) -> Floats:
         """Give what covariances between wells add to the variance of domains, shape (G,).
 

@@ -261,7 +261,7 @@ class _Months:
         has_energy = np.isfinite(parts.kwh)
         measured = np.isfinite(parts.measured.volume_m3) & parts.sampled[:, None]
         kwh = np.where(has_energy, parts.kwh, np.where(measured, parts.measured.energy_kwh, 0.0))
-        shared_variance, kappa = _coefficients(parts, posterior, _month_weight(kwh))
+        shared_variance, kappa = _coefficients(parts, posterior, kwh)
         converted = np.where(measured, 0.0, kwh * parts.pumping * kappa)
         volume = np.where(measured, parts.measured.volume_m3, converted)
         imputed = (parts.quality == "S") & ~measured
@@ -319,16 +319,30 @@ def _bounds(
     return np.where(imputed, np.maximum(volume - half, 0.0), lower), np.where(imputed, volume + half, upper)
 
 
-def _coefficients(parts: _Parts, posterior: Posterior, month_weight: Floats) -> tuple[Floats, Floats]:
+def _coefficients(parts: _Parts, posterior: Posterior, kwh: Floats) -> tuple[Floats, Floats]:
     """Shared variance of ln κ of every well, (N,), and κ [m³/kWh] by month, (N, M).
 
     Unbiased on the scale of volumes.
     """
-    shared_variance, shift = parts.loadings.quadratics([posterior.covariance, posterior.unbiasing], month_weight)
+    weights = [posterior.covariance, posterior.unbiasing]
+    shared_variance, shift = parts.loadings.quadratics(weights, _month_weight(kwh))
     shift = 0.5 * np.where(parts.sampled, shared_variance, shift)
     log_kappa = parts.loadings.product(posterior.mean)
-    log_kappa += (parts.log_offset + 0.5 * parts.own_variance + shift)[:, None]
+    log_kappa += (parts.log_offset + 0.5 * parts.own_variance + shift - _to_poorer_pumps(parts, kwh))[:, None]
     return shared_variance, np.exp(log_kappa)
+
+
+def _to_poorer_pumps(parts: _Parts, kwh: Floats) -> Floats:
+    """Give what ln κ of a well's electricity is below its own where nobody knows its share of a meter, (N,).
+
+    Wells are asked for water D and take D/κ, so that a meter gives most to its poorer pumps: with ln κ ~ N(μ, v) and w
+    the parts of D, ``E[ΣD / Σ(D/κ)] = exp(μ + v/2 - v (1 - Σw²))`` to first order.
+    """
+    if parts.split is None:
+        return np.zeros(kwh.shape[0])
+    used = row_sum(kwh)
+    part = np.divide(parts.split.open_kwh(used.size), used, out=np.zeros_like(used), where=used > 0)
+    return np.asarray(parts.path_variance * np.minimum(part, 1.0))
 
 
 def _well_variance(
