@@ -325,6 +325,33 @@ def test_a_block_edited_in_one_month_tells_how_many_months_are_still_equal():
     assert set(frame["observed"].astype(float)) == {float(equal)}
 
 
+def test_months_that_one_reading_was_spread_over_are_no_copies_of_one_another():
+    kwh = county()
+    wells, meters, monthly = tables(kwh)
+    said = {}
+    for step in (3, 6, 12):
+        total = np.add.reduceat(kwh, np.arange(0, len(MONTHS), step), axis=1).round(2)
+        total[9, 12 // step :] = total[9, : total.shape[1] - 12 // step]
+        edge = np.append(MONTHS[::step], MONTHS[-1] + 1).astype("datetime64[s]")
+        frame = pd.DataFrame(
+            {
+                "meter_id": np.repeat(wells["well_id"].to_numpy(), total.shape[1]),
+                "start": np.tile(edge[:-1], len(kwh)),
+                "end": np.tile(edge[1:], len(kwh)),
+                "energy_kwh": total.ravel(),
+            }
+        )
+        frame.attrs.update(monthly.attrs)
+        frame.index = np.arange(2, len(frame) + 2)
+        read = read_energy(wells, meters, frame, first=MONTHS[0], last=MONTHS[-1], lang="en")
+        desk = Desk(read.reporter, wells["well_id"].to_numpy(dtype=object), RuleSettings())
+        found = screen(read.meters, np.zeros(len(kwh), dtype=np.int64), desk).of(rule="SERIES_COPIED").frame
+        said[step] = sorted(set(found["meter_id"]))
+    # A year of quarters filled in again is still told; one figure a year is too little to tell.
+    assert said == {3: ["m009"], 6: said[6], 12: []}
+    assert set(said[6]) <= {"m009"}
+
+
 def test_whole_numbers_repeat_by_chance_and_are_not_called_copies():
     kwh = np.minimum(np.round(county(400) / 20.0), 9.0)
     assert findings(kwh).of(rule="SERIES_COPIED").count == 0

@@ -16,7 +16,7 @@ LAGS = (3, 6, 12, 24)
 COMMON = 3
 """Meters with the same energy in a month from which on their number tells how surprising it is."""
 STANDBY = 4
-"""Months of a meter with the same energy from which on it is what the meter uses at rest: three may be copies."""
+"""Readings of a meter with the same energy from which on it is what the meter uses at rest: three may be copies."""
 _MANY = 4_000_000
 _WHOLE = 0.2
 _PRIMES = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
@@ -41,7 +41,7 @@ def copied_blocks(series: MeterMonths, desk: Desk, cents: Ints, resolution: floa
     """
     found = _extended(cents, *_twins(cents))
     found = _Pairs.joined(found.take(found.meter != found.other), _repeats(cents))
-    bits = _information(series.kwh, found, resolution)
+    bits = _information(series, found, resolution)
     rows, months = cents.shape
     same_meter, same_month = found.meter == found.other, found.start == found.other_start
     pairs = np.where(
@@ -54,13 +54,14 @@ def copied_blocks(series: MeterMonths, desk: Desk, cents: Ints, resolution: floa
     return _copies(series, found.take(told), desk)
 
 
-def _own_surprise(kwh: Floats, value: float) -> float:
-    """Bits of a value among the months (M,) of its own meter: of a lamp or transformer that burns when no pump does.
+def _own_surprise(kwh: Floats, reading: Ints, value: float) -> float:
+    """Bits of a value among the readings of its own meter: of a lamp or transformer that burns when no pump does.
 
-    Infinite below ``STANDBY`` months, which leaves it to the other meters to tell how usual the value is.
+    Infinite below ``STANDBY`` readings, which leaves it to the other meters to tell how usual the value is. `kwh` and
+    `reading` are of its months (M,); months that one reading was spread over are one.
     """
-    often = np.count_nonzero(kwh == value)
-    return float(np.log2(np.count_nonzero(kwh > 0) / often)) if often >= STANDBY else np.inf
+    often = len(np.unique(reading[kwh == value]))
+    return float(np.log2(len(np.unique(reading[kwh > 0])) / often)) if often >= STANDBY else np.inf
 
 
 def flat_lines(series: MeterMonths, desk: Desk, cents: Ints, resolution: float) -> Findings:
@@ -205,19 +206,27 @@ def _extended(cents: Ints, first: Ints, second: Ints) -> _Pairs:
     return _Pairs(key[:, 2], key[:, 3], key[:, 3] + key[:, 4], key[:, 0], key[:, 1])
 
 
-def _information(kwh: Floats, pairs: _Pairs, resolution: float) -> Floats:
+def _information(series: MeterMonths, pairs: _Pairs, resolution: float) -> Floats:
     """Bits of the energies that a block has in common with its twin, zeros and what differs not counted.
 
-    A value counts for what it is least surprising as: one of its month, or one of its meter.
+    A value counts for what it is least surprising as: one of its month, or one of its meter. Months that one reading
+    was spread over count once, and not at all where both blocks are of that reading: it equals itself.
     """
+    kwh = series.kwh
     columns = (pairs.meter, pairs.start, pairs.end, pairs.other, pairs.other_start)
     surprise = {month: _Surprise.of(kwh[:, month], resolution) for month in _months(pairs)}
+    meters = np.unique(np.concatenate([pairs.meter, pairs.other]))
+    reading = dict(zip(meters.tolist(), series.readings_of(meters), strict=True))
     bits = np.zeros(len(pairs.meter))
     for k, (m, s, e, o, t) in enumerate(zip(*columns, strict=True)):
+        counted: dict[int, float] = {}
         for month in range(s, e):
-            if kwh[m, month] > 0 and kwh[m, month] == kwh[o, t + month - s]:
+            twin, source = t + month - s, int(reading[m][month])
+            if kwh[m, month] > 0 and kwh[m, month] == kwh[o, twin] and source != reading[o][twin]:
                 value = kwh[m, month]
-                bits[k] += min(surprise[month].bits(value), _own_surprise(kwh[m], value))
+                told = min(surprise[month].bits(value), _own_surprise(kwh[m], reading[m], value))
+                counted[source] = max(told, counted.get(source, 0.0))
+        bits[k] = sum(counted.values())
     return bits
 
 

@@ -88,6 +88,26 @@ class MeterMonths:
         end = self.asked.stop
         return rest_of(self.kwh[:, max(first, end - LONGEST) : end], self.capacity_kw)
 
+    def readings_of(self, meter: Ints) -> Ints:
+        """Tell which reading months of some meters are of, by the middle of the month, shape (k, M).
+
+        The place in `intervals` put in order: equal where one reading was spread over months. Months that no reading
+        covers have numbers of their own, below zero.
+
+        Parameters
+        ----------
+        meter : numpy.ndarray, shape (k,)
+            Positions of the meters, rising.
+        """
+        some = self.intervals.take(np.flatnonzero(np.isin(self.intervals.meter, meter))).in_order()
+        middle = self.months.astype("datetime64[D]").astype(np.int64) + 14
+        base = int(min(some.start.min(initial=0), middle.min(initial=0)))
+        span = int(max(some.start.max(initial=0), middle.max(initial=0))) - base + 1
+        at = np.searchsorted(some.meter * span + some.start - base, meter[:, None] * span + middle - base, "right") - 1
+        held = np.maximum(at, 0)
+        covers = (at >= 0) & (some.meter[held] == meter[:, None]) & (some.end[held] > middle)
+        return np.where(covers, at, -1 - np.arange(at.size).reshape(at.shape))
+
     def rows(self, meter: Ints, month: Ints) -> Ints:
         """Give the row of the file behind the greatest part of meter-months, -1 where there is none; shape (k,)."""
         concerned = np.flatnonzero(np.isin(self.intervals.meter, meter))
