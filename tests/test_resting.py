@@ -12,7 +12,17 @@ from elec2water import estimate_volume, fit_coefficient, read_project
 from elec2water.coefficient.options import FitOptions
 from elec2water.coefficient.predict import forecast_pairs
 from elec2water.demo import simulate_county, write_county
-from elec2water.energy.resting import LEAST_MONTHS, REST_HOURS, pumping_share, resting_load
+from elec2water.energy.resting import (
+    ALIKE,
+    AT_REST,
+    DOUBTED,
+    LEAST_MONTHS,
+    NEAR,
+    REST_HOURS,
+    Rest,
+    pumping_share,
+    resting_load,
+)
 from elec2water.keys import Keys
 from elec2water.quarter import survey_totals
 
@@ -53,6 +63,35 @@ def test_load_is_bayes_rule_of_the_months_of_rest(seed):
     expected = [by_hand(kwh, power, well) for well in range(len(kwh))]
     np.testing.assert_allclose(resting_load(kwh, power), expected, rtol=1e-9, atol=1e-12)
     assert sum(value > 0 for value in expected) > 5
+
+
+def at_rest_by_hand(kwh, rest, well):
+    """Months of one well up to twice a load that is believed, or that repeat a doubted one after other months."""
+    load = rest.load[well]
+    believed = [load > 0 and value <= AT_REST * load for value in kwh[well]]
+    if rest.belief[well] <= DOUBTED or rest.apart[well] > ALIKE or rest.middle[well] == 0:
+        return believed
+    again = [value > 0 and abs(np.log(value / rest.middle[well])) <= NEAR for value in kwh[well]]
+    block = "".join("x" if flag else "." for flag in again).strip(".")
+    return [a or b for a, b in zip(believed, again, strict=True)] if "." in block else believed
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_months_of_rest_are_believed_or_come_back_after_others(seed):
+    rng = np.random.default_rng(seed)
+    kwh = rng.choice([0.0, 4.0, 9.0, 10.0, 11.0, 60.0, np.nan], (300, 8))
+    rest = Rest(np.full(300, 10.0), rng.choice([0.0, 0.1, 0.6], 300), rng.choice([0.05, 0.4, 0.9], 300))
+    found = rest.months(kwh)
+    assert [row.tolist() for row in found] == [at_rest_by_hand(kwh, rest, well) for well in range(300)]
+    believed = (rest.load[:, None] > 0) & (kwh <= AT_REST * rest.load[:, None])
+    assert (found & ~believed).any()
+
+
+def test_one_block_of_equal_small_months_is_no_rest_unless_it_comes_back():
+    """A multiplier lost for three months makes one block; a lamp is there again after other months."""
+    rest = Rest(np.full(2, 10.0), np.full(2, 0.2), np.zeros(2))
+    kwh = np.array([[90.0, 10.0, 10.0, 11.0, 80.0, 70.0], [90.0, 10.0, 10.0, 80.0, 70.0, 11.0]])
+    assert rest.months(kwh).tolist() == [[False] * 6, [False, True, True, False, False, True]]
 
 
 def test_what_is_left_is_what_was_pumped():

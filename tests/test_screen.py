@@ -89,6 +89,64 @@ def test_a_lost_multiplier_is_named_with_its_spell(first, last):
     assert findings(kwh, multiplier=1.0).of(rule="MULTIPLIER_SUSPECT").count == 0, "nothing to lose"
 
 
+def by_register(kwh, meter, multiplier=20.0, *, beside=False):
+    """The tables of `kwh` with one meter read by register, its multiplier written beside the reads or not."""
+    wells, meters, readings = tables(kwh, multiplier)
+    rest = readings[readings["meter_id"].ne(f"m{meter:03d}")]
+    register = 100.0 + np.r_[0.0, np.cumsum(kwh[meter])] / multiplier
+    reads = pd.DataFrame(
+        {
+            "meter_id": pd.array([f"m{meter:03d}"] * len(register), dtype="str"),
+            "read_on": np.append(MONTHS, MONTHS[-1] + 1).astype("datetime64[s]"),
+            "register_kwh": register,
+            "multiplier": multiplier if beside else np.nan,
+        },
+        index=np.arange(len(rest) + 2, len(rest) + 2 + len(register)),
+    )
+    return wells, meters, pd.concat([rest.assign(register_kwh=np.nan), reads])
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "beside", "told"),
+    [(6, 9, False, False), (6, 9, True, True), (14, 18, False, True), (0, 8, False, True)],
+)
+def test_a_multiplier_applied_here_is_not_lost_between_two_spells_that_have_it(first, last, beside, told):
+    """Of a register, which only rises, nobody but this package makes energy; what was exchanged stays exchanged."""
+    kwh = county()
+    kwh[9, first:last] /= 20.0
+    wells, meters, readings = by_register(kwh, 9, beside=beside)
+    read = read_energy(wells, meters, readings, first=MONTHS[0], last=MONTHS[-1], lang="en")
+    np.testing.assert_allclose(read.meters.kwh[9, : len(MONTHS)], kwh[9], atol=1e-6)
+    desk = Desk(read.reporter, wells["well_id"].to_numpy(dtype=object), RuleSettings())
+    found = screen(read.meters, np.zeros(len(wells), dtype=np.int64), desk).of(rule="MULTIPLIER_SUSPECT").frame
+    assert found["meter_id"].tolist() == ["m009"] * told
+
+
+def test_which_meters_have_one_multiplier_that_is_applied_here():
+    kwh = county(4)
+    wells, meters, readings = by_register(kwh, 1)
+    twice = meters.iloc[[1]].assign(multiplier=1.0, valid_to=pd.Timestamp("2025-03-01"))
+    for links, expected in ((meters, [1]), (pd.concat([meters, twice]), [])):
+        series = read_energy(wells, links, readings, first=MONTHS[0], last=MONTHS[-1]).meters
+        assert np.flatnonzero(series.one_multiplier).tolist() == expected
+
+
+def test_a_winter_of_vegetables_is_no_multiplier_applied_twice(monkeypatch):
+    """Six times as much as the class uses in winter: further from 20 than months scatter, and far from 1 as well."""
+    kwh = county(200)
+    winter = SEASON < 0.5
+    kwh[:, winter] = np.round(np.random.default_rng(2).lognormal(1.0, 0.3, (200, winter.sum())), 2)
+
+    def named(factor):
+        spoilt = kwh.copy()
+        spoilt[7, winter & (np.arange(len(MONTHS)) > 6)] *= factor
+        return findings(spoilt, multiplier=20.0).of(rule="MULTIPLIER_SUSPECT").frame["meter_id"].tolist()
+
+    assert (named(6.0), named(20.0)) == ([], ["m007"])
+    monkeypatch.setattr(multipliers, "LEAST_OF_FACTOR", 0.0)
+    assert named(6.0) == ["m007"]
+
+
 def test_a_multiplier_that_never_was_applied_is_told_by_the_class():
     kwh = county(n=200)
     kwh[7] /= 30.0
@@ -104,7 +162,7 @@ def test_the_odds_of_a_spell_are_those_of_two_normal_laws():
     scale = (weight, weight, weight, weight, weight**2, np.ones(months))
     sums = multipliers._Sums(*(np.r_[0.0, np.cumsum(p * w)][None, :] for p, w in zip(parts, scale, strict=True)))
     levels = multipliers._Levels(np.array([gap]), np.array([spread]))
-    best = multipliers._Best.none(1).or_better(sums, levels, 2, 5, np.array([k]))
+    best = multipliers._Best.none(1).or_better(sums, levels, 2, 5, np.array([k]), np.array([True]))
     inner, outer = np.arange(2, 5), np.r_[0:2, 5:months]
     means = [np.average(residual[at], weights=weight[at]) + gap for at in (inner, outer)]
     rest = weight[outer] @ residual[outer] ** 2 - weight[outer].sum() * (means[1] - gap) ** 2

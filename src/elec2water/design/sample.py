@@ -17,7 +17,7 @@ from elec2water.design.cuts import ThinStrata, design_strata
 from elec2water.design.domains import Domain
 from elec2water.design.draw import Method
 from elec2water.design.drawing import draw_sample
-from elec2water.design.frame import coverage_findings, coverage_of, require_wells
+from elec2water.design.frame import Coverage, coverage_findings, coverage_of, require_wells
 from elec2water.design.network import Drawn, Network
 from elec2water.design.plan import Budget, planned
 from elec2water.design.precision import precision_curve, precision_table
@@ -131,11 +131,8 @@ def design_sample(
     """
     energy, size_note = _energy_of(wells, energy_kwh, lang)
     _check_arguments(wells, energy, strata, reserve_ratio)
-    coverage = coverage_of(wells, energy, None if linked is None else np.asarray(linked, dtype=bool))
-    require_wells(coverage)
     expected = _expected(wells, energy, anticipated, anticipated_log_sd)
-    cells = strata or design_strata(wells, np.nan_to_num(energy), expected)
-    frame = StratifiedFrame.of(wells, energy, cells, expected, coverage)
+    frame, coverage = _frame_of(wells, energy, linked, strata, expected)
     n = _size(n, target_cv, budget, frame)
     scheme = Scheme(
         frame=frame,
@@ -175,6 +172,16 @@ def design_sample(
         merges=merges,
         policy=policy | rates | account.spent(budget),
     )
+
+
+def _frame_of(
+    wells: pd.DataFrame, energy: Floats, linked: ArrayLike | None, strata: Strata | None, expected: Anticipated
+) -> tuple[StratifiedFrame, Coverage]:
+    """Put the wells that can be sampled into strata, and say what is left out."""
+    coverage = coverage_of(wells, energy, None if linked is None else np.asarray(linked, dtype=bool))
+    require_wells(coverage)
+    cells = strata or design_strata(wells, np.nan_to_num(energy), expected)
+    return StratifiedFrame.of(wells, energy, cells, expected, coverage), coverage
 
 
 def _expected(

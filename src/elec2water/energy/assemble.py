@@ -25,6 +25,7 @@ from elec2water.energy.registers import (
     causes_of_fall,
     differences,
     energy_of,
+    one_multiplier,
     stated_multipliers,
     without_bridged_estimates,
 )
@@ -172,7 +173,8 @@ def read_energy(
         over_capacity(energy, wells, settings.limit("OVER_CAPACITY"), reporter),
         without_energy(energy, wells, lang),
     ]
-    series = series_of_meters(gathered.cells, gathered.intervals, registry, epochs, wells, axis, asked)
+    applied_here = one_multiplier(forms.billing, forms.reads, registry.links, len(registry.meter_id))
+    series = series_of_meters(gathered.cells, gathered.intervals, registry, epochs, wells, axis, asked, applied_here)
     return EnergyReading(energy, together(*parts), series, reporter, decisions)
 
 

@@ -81,7 +81,7 @@ def without_bridged_estimates(reads: Reads, reporter: Reporter) -> tuple[Reads, 
     np.maximum.at(last_actual, reads.meter[actual], reads.day[actual])
     bridged = reads.estimated & (reads.day < last_actual[reads.meter])
     points = reads.take(bridged).as_intervals()
-    return reads.take(~bridged), reporter.of("ESTIMATE_MERGED", points, observed=points.kwh)
+    return reads.take(~bridged), reporter.of("ESTIMATE_MERGED@REGISTER", points, observed=points.kwh)
 
 
 def differences(reads: Reads) -> Intervals:
@@ -121,6 +121,32 @@ def stated_multipliers(reads: Reads) -> tuple[Floats, Floats]:
     first = _steps(reads)
     opening, closing = reads.multiplier[first], reads.multiplier[first + 1]
     return np.where(np.isnan(opening), closing, opening), np.where(np.isnan(closing), opening, closing)
+
+
+def one_multiplier(billing: Intervals, reads: Reads, links: Links, n_meters: int) -> Bools:
+    """Tell which meters are read by register alone and have one multiplier throughout, applied here.
+
+    In a spell between two others such a meter cannot lack its multiplier: nobody else applies it.
+
+    Parameters
+    ----------
+    billing, reads : Intervals, Reads
+        What was read of all meters.
+    links : Links
+        With the multipliers stated for meters.
+    n_meters : int
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n_meters,)
+        False where a bill, or a multiplier beside a read, is given as well.
+    """
+    told = np.concatenate([billing.meter, reads.meter[np.isfinite(reads.multiplier)]])
+    stated = np.where(links.multiplier > 0, links.multiplier, 1.0)
+    lowest, highest = np.full(n_meters, np.inf), np.full(n_meters, -np.inf)
+    np.minimum.at(lowest, links.meter, stated)
+    np.maximum.at(highest, links.meter, stated)
+    return np.asarray((np.bincount(told, minlength=n_meters) == 0) & (lowest == highest))
 
 
 def energy_of(

@@ -11,10 +11,13 @@ irrigations.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 REST_HOURS = 8.0
 """Hours at rated power in a month that are no irrigation."""
@@ -24,14 +27,89 @@ LONGEST = 24
 """Months that are looked back."""
 AT_REST = 2.0
 """Times a well's other load up to which a month is one of rest."""
+DOUBTED = 0.05
+"""Belief in another load from which on months that repeat it are doubted to be pumping."""
+ALIKE = 0.2
+"""Median deviation of ln up to which the months of rest of a well are all but equal, as a lamp makes them."""
+NEAR = 0.25
+"""Deviation of ln up to which a month repeats the months of rest."""
 _LEAST_AT_REST = 2
 _BELIEVED = 0.1
 _STEADY = 0.5
 _SURELY = 0.999
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What the months of rest of N wells tell of another load.
+
+    Attributes
+    ----------
+    middle : (N,)
+        Their median [kWh]; zero for wells with a month of none at all, or with fewer than ``LEAST_MONTHS``.
+    belief : (N,)
+        What is believed of it beyond what was believed of any well, 0 to 1.
+    apart : (N,)
+        Median deviation of their ln from that of the median.
+    """
+
+    middle: Floats
+    belief: Floats
+    apart: Floats
+
+    @property
+    def load(self) -> Floats:
+        """Electricity of a month that pumps nothing, (N,) [kWh]: the middle times what is believed of it.
+
+        Zero where the small months are not alike (a median deviation of ln above 0.5).
+        """
+        return np.where(self.apart <= _STEADY, self.belief * self.middle, 0.0)
+
+    def months(self, kwh: Floats) -> Bools:
+        """Tell which months (N, M) another load explains: of rest by what is believed, or that repeat one another.
+
+        A lamp takes the same again after other months: where the months of rest are all but equal a weak belief is
+        enough for those within ``NEAR`` of them, unless they are one block, as a fault would be.
+
+        Parameters
+        ----------
+        kwh : (N, M)
+            Electricity as it was read; NaN where it was not.
+
+        Returns
+        -------
+        (N, M) array of bool
+        """
+        believed = (self.load[:, None] > 0.0) & (kwh <= AT_REST * self.load[:, None])
+        some = np.flatnonzero((self.belief > DOUBTED) & (self.apart <= ALIKE) & (self.middle > 0.0))
+        ratio = np.divide(kwh[some], self.middle[some, None])
+        again = (ratio >= np.exp(-NEAR)) & (ratio <= np.exp(NEAR))
+        first, last = np.argmax(again, axis=1), again.shape[1] - 1 - np.argmax(again[:, ::-1], axis=1)
+        believed[some] |= again & (last - first + 1 > again.sum(axis=1))[:, None]
+        return believed
+
+
 def resting_load(kwh: Floats, power_kw: Floats) -> Floats:
     """Give the electricity of a month that pumps nothing, (N,) [kWh]; zero where no other load shows.
+
+    Parameters
+    ----------
+    kwh : (N, M)
+        Electricity of the latest months as it was read; NaN where it was not.
+    power_kw : (N,)
+        As for :func:`rest_of`.
+
+    Returns
+    -------
+    (N,)
+        Median of a well's months of rest, times what is believed of it. Zero for wells with a month of none at all,
+        with fewer than ``LEAST_MONTHS``, or whose small months are not alike (a median deviation of ln above 0.5).
+    """
+    return rest_of(kwh, power_kw).load
+
+
+def rest_of(kwh: Floats, power_kw: Floats) -> Rest:
+    """See what the months of rest of wells tell of another load.
 
     Parameters
     ----------
@@ -43,29 +121,28 @@ def resting_load(kwh: Floats, power_kw: Floats) -> Floats:
 
     Returns
     -------
-    (N,)
-        Median of a well's months of rest, times what is believed of it. Zero for wells with a month of none at all,
-        with fewer than ``LEAST_MONTHS``, or whose small months are not alike (a median deviation of ln above 0.5).
+    Rest
     """
-    load = np.zeros(kwh.shape[0])
+    nothing = np.zeros(kwh.shape[0])
     known_power = np.isfinite(power_kw) & (power_kw > 0)
     if kwh.shape[1] < LEAST_MONTHS or not known_power.any():
-        return load
+        return Rest(nothing, nothing, nothing)
     limit = REST_HOURS * np.where(known_power, power_kw, _power_by_use(kwh, power_kw, known_power))
     none, small = kwh == 0.0, (kwh > 0.0) & (kwh <= limit[:, None])
     rested = none.sum(axis=0) / np.maximum(none.sum(axis=0) + small.sum(axis=0), 1)
     enough = (np.isfinite(kwh).sum(axis=1) >= LEAST_MONTHS) & (small.sum(axis=1) >= _LEAST_AT_REST)
     some = np.flatnonzero(enough & ~none.any(axis=1))
     if not some.size:
-        return load
+        return Rest(nothing, nothing, nothing)
     at_rest = np.where(small[some], kwh[some], np.nan)
     middle = np.nanmedian(at_rest, axis=1)
     apart = np.nanmedian(np.abs(np.log(at_rest / middle[:, None])), axis=1)
     by_pumping = np.exp((small[some] * np.log1p(-np.minimum(rested, _SURELY))).sum(axis=1))
     probability = _BELIEVED / (_BELIEVED + (1.0 - _BELIEVED) * by_pumping)
     told = (probability - _BELIEVED) / (1.0 - _BELIEVED)
-    load[some] = np.where(apart <= _STEADY, told * middle, 0.0)
-    return load
+    rest = Rest(nothing.copy(), nothing.copy(), nothing.copy())
+    rest.middle[some], rest.belief[some], rest.apart[some] = middle, told, apart
+    return rest
 
 
 def _power_by_use(kwh: Floats, power_kw: Floats, known_power: NDArray[np.bool_]) -> Floats:

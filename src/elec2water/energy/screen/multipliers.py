@@ -13,6 +13,8 @@ from elec2water.findings import Findings
 
 LEAST_MULTIPLIER = 5.0
 """Smaller factors cannot be told from a change of crop."""
+LEAST_OF_FACTOR = 0.7
+"""Least part of ln k by which a spell has moved that lacks k: vegetables in winter move by two thirds of ln 20."""
 DRIFT_SD = 0.35
 """Standard deviation [ln] by which a spell of a well differs from its other months without any fault."""
 ENOUGH_MONTHS = 3
@@ -33,8 +35,12 @@ def lost_multipliers(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
     and x' of the other months, months weighing by the energy usual in them, are then jointly normal with the variances
     τ² + v, τ² + v' and the covariance τ², v = s²/n + drift²/2. The log odds of a factor k in the spell against none
     are d'S⁻¹x - d'S⁻¹d/2 with d = (∓ln k, 0); the spell of the greatest odds is reported where they exceed the
-    threshold, in powers of ten. Where there are no other months the class alone is the measure. Meters without a
-    multiplier above 5 have none to lose, and months in which a lamp alone turned the meter tell nothing of one.
+    threshold, in powers of ten. Where there are no other months the class alone is the measure.
+
+    Meters without a multiplier above 5 have none to lose; months in which a lamp alone turned the meter tell nothing of
+    one; a meter whose register is multiplied here cannot lack its multiplier between two spells that have it; and what
+    moved from a meter's other months by less than k to the power of ``LEAST_OF_FACTOR`` is a habit that the class does
+    not share.
     """
     k = series.multiplier
     usual = replace(usual, residual=np.where(series.at_rest(), np.nan, usual.residual))
@@ -46,10 +52,17 @@ def lost_multipliers(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
     for length in (*(n for n in _LENGTHS if n < months), *range(1, months + 1)):
         starts = range(months - length + 1) if length in _LENGTHS else (0, months - length)
         for start in starts:
-            best = best.or_better(sums, levels, start, start + length, np.log(k[scanned]))
+            open_ = ~series.one_multiplier[scanned] | sums.reach_an_end(start, start + length)
+            best = best.or_better(sums, levels, start, start + length, np.log(k[scanned]), open_)
     needed = desk.settings.limit("MULTIPLIER_SUSPECT") * _TEN
     last = np.maximum(best.end - 1, 0)
-    told = (best.odds > needed) & (last >= series.asked.start) & (best.start < series.asked.stop)
+    moved = np.abs(best.shift) >= LEAST_OF_FACTOR * np.log(k[scanned])
+    told = (
+        (moved | sums.are_all(best))
+        & (best.odds > needed)
+        & (last >= series.asked.start)
+        & (best.start < series.asked.stop)
+    )
     return _found(series, scanned[told], best.take(told), desk)
 
 
@@ -87,6 +100,15 @@ class _Sums:
         """Give the sums over a spell, shape (R',) each."""
         return _Sums(*(getattr(self, f.name)[:, end] - getattr(self, f.name)[:, start] for f in fields(self)))
 
+    def reach_an_end(self, start: int, end: int) -> np.typing.NDArray[np.bool_]:
+        """Tell for which meters there is no month of use before a spell, or none after it."""
+        return np.asarray((self.count[:, start] == 0) | (self.count[:, end] == self.count[:, -1]))
+
+    def are_all(self, best: _Best) -> np.typing.NDArray[np.bool_]:
+        """Tell which meters have no month of use beside their likeliest spell."""
+        meter = np.arange(len(self.count))
+        return np.asarray(self.count[meter, best.end] - self.count[meter, best.start] == self.count[:, -1])
+
     def without(self, part: _Sums) -> _Sums:
         """Give the sums over all other months."""
         return _Sums(*(getattr(self, f.name)[:, -1] - getattr(part, f.name) for f in fields(self)))
@@ -108,13 +130,15 @@ class _Best:
     def take(self, which: np.typing.NDArray[np.bool_]) -> _Best:
         return _Best(self.start[which], self.end[which], self.odds[which], self.shift[which])
 
-    def or_better(self, sums: _Sums, levels: _Levels, start: int, end: int, log_k: Floats) -> _Best:
-        """Keep the likelier of the spell so far and this one."""
+    def or_better(
+        self, sums: _Sums, levels: _Levels, start: int, end: int, log_k: Floats, open_: np.typing.NDArray[np.bool_]
+    ) -> _Best:
+        """Keep the likelier of the spell so far and this one, where this one is open to a fault."""
         inner = sums.between(start, end)
         outer = sums.without(inner)
         alone = outer.weight <= 0
         # Spells of one month are digit slips or pauses: another rule's business.
-        possible = ((inner.count >= 2) | (outer.count < inner.count)) & (inner.weight > 0)
+        possible = open_ & ((inner.count >= 2) | (outer.count < inner.count)) & (inner.weight > 0)
         w_in, w_out = np.where(possible, inner.weight, 1.0), np.where(alone, 1.0, outer.weight)
         x_in, x_out = inner.residual / w_in + levels.gap, outer.residual / w_out + levels.gap
         restless = _restlessness(inner, outer, w_in, w_out)

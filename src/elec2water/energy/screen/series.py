@@ -17,7 +17,7 @@ from elec2water.energy.intervals import Intervals
 from elec2water.energy.links import Epochs, Links
 from elec2water.energy.registry import Registry
 from elec2water.energy.reporter import Reporter
-from elec2water.energy.resting import AT_REST, LONGEST, resting_load
+from elec2water.energy.resting import LONGEST, Rest, rest_of
 from elec2water.findings import MOST_LISTED, Findings, largest_of
 from elec2water.rules import RuleSettings
 
@@ -43,6 +43,8 @@ class MeterMonths:
         Position of a well on the meter, -1 where there is none.
     idle : numpy.ndarray, shape (R,)
         True for meters of wells that are on standby, sealed or abandoned, or not driven by the grid.
+    one_multiplier : numpy.ndarray, shape (R,)
+        True where every energy is a register's difference times one multiplier, applied here.
     intervals : Intervals
         The readings behind them.
     asked : slice
@@ -57,6 +59,7 @@ class MeterMonths:
     multiplier: Floats
     well: Ints
     idle: Bools
+    one_multiplier: Bools
     intervals: Intervals
     asked: slice
 
@@ -72,19 +75,18 @@ class MeterMonths:
 
         The wells on a meter share it as they share its energy. Only months asked for are looked at, as volumes do.
         """
-        return self._load_since(self.asked.start)
+        return self._rest_since(self.asked.start).load
 
     def at_rest(self) -> Bools:
         """Tell in which months a meter read no more than what else than a pump is behind it, shape (R, M).
 
         What a lamp takes while the pump rests is equal from month to month, and far below the usual, by its nature.
         """
-        load = self._load_since(0)
-        return np.asarray((load[:, None] > 0.0) & (self.kwh <= AT_REST * load[:, None]))
+        return self._rest_since(0).months(self.kwh)
 
-    def _load_since(self, first: int) -> Floats:
+    def _rest_since(self, first: int) -> Rest:
         end = self.asked.stop
-        return resting_load(self.kwh[:, max(first, end - LONGEST) : end], self.capacity_kw)
+        return rest_of(self.kwh[:, max(first, end - LONGEST) : end], self.capacity_kw)
 
     def rows(self, meter: Ints, month: Ints) -> Ints:
         """Give the row of the file behind the greatest part of meter-months, -1 where there is none; shape (k,)."""
@@ -109,6 +111,7 @@ def series_of_meters(
     wells: pd.DataFrame,
     axis: Axis,
     asked: slice,
+    one_multiplier: Bools,
 ) -> MeterMonths:
     """Bring what the spells of meters read together by meter.
 
@@ -122,6 +125,8 @@ def series_of_meters(
         Meters, wells and months.
     asked : slice
         The months that findings are wanted for.
+    one_multiplier : numpy.ndarray, shape (n_meters,)
+        As :func:`elec2water.energy.registers.one_multiplier` tells.
 
     Returns
     -------
@@ -153,6 +158,7 @@ def series_of_meters(
         multiplier=multiplier,
         well=well,
         idle=np.append(out_of_use, False)[well],
+        one_multiplier=one_multiplier,
         intervals=intervals,
         asked=asked,
     )
