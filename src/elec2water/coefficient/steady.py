@@ -154,7 +154,7 @@ def _weigh(found: SteadyLoads, group: Group, residual: Floats, allowed: Allowed,
 def _shifts(group: Group, taken: Taken) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """Give what none and each load add to ln κ of the pairs and its variance, (w, 1 + K, n), and which are possible."""
     part = _PARTS[None, :, None] * taken.usual[group.rows][:, None, :]
-    possible = (part <= _MOST).all(axis=2)
+    possible = np.asarray((part <= _MOST).all(axis=2))
     some = possible.any(axis=0)
     part, possible = np.minimum(part, _MOST)[:, some], possible[:, some]
     reckoned = np.where(taken.usual[group.rows] > 0, np.log(taken.pumping[group.rows]), 0.0)
