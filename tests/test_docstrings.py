@@ -58,10 +58,7 @@ def test_sections_of_an_example():
     assert sections(text)["Returns"].strip() == "int"
 
 
-SILENT = pytest.mark.xfail(reason="says no Returns", strict=False)
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=SILENT) if n == "fit_coefficient" else n for n in PUBLIC])
+@pytest.mark.parametrize("name", PUBLIC)
 def test_a_public_function_says_what_it_takes_gives_and_raises(name):
     function, said = PUBLIC[name], sections(PUBLIC[name].__doc__)
     signature = inspect.signature(function)

@@ -4,8 +4,11 @@ import ast
 import re
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from elec2water.energy import read_energy
 from elec2water.findings import findings_of
 from elec2water.rules import LANGUAGES, RuleSettings, rules
 
@@ -101,6 +104,19 @@ def test_energies_volumes_and_depths_have_their_unit():
     for name, rule in rules().items():
         for after in quantity.findall(rule.message["zh"]):
             assert re.match(r" ?(kWh|m³|m\b|m )", after), (name, after)
+
+
+@pytest.mark.parametrize(("form", "said"), [("energy_kwh", "本行 700 kWh"), ("register_kwh", "本行示数 700")])
+def test_a_register_is_not_called_an_energy(form, said):
+    """Two rows of one meter and day, or period, that contradict each other."""
+    days = pd.to_datetime(["2026-01-01"] * 2 + ["2026-02-01"])
+    readings = pd.DataFrame({"meter_id": ["a"] * 3, form: [700.0, 500.0, 900.0]})
+    dates = {"read_on": days} if form == "register_kwh" else {"start": days, "end": days + pd.Timedelta(days=28)}
+    wells = pd.DataFrame({"well_id": ["a"], "pump_power_kw": [7.5]})
+    first, last = np.datetime64("2026-01"), np.datetime64("2026-02")
+    read = read_energy(wells, pd.DataFrame(), readings.assign(**dates), first=first, last=last)
+    messages = read.findings.of(rule="READING_CONTRADICTION").frame["message"]
+    assert [said in message for message in messages] == [True, False]
 
 
 def test_a_well_is_counted_by_one_word():

@@ -323,8 +323,8 @@ def largest_of(
         return found
     energy = round(float(np.nan_to_num(stake[rest]).sum()), 1)
     return found + findings_of(
-        "MORE_OF_RULE", table=table, file=file, lang=lang, of=rule, observed=len(rest), limit=MOST_LISTED,
-        energy_kwh=energy if energy > 0 else None,
+        "MORE_OF_RULE", table=table, file=file, lang=lang, of=rule.partition("@")[0], observed=len(rest),
+        limit=MOST_LISTED, energy_kwh=energy if energy > 0 else None,
     )  # fmt: skip
 
 

@@ -60,6 +60,10 @@ def fit_coefficient(
     progress : callable, optional
         Told in words what is being done.
 
+    Returns
+    -------
+    Coefficient
+
     Raises
     ------
     UsageError

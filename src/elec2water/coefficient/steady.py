@@ -36,6 +36,7 @@ _MOST = 0.98
 MONTHLY_REL_U = 0.1
 """Relative standard deviation of what a steady load takes from month to month."""
 _LEAST_HAZARD = 1e-9
+_PORTION = 20_000  # elements of covariances at once, each of which comes once for every load of the grid
 _WIDTH = 1.3
 """How much wider readings err than the variances say; what is believed must not hang on a single month."""
 
@@ -123,8 +124,9 @@ def steady_loads(residual: Floats, allowed: Allowed, taken: Taken, wells: Ints) 
     found = SteadyLoads.none(residual.size)
     probability, kwh = np.zeros(wells.size), np.zeros(wells.size)
     for group in group_wells(allowed.rows):
-        place = np.flatnonzero(np.isin(group.wells, wells))
-        if place.size:
+        places = np.flatnonzero(np.isin(group.wells, wells))
+        size = places.size * group.time.shape[1] ** 2
+        for place in np.array_split(places, -(-size // _PORTION)) if size else ():
             some = Group(group.wells[place], group.rows[place], group.time[place], group.pump[place])
             here = np.searchsorted(wells, some.wells)
             probability[here], part = _weigh(found, some, residual[some.rows], allowed, taken)
@@ -145,15 +147,16 @@ def _weigh(found: SteadyLoads, group: Group, residual: Floats, allowed: Allowed,
     found.spread[group.rows] = np.sqrt(np.einsum("wk,wkn->wn", weight, (shift - mean[:, None, :]) ** 2))
     found.noise[group.rows] = np.einsum("wk,wkn->wn", weight, noise)
     probability = weight[:, 1:].sum(axis=1)
-    part = np.exp(weight[:, 1:] @ np.log(_PARTS) / np.maximum(probability, np.finfo(float).tiny))
+    part = np.exp(weight[:, 1:] @ np.log(_PARTS[: weight.shape[1] - 1]) / np.maximum(probability, np.finfo(float).tiny))
     return probability, part
 
 
 def _shifts(group: Group, taken: Taken) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """Give what none and each load add to ln κ of the pairs and its variance, (w, 1 + K, n), and which are possible."""
     part = _PARTS[None, :, None] * taken.usual[group.rows][:, None, :]
-    possible = (part <= _MOST).all(axis=2)
-    part = np.minimum(part, _MOST)
+    possible = np.asarray((part <= _MOST).all(axis=2))
+    some = possible.any(axis=0)
+    part, possible = np.minimum(part, _MOST)[:, some], possible[:, some]
     reckoned = np.where(taken.usual[group.rows] > 0, np.log(taken.pumping[group.rows]), 0.0)
     shift = reckoned[:, None, :] - np.log1p(-part)
     none = np.zeros((part.shape[0], 1, part.shape[2]))

@@ -38,14 +38,14 @@ def one_a_day(reads: Reads, reporter: Reporter) -> tuple[Reads, Findings]:
         ``REGISTER_EXCHANGED``, ``READING_REPEATED`` (info) and ``READING_CONTRADICTION``.
     """
     if not _any_day_twice(reads):
-        index, found = distinct_index(reads.as_intervals(), reporter)
+        index, found = distinct_index(reads.as_intervals(), reporter, "@REGISTER")
         return reads.take(index), found
     order = np.lexsort((reads.row, reads.register, reads.day, reads.meter))
     first, closing, opening, whole = _exchanges(reads.take(order))
     left = np.ones(len(order), dtype=bool)
     left[order[first[whole]]] = left[order[first[whole] + 1]] = False
     rest = np.flatnonzero(left)
-    index, found = distinct_index(reads.take(rest).as_intervals(), reporter)
+    index, found = distinct_index(reads.take(rest).as_intervals(), reporter, "@REGISTER")
     low, high = (reads.take(order[first + step]) for step in (0, 1))
     old, new = replace(high, register=closing), replace(low, register=opening)
     parts = [reads.take(rest[index]), old, new]

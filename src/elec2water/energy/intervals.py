@@ -109,11 +109,20 @@ def distinct(intervals: Intervals, reporter: Reporter) -> tuple[Intervals, Findi
     return intervals.take(index), found
 
 
-def distinct_index(intervals: Intervals, reporter: Reporter) -> tuple[Ints, Findings]:
+def distinct_index(intervals: Intervals, reporter: Reporter, form: str = "") -> tuple[Ints, Findings]:
     """Settle repeated periods of one meter.
 
     The same period with the same energy counts once, and an estimate gives way to an actual reading of its period. The
     same period with different energies is a contradiction: all of them are left out, none is summed.
+
+    Parameters
+    ----------
+    intervals : Intervals
+        Of energies, or of registers and no length.
+    reporter : Reporter
+        Who speaks.
+    form : str
+        ``@REGISTER`` where they are registers, for the wording.
 
     Returns
     -------
@@ -134,10 +143,10 @@ def distinct_index(intervals: Intervals, reporter: Reporter) -> tuple[Ints, Find
     chosen = np.full(len(starts), len(rows))
     np.minimum.at(chosen, period[~superseded], np.flatnonzero(~superseded))
     repeated = ~contradictory & (np.arange(len(rows)) != chosen[period])
-    twice = reporter.of("READING_REPEATED", rows.take(repeated), observed=rows.kwh[repeated])
+    twice = reporter.of(f"READING_REPEATED{form}", rows.take(repeated), observed=rows.kwh[repeated])
     opposing = rows.take(contradictory)
     opposed = reporter.of(
-        "READING_CONTRADICTION",
+        f"READING_CONTRADICTION{form}",
         opposing,
         observed=opposing.kwh,
         energy_kwh=np.where(opposing.end > opposing.start, np.round(np.abs(opposing.kwh), 1), np.nan),

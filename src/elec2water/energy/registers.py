@@ -81,7 +81,7 @@ def without_bridged_estimates(reads: Reads, reporter: Reporter) -> tuple[Reads, 
     np.maximum.at(last_actual, reads.meter[actual], reads.day[actual])
     bridged = reads.estimated & (reads.day < last_actual[reads.meter])
     points = reads.take(bridged).as_intervals()
-    return reads.take(~bridged), reporter.of("ESTIMATE_MERGED", points, observed=points.kwh)
+    return reads.take(~bridged), reporter.of("ESTIMATE_MERGED@REGISTER", points, observed=points.kwh)
 
 
 def differences(reads: Reads) -> Intervals:

@@ -37,10 +37,11 @@ class Context:
         listed = findings_of(rule, table=self.table, lang=self.lang, **shown)
         if size <= MAX_LISTED:
             return listed
-        more = size - MAX_LISTED
+        named = rule.partition("@")[0]
         return listed + findings_of(
-            "MORE_OF_RULE", table=self.table, file=self.file, lang=self.lang, observed=more, limit=MAX_LISTED, of=rule
-        )
+            "MORE_OF_RULE", table=self.table, file=self.file, lang=self.lang, observed=size - MAX_LISTED,
+            limit=MAX_LISTED, of=named,
+        )  # fmt: skip
 
     def _title(self, column: str) -> str:
         """Name a column as its reader knows it: by the heading of the form, the canonical name behind it."""
