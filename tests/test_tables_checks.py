@@ -51,6 +51,39 @@ def test_blank_attributes_are_warnings_and_stay_missing(tmp_path):
     assert tables.wells["pump_depth_m"].isna().all()
 
 
+def test_water_below_the_pumps_is_named_once_a_series_and_kept(tmp_path):
+    # Pumps at 45 and 80 m. The median decides: 53.1 m is more than a pump at 45 m can suck (8 m), 53.0 m is not.
+    rows = [
+        ("", "东乡", "浅层", 953.2),
+        ("", "东乡", "浅层", 953.0),
+        ("", "东乡", "浅层", 20.0),
+        ("", "东乡", "深层", 60.0),
+    ]
+    rows += [
+        ("0012", "", "", 53.1),
+        ("0013", "", "", 88.0),
+        ("0099", "东乡", "浅层", 700.0),
+        ("", "西乡", "浅层", 700.0),
+    ]
+    text = "month,well_id,township,aquifer,depth_m\n" + "".join(
+        f"2026-{k + 1:02d},{well},{town},{layer},{depth}\n" for k, (well, town, layer, depth) in enumerate(rows)
+    )
+    tables, findings = read(tmp_path, water_levels__csv=text)
+    assert rows_of(findings, "LEVEL_BELOW_PUMP", "warning") == [2, 6]
+    found = findings.of(rule="LEVEL_BELOW_PUMP").frame
+    assert found["observed"].astype(float).tolist() == [953.0, 53.1]
+    assert found["limit"].astype(float).tolist() == [45.0, 45.0]
+    assert "东乡 浅层" in found["message"].iloc[0]
+    assert tables.water_levels["depth_m"].tolist() == [depth for *_, depth in rows]
+
+
+def test_water_levels_without_pump_depths_or_aquifers_are_not_held_against_anything(tmp_path):
+    levels = "month,township,aquifer,depth_m\n2026-01,东乡,浅层,700\n"
+    for spoilt in (WELLS.replace("45", "").replace("80", ""), WELLS.replace("浅层", "").replace("深层", "")):
+        _, findings = read(tmp_path, wells__csv=spoilt, water_levels__csv=levels)
+        assert rows_of(findings, "LEVEL_BELOW_PUMP", "warning") == []
+
+
 def test_values_that_cannot_be_are_left_out_with_their_text(tmp_path):
     text = WELLS.replace("7.5", "5500").replace("80", "-3").replace("45", "四十")
     tables, findings = read(tmp_path, wells__csv=text)
