@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 from county_kit import changed, command, county, read_table, write
+from elec2water.coefficient.state import from_dataset
 from elec2water.review import refusal_bias
 from elec2water.version import source_digest
 
@@ -311,7 +312,19 @@ def test_a_hand_written_sample_gives_its_weights(frames, tmp_path):
     (folder / "design").mkdir()
     sample.to_csv(folder / "design" / "sample.csv", index=False, encoding="gb18030")
     _, release, *_ = finished(folder)
-    assert not read_table(release / "findings.csv")["rule"].eq("SAMPLE_NOT_DESIGNED").any()
+    rules = read_table(release / "findings.csv")["rule"]
+    assert not rules.isin(["SAMPLE_NOT_DESIGNED", "SAMPLE_WITHOUT_DESIGN"]).any()
+
+
+def test_a_sample_that_no_design_drew_says_what_choosing_may_do(frames, tmp_path):
+    """Wells better by half a standard deviation than those like them: e^(sd/2) - 1 on the total, and in no interval."""
+    _, release, *_ = finished(write(tmp_path, frames))
+    found = read_table(release / "findings.csv")
+    message = found.loc[found["rule"] == "SAMPLE_WITHOUT_DESIGN", "message"].item()
+    with xr.open_dataset(release / "coefficients.nc") as dataset:
+        told = from_dataset(dataset).posterior.variance["level"]
+    assert f"{frames['pairs']['well_id'].nunique()} 眼" in message
+    assert message.count(f"{100 * np.expm1(0.5 * np.sqrt(told)):.0f}%") == 2
 
 
 def test_wells_drawn_and_not_measured_are_counted_with_what_they_may_hide(frames, tmp_path):

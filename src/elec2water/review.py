@@ -51,7 +51,9 @@ def sample_findings(coefficient: Coefficient, strata: Strata, folder: Path, *, l
     if n < FEW_WELLS:
         found.append(findings_of("FEW_SAMPLE_WELLS", table="pairs", observed=n, limit=FEW_WELLS, lang=lang))
     drawn = read_sample(folder / "design")
-    if drawn is not None:
+    if drawn is None:
+        found.append(_without_design(coefficient, lang))
+    else:
         strangers = int((~np.isin(coefficient.sample_id.astype(str), drawn["well_id"].to_numpy(dtype=str))).sum())
         if strangers:
             found.append(findings_of("SAMPLE_NOT_DESIGNED", table="pairs", observed=strangers, lang=lang))
@@ -59,6 +61,18 @@ def sample_findings(coefficient: Coefficient, strata: Strata, folder: Path, *, l
         if 2 * strangers <= n:
             found.append(_not_measured(coefficient, drawn, lang))
     return Findings.concat(found)
+
+
+def _without_design(coefficient: Coefficient, lang: str) -> Findings:
+    """Say that nobody knows how the sample wells were chosen, and what a choice of better wells does to the total."""
+    better = 0.5 * float(np.sqrt(coefficient.posterior.variance["level"]))
+    return findings_of(
+        "SAMPLE_WITHOUT_DESIGN",
+        table="pairs",
+        observed=coefficient.sample_id.size,
+        percent=f"{100.0 * np.expm1(better):.0f}",
+        lang=lang,
+    )
 
 
 def refusal_bias(share: float, well_sd: float) -> float:
