@@ -3,16 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import special
 
 from elec2water.energy.assemble import read_energy
 from elec2water.energy.shares import (
     EQUAL,
+    EXPONENT_SD,
     POWER,
     POWER_AREA,
     PRIOR,
     STATED,
-    WORTH,
     fitted_exponents,
     fitted_spread,
     measures_of,
@@ -72,14 +74,32 @@ def test_exponents_are_learned_from_neighbours():
 
 
 def test_exponents_of_few_wells_are_between_theirs_and_those_of_power_times_area():
-    """Oracle: least squares of the differences, weighed against twenty pairs of wells that are as power × area."""
+    """Oracle: a regression with a dummy for each village, the exponents' prior as rows of their own."""
     kwh, known, village = _grown(40, np.random.default_rng(6))
-    pairs = np.flatnonzero(np.diff(village) == 0)
-    x = np.diff(np.log(known).T, axis=0)[pairs]
-    ols = np.linalg.lstsq(x, np.diff(np.log(kwh))[pairs], rcond=None)[0]
-    expected = (pairs.size * ols + WORTH * np.array([1.0, 1.0, 0.0])) / (pairs.size + WORTH)
+    x = np.log(known).T
+    dummies = (village[:, None] == np.unique(village)).astype(float)
+    prior = PRIOR[POWER_AREA] / EXPONENT_SD * np.eye(3)
+    rows = np.vstack([np.hstack([x, dummies]), np.hstack([prior, np.zeros((3, dummies.shape[1]))])])
+    answer = np.concatenate([np.log(kwh), prior @ np.array([1.0, 1.0, 0.0])])
+    expected = np.linalg.lstsq(rows, answer, rcond=None)[0][:3]
     found = fitted_exponents(kwh[:, None] * np.ones(12), measures_of(*known), village)
     assert found == pytest.approx(expected, rel=1e-9)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=25, deadline=None)
+def test_exponents_know_no_names_and_no_order(seed):
+    kwh, known, village = _grown(60, np.random.default_rng(7))
+    rng = np.random.default_rng(seed)
+    order, names = rng.permutation(60), rng.permutation(15)
+    found = fitted_exponents(kwh[order, None] * np.ones(12), measures_of(*known)[:, order], names[village[order]])
+    assert found == pytest.approx(fitted_exponents(kwh[:, None] * np.ones(12), measures_of(*known), village), rel=1e-9)
+
+
+def test_no_exponent_is_beyond_what_pumps_do():
+    kwh, known, village = _grown(4000, np.random.default_rng(8), np.array([3.0, -1.0, 0.3]))
+    found = fitted_exponents(kwh[:, None] * np.ones(12), measures_of(*known), village)
+    assert found == pytest.approx([1.5, 0.0, 0.3], abs=0.05)
 
 
 def test_where_nothing_tells_the_exponents_power_times_area_stays():

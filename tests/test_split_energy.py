@@ -60,6 +60,10 @@ def test_what_is_stated_or_alone_or_hardly_read_stays():
     gap = 0.4 * USED
     gap[0, 3] = np.nan
     np.testing.assert_array_equal(own_energy_factor(county(gap), pairs(0, half)), 1.0)
+    later = 0.4 * USED
+    later[0, [0, 11]] = np.nan
+    read = pairs(0, [("2025-03-01", "2025-08-01")])
+    np.testing.assert_allclose(own_energy_factor(county(later), read)[0], 2.5, rtol=1e-12)
     beyond = pairs(0, half)
     beyond = replace(beyond, start=beyond.start - np.timedelta64(400, "D"))
     np.testing.assert_array_equal(own_energy_factor(county(0.4 * USED), beyond), 1.0)

@@ -270,3 +270,14 @@ def test_a_file_of_an_earlier_format_loads_and_is_carried_on_as_it_was_then(file
     assert (spec.head_beyond_m, spec.head_curvature, spec.delivery) == head
     later = coefficient.update(until=np.datetime64("2030-12", "M"))
     np.testing.assert_allclose(later.summary["coefficient_m3_per_kwh"], kept["in_2030"], rtol=1e-6)
+
+
+def test_an_update_keeps_how_fast_a_past_unread_fades(case, coefficient):
+    """A file that knows nothing of renewal goes on without it, also when a pair is corrected."""
+    before = replace(coefficient, posterior=replace(coefficient.posterior, renewal=0.0))
+    corrected = case.pairs.copy()
+    corrected.loc[corrected.index[-1], "volume_m3"] *= 1.01
+    after = before.update(corrected, wells=case.wells, water_levels=case.water_levels, energy=case.energy)
+    assert not np.array_equal(after.posterior.means, before.posterior.means)
+    assert after.posterior.renewal == 0.0
+    assert to_dataset(after).attrs["pump_renewal_per_year"] == 0.0

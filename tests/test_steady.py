@@ -106,11 +106,23 @@ class TestWells:
         mean = sum(w * -np.log1p(-p / use) for w, p in zip(some, parts, strict=True)) / (none + sum(some))
         np.testing.assert_allclose(found.shift, mean, rtol=1e-9)
 
+    def test_what_was_wrongly_taken_off_for_rest_is_no_load(self):
+        """A tenth of the usual taken off wells that have no other load: they are as nobody had taken anything off."""
+        rows = rows_of(200, 24)
+        use = used(rows, 12)
+        use = np.maximum(use, 0.15)
+        told = replace(taken(use), pumping=1.0 - 0.1 / use)
+        residual = draw(rows, 13) - np.log(told.pumping)
+        allowed = Allowed(rows, VARIANCES, np.zeros(rows.y.size))
+        loads = steady_loads(residual, allowed, told, np.arange(200))
+        assert (loads.probability > 0.5).mean() < 0.03
+        np.testing.assert_allclose(np.median(loads.shift - np.log(told.pumping)), 0.0, atol=0.01)
+
     def test_short_tests_run_nothing_but_the_pump(self):
         rows = rows_of(2, 12)
         told = replace(taken(used(rows, 10)), usual=np.zeros(24), pumping=np.full(24, 0.5))
         loads = steady_loads(draw(rows, 11), Allowed(rows, VARIANCES, np.zeros(24)), told, np.array([0, 1]))
-        np.testing.assert_array_equal(loads.shift, 0.0)
+        np.testing.assert_allclose(loads.shift, 0.0, atol=1e-15)
 
 
 class TestCounty:

@@ -359,7 +359,11 @@ def test_wells_of_one_meter_lend_each_other_energy_and_their_sum_keeps_it(case, 
 
 
 def test_a_shared_meter_gives_most_to_its_poorer_pumps(case, coefficient):
-    """Oracle: meters of two to four wells drawn from the model, asked for water whatever their pumps are worth."""
+    """Oracle: meters of two to four wells drawn from the model, asked for water whatever their pumps are worth.
+
+    Half of what they lose is in the slope on energy already (the next test).
+    """
+    assert coefficient.spec.by_energy
     rng = np.random.default_rng(1)
     alone = case.volume(coefficient)
     free = np.flatnonzero(~alone.wells.sampled & (alone.wells.kwh > 0))
@@ -378,7 +382,26 @@ def test_a_shared_meter_gives_most_to_its_poorer_pumps(case, coefficient):
         drawn = np.exp(spread[mine] * rng.standard_normal((200_000, n)))
         true = 1.0 / (water / drawn).sum(axis=1)
         expected = np.log(true.mean() / (water @ drawn.mean(axis=0)))
-        assert np.log(water @ np.exp(loss[mine])) == pytest.approx(expected, rel=0.1, abs=0.001)
+        assert np.log(water @ np.exp(2.0 * loss[mine])) == pytest.approx(expected, rel=0.1, abs=0.001)
+
+
+@pytest.mark.parametrize(("spread", "n_wells"), [(0.4, 3), (0.7, 3), (0.5, 2)])
+def test_half_of_what_shared_meters_lose_is_in_the_slope_on_energy(spread, n_wells):
+    """Simulated meters: demand and pumps lognormal, ln κ regressed on energies of wells with meters of their own."""
+    rng = np.random.default_rng(1)
+    total_variance = 0.06
+    demand = np.exp(spread * rng.standard_normal((200_000, n_wells)))
+    kappa = np.exp(np.sqrt(total_variance) * rng.standard_normal(demand.shape))
+    energy = demand / kappa
+    slope = -total_variance / (total_variance + spread**2)
+    left = total_variance * (1.0 + slope)
+    shared = energy.sum(axis=1)
+    plain = shared * np.exp(slope * np.log(shared / n_wells) + 0.5 * left)
+    lost = left * (1.0 - 1.0 / n_wells)
+    off = [np.log((plain * np.exp(-part * lost)).sum() / demand.sum()) for part in (0.0, 0.5, 1.0)]
+    assert abs(off[1]) < 0.006
+    assert off[0] > 0.007
+    assert off[2] < -0.007
 
 
 def test_covariance_of_months_enters_the_well_and_its_totals(case, coefficient):

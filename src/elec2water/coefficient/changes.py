@@ -37,7 +37,9 @@ _SHARE_BY_ENERGY = 0.5
 _ANOMALY_SEEN = 2.0
 _NO_WEIGHT = 1e6
 _WAY_BACK = 0.5
-_HIGHER, _END_OF_CURVE = 0.01, -1.2
+_HIGHER = 0.01
+_STEEPEST = 6.0
+"""Fall of ln κ for a rise of ln head at the end of a pump's curve; a greater one has another cause."""
 _ROUNDS = 4
 
 
@@ -187,16 +189,16 @@ def _named(alarms: Alarms, wells: Ints, rows: Rows, anomaly: Floats, level: Floa
     moved = ~told | (-more * np.sign(step) > _SHARE_BY_ENERGY * np.minimum(np.abs(step), _ANOMALY_SEEN))
     name[near & (np.abs(step) > _MULTIPLIED) & moved] = MULTIPLIER
     # Near the end of its curve a pump gives less than its head tells; no meter has to be wrong for that.
-    lower = np.array([_lower_than_ever(rows, level, alarms.step_row[w], w) for w in wells], dtype=bool)
-    name[lower & (step < 0.0) & (step > _END_OF_CURVE)] = LOW_WATER
+    higher = np.array([_higher_than_ever(rows, level, alarms.step_row[w], w) for w in wells])
+    name[(higher > _HIGHER) & (step < 0.0) & (-step < _STEEPEST * higher) & (name != MULTIPLIER)] = LOW_WATER
     return name
 
 
-def _lower_than_ever(rows: Rows, level: Floats, row: int, well: int) -> bool:
-    """Tell whether the pump had to lift higher in the pairs since ``row`` than in any before."""
+def _higher_than_ever(rows: Rows, level: Floats, row: int, well: int) -> float:
+    """Give by how much in ln head the pump had to lift higher in the pairs since ``row`` than in any before."""
     first, last = np.searchsorted(rows.well, [well, well + 1])
     before, after = level[first:row], level[row:last]
-    return bool(before.size and after.size and after.mean() > before.max() + _HIGHER)
+    return float(after.mean() - before.max()) if before.size and after.size else 0.0
 
 
 def _energy_rise(rows: Rows, anomaly: Floats, row: int, well: int) -> float:

@@ -171,6 +171,11 @@ class FeatureSpec:
         """Give the movement of ln head to which a pump answers so: the inverse of ``bent`` where that still bends."""
         return np.asarray(2.0 * answer / (1.0 + np.sqrt(np.maximum(1.0 + 4.0 * self.head_curvature * answer, 0.0))))
 
+    @property
+    def by_energy(self) -> bool:
+        """Whether a well's own electricity is among the features."""
+        return any(feature.name in ("log_energy", "log_energy_per_mu") for feature in self.numeric)
+
     def energy_level(self, annual_kwh: Floats) -> float:
         """Give the electricity of the county's wells in a year (N,) against that of the year of the fit, 1 if unknown.
 

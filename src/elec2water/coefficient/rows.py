@@ -30,7 +30,7 @@ class Spans:
 
     The coefficient of an interval is the mean of its months' weighted by energy, and so, to first order, is what moves
     it. Weights of a pair sum to one: by the well's electricity of the days that lie within, by the days alone where
-    that is not known. A pair within one month has that month alone.
+    that of one of the months is not known. A pair within one month has that month alone.
     """
 
     place: Ints
@@ -52,7 +52,9 @@ class Spans:
         begin, end = month.astype("datetime64[s]"), (month + 1).astype("datetime64[s]")
         within = np.minimum(measured.end[pair], end) - np.maximum(measured.start[pair], begin)
         days = within / (end - begin) * (context.months[column[several]] == month)
-        kwh = days * np.nan_to_num(context.kwh[measured.well[pair], column[several]])
+        kwh = days * context.kwh[measured.well[pair], column[several]]
+        unknown = np.bincount(pair, np.isnan(kwh) & (days > 0), count.size)[pair] > 0
+        kwh = np.where(unknown, 0.0, np.nan_to_num(kwh))
         known, seen = (np.bincount(pair, by, count.size)[pair] > 0 for by in (kwh, days))
         column[several] = np.where(seen, column[several], middle[pair])
         weight[several] = np.where(known, kwh, np.where(seen, days, 1.0))

@@ -54,13 +54,19 @@ def _taken(energy: MonthlyEnergy, pairs: Measurements) -> Floats:
     """Electricity that was taken for each pair's well over its interval, (R,); NaN where it is not all known."""
     edges = np.append(energy.months, energy.months[-1] + 1).astype("datetime64[s]")
     kwh = energy.kwh[pairs.well]
-    running = np.concatenate([np.zeros((kwh.shape[0], 1)), np.cumsum(kwh, axis=1)], axis=1)
     inside = (pairs.start >= edges[0]) & (pairs.end <= edges[-1])
+    known, unknown = (_between(by, edges, pairs) for by in (np.nan_to_num(kwh), np.isnan(kwh).astype(np.float64)))
+    return np.where(inside & (unknown == 0.0), known, np.nan)
+
+
+def _between(of_month: Floats, edges: NDArray[np.datetime64], pairs: Measurements) -> Floats:
+    """Sum what months (R, M) have over the interval of each pair, parts of months by their days, (R,)."""
+    running = np.concatenate([np.zeros((of_month.shape[0], 1)), np.cumsum(of_month, axis=1)], axis=1)
+    row, first = np.arange(of_month.shape[0]), month_of(edges[0])
 
     def until(when: NDArray[np.datetime64]) -> Floats:
-        column = np.clip((month_of(when) - energy.months[0]).astype(np.intp), 0, len(energy.months) - 1)
+        column = np.clip((month_of(when) - first).astype(np.intp), 0, of_month.shape[1] - 1)
         part = (when - edges[column]) / (edges[column + 1] - edges[column])
-        row = np.arange(when.size)
-        return np.asarray(running[row, column] + np.where(part > 0, part * kwh[row, column], 0.0))
+        return np.asarray(running[row, column] + part * of_month[row, column])
 
-    return np.where(inside, until(pairs.end) - until(pairs.start), np.nan)
+    return until(pairs.end) - until(pairs.start)

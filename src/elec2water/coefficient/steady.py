@@ -36,6 +36,7 @@ _MOST = 0.98
 MONTHLY_REL_U = 0.1
 """Relative standard deviation of what a steady load takes from month to month."""
 _LEAST_HAZARD = 1e-9
+_LOADLESS = 2  # hypotheses without a load: as reckoned, and nothing taken off
 _PORTION = 20_000  # elements of covariances at once, each of which comes once for every load of the grid
 _WIDTH = 1.3
 """How much wider readings err than the variances say; what is believed must not hang on a single month."""
@@ -78,9 +79,9 @@ class SteadyLoads:
     kwh : (K,)
         What it takes in a month [kWh], if it is there.
     shift, spread, noise : (R,)
-        What is to be added to ln κ of each pair of the rows, mean and standard deviation of what is believed, the
-        latter common to the pairs of a well, and the variance of what differs from month to month; zero for pairs of
-        other wells.
+        What is to be added to ln κ of each pair of the rows: the mean of what is believed, the direction in which it
+        is most uncertain, common to the pairs of a well and of the length of one standard deviation, and the variance
+        of all else; zero for pairs of other wells.
     """
 
     well: Ints
@@ -139,20 +140,27 @@ def _weigh(found: SteadyLoads, group: Group, residual: Floats, allowed: Allowed,
     shift, noise, possible = _shifts(group, taken)
     evidence = _evidence(_WIDTH**2 * allowed.covariance(group), residual[:, None, :] + shift, noise, group.time)
     prior = np.full(shift.shape[1], BELIEVED / _PARTS.size)
-    prior[0] = 1.0 - BELIEVED
+    prior[:_LOADLESS] = (1.0 - BELIEVED) / _LOADLESS
     ln_weight = np.where(possible, evidence + np.log(prior), -np.inf)
     weight = np.exp(ln_weight - special.logsumexp(ln_weight, axis=1, keepdims=True))
     mean = np.einsum("wk,wkn->wn", weight, shift)
-    found.shift[group.rows] = mean
-    found.spread[group.rows] = np.sqrt(np.einsum("wk,wkn->wn", weight, (shift - mean[:, None, :]) ** 2))
-    found.noise[group.rows] = np.einsum("wk,wkn->wn", weight, noise)
-    probability = weight[:, 1:].sum(axis=1)
-    part = np.exp(weight[:, 1:] @ np.log(_PARTS[: weight.shape[1] - 1]) / np.maximum(probability, np.finfo(float).tiny))
-    return probability, part
+    apart = np.sqrt(weight)[:, :, None] * (shift - mean[:, None, :])
+    size, direction = np.linalg.eigh(np.einsum("wkn,wkm->wnm", apart, apart))
+    spread = np.sqrt(np.maximum(size[:, -1:], 0.0)) * direction[:, :, -1]
+    rest = np.maximum((apart**2).sum(axis=1) - spread**2, 0.0)
+    found.shift[group.rows], found.spread[group.rows] = mean, spread
+    found.noise[group.rows] = rest + np.einsum("wk,wkn->wn", weight, noise)
+    of_load = weight[:, _LOADLESS:]
+    probability = of_load.sum(axis=1)
+    ln_part = of_load @ np.log(_PARTS[: of_load.shape[1]])
+    return probability, np.exp(ln_part / np.maximum(probability, np.finfo(float).tiny))
 
 
 def _shifts(group: Group, taken: Taken) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Give what none and each load add to ln κ of the pairs and its variance, (w, 1 + K, n), and which are possible."""
+    """Give what each hypothesis adds to ln κ of the pairs and its variance, (w, 2 + K, n), and which are possible.
+
+    All is as reckoned; nothing is to be taken off, not even what was reckoned for rest; each of K loads.
+    """
     part = _PARTS[None, :, None] * taken.usual[group.rows][:, None, :]
     possible = np.asarray((part <= _MOST).all(axis=2))
     some = possible.any(axis=0)
@@ -161,9 +169,9 @@ def _shifts(group: Group, taken: Taken) -> tuple[Floats, Floats, NDArray[np.bool
     shift = reckoned[:, None, :] - np.log1p(-part)
     none = np.zeros((part.shape[0], 1, part.shape[2]))
     return (
-        np.concatenate([none, shift], axis=1),
-        np.concatenate([none, (MONTHLY_REL_U * part / (1.0 - part)) ** 2], axis=1),
-        np.concatenate([np.ones((part.shape[0], 1), dtype=bool), possible], axis=1),
+        np.concatenate([none, reckoned[:, None, :], shift], axis=1),
+        np.concatenate([none, none, (MONTHLY_REL_U * part / (1.0 - part)) ** 2], axis=1),
+        np.concatenate([np.ones((part.shape[0], _LOADLESS), dtype=bool), possible], axis=1),
     )
 
 

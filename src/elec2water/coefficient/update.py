@@ -219,7 +219,8 @@ def _at_nodes(
     if before.told_by and before.told_by == fingerprint(rows, layout, student_df):
         return before if np.array_equal(before.sample, sample) else replace(before, sample=sample)
     psi = np.log(before.sd)
-    return posterior_at(rows, layout, sample, psi=psi, weight=before.weight, student_df=student_df, progress=progress)
+    after = posterior_at(rows, layout, sample, psi=psi, weight=before.weight, student_df=student_df, progress=progress)
+    return replace(after, renewal=before.renewal)
 
 
 def _record(before: Coefficient, given: Given, after: Coefficient, *, with_news: bool) -> UpdateRecord:

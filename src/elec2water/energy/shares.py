@@ -17,6 +17,8 @@ WORTH = 20.0
 MOST_WELLS = 20_000
 POWER_TIMES_AREA: Floats = np.array([1.0, 1.0, 0.0])
 """Exponents of power, area and depth where no neighbours tell others."""
+EXPONENT_SD = 0.35
+"""Standard deviation of what is believed of each before any well is read."""
 _MOST_EXPONENT = 1.5
 _MONTHS = 3
 _QUARTERS = 4
@@ -81,10 +83,10 @@ def size_by(measures: Floats, exponents: Floats) -> Floats:
 def fitted_exponents(kwh: Floats, measures: Floats, neighbourhood: Ints) -> Floats:
     """Estimate how electricity grows with power, area and depth, from wells with meters of their own.
 
-    Least squares of differences of ln energy between one well and the next of its neighbourhood, over the quarters of
-    the last year, each weighing by its energy; drawn towards power × area as if that were :data:`WORTH` pairs. A large
-    pump on a small field runs for fewer hours, and a deep one takes more for the same water; in what the wells do not
-    differ, or always differ together, power × area stays.
+    Least squares of ln energy within each neighbourhood, over the quarters of the last year, each weighing by its
+    energy; drawn towards power × area by what is believed of it, so that each direction gives way as far as the wells
+    tell it (ridge; Hoerl & Kennard 1970). A large pump on a small field runs for fewer hours, and a deep one takes
+    more for the same water. Names and order of wells do not matter.
 
     Parameters
     ----------
@@ -99,22 +101,27 @@ def fitted_exponents(kwh: Floats, measures: Floats, neighbourhood: Ints) -> Floa
     -------
     numpy.ndarray, shape (3,)
     """
-    first, second = _neighbours(neighbourhood)
     known: Bools = np.asarray(np.isfinite(measures).all(axis=0))
-    apart = (measures[:, second] - measures[:, first]).T
-    rows, answers, pairs = [], [], 0
-    for quarter in _quarters(kwh):
-        both = np.flatnonzero((known & np.isfinite(quarter))[first] & (known & np.isfinite(quarter))[second])
-        if not both.size:
-            continue
-        root = np.sqrt(np.nansum(quarter) / both.size)
-        rows.append(root * apart[both])
-        answers.append(root * (np.log(quarter[second[both]] / quarter[first[both]]) - apart[both] @ POWER_TIMES_AREA))
-        pairs = max(pairs, both.size)
-    if not rows:
+    precision, told = np.zeros((3, 3)), np.zeros(3)
+    quarters = _quarters(kwh)
+    weight = np.array([np.nansum(quarter[known]) for quarter in quarters])
+    if not weight.sum() > 0:
         return POWER_TIMES_AREA.copy()
-    slope = np.linalg.lstsq(np.concatenate(rows), np.concatenate(answers), rcond=1e-6)[0]
-    return np.asarray(np.clip(POWER_TIMES_AREA + slope * pairs / (pairs + WORTH), 0.0, _MOST_EXPONENT))
+    for quarter, part in zip(quarters, weight / weight.sum(), strict=True):
+        some = np.flatnonzero(known & np.isfinite(quarter))
+        log = np.log(quarter[some]) - POWER_TIMES_AREA @ measures[:, some]
+        within = _within(np.vstack([measures[:, some], log]), neighbourhood[some])
+        precision += part * within[:3] @ within[:3].T
+        told += part * within[:3] @ within[3]
+    believed = (PRIOR[POWER_AREA] / EXPONENT_SD) ** 2 * np.eye(3)
+    return np.asarray(np.clip(POWER_TIMES_AREA + np.linalg.solve(precision + believed, told), 0.0, _MOST_EXPONENT))
+
+
+def _within(values: Floats, group: Ints) -> Floats:
+    """Take the mean of its group off each column of ``values`` (·, n)."""
+    _, code = np.unique(group, return_inverse=True)
+    count = np.bincount(code)
+    return np.stack([row - (np.bincount(code, row) / count)[code] for row in values])
 
 
 def fitted_spread(kwh: Floats, size: Floats, neighbourhood: Ints) -> Floats:

@@ -115,6 +115,7 @@ class _Parts:
     own_variance: Floats
     sampled: NDArray[np.bool_]
     measured: MeasuredMonths
+    by_energy: bool
 
     @classmethod
     def of(
@@ -160,6 +161,7 @@ class _Parts:
             path + np.where(sampled, own, 0.0),
             sampled,
             measured,
+            coefficient.spec.by_energy,
         )
 
 
@@ -336,13 +338,15 @@ def _to_poorer_pumps(parts: _Parts, kwh: Floats) -> Floats:
     """Give what ln κ of a well's electricity is below its own where nobody knows its share of a meter, (N,).
 
     Wells are asked for water D and take D/κ, so that a meter gives most to its poorer pumps: with ln κ ~ N(μ, v) and w
-    the parts of D, ``E[ΣD / Σ(D/κ)] = exp(μ + v/2 - v (1 - Σw²))`` to first order.
+    the parts of D, ``E[ΣD / Σ(D/κ)] = exp(μ + v/2 - v (1 - Σw²))`` to first order. A regression of ln κ on ln energy,
+    whose slope is -v/(v + var ln D), takes half of that off already: by Jensen's inequality a meter's energy is
+    higher than the geometric mean of its wells' by half the variance of these.
     """
     if parts.split is None:
         return np.zeros(kwh.shape[0])
     used = row_sum(kwh)
     part = np.divide(parts.split.open_kwh(used.size), used, out=np.zeros_like(used), where=used > 0)
-    return np.asarray(parts.path_variance * np.minimum(part, 1.0))
+    return np.asarray((0.5 if parts.by_energy else 1.0) * parts.path_variance * np.minimum(part, 1.0))
 
 
 def _well_variance(
