@@ -13,7 +13,7 @@ from elec2water.coefficient.equipment import FAULTS, METER_CHECKED, Equipment
 from elec2water.coefficient.gaussian import Rows, WellVariances
 from elec2water.coefficient.innovations import OWN_SLOPE_SD, Allowed, Limits, lone_outliers, scan
 from elec2water.coefficient.state import from_dataset, to_dataset
-from elec2water.watch import meter_findings
+from elec2water.watch import change_findings, meter_findings
 
 VARIANCES = WellVariances(0.05, 0.002, 0.0025, 2.0)
 LIMITS = Limits.of(1.0)
@@ -386,7 +386,9 @@ class TestWaterMeter:
         begin, end = np.sort(case.pairs.loc[case.pairs["well_id"] == well, "start"].to_numpy())[[5, 10]]
         fitted = replace(case, pairs=with_factor(case.pairs, well, begin, 0.42, end)).fit()
         named = fitted.changes[fitted.changes["well_id"] == well]
-        assert named["candidate"].tolist()[1:] == ["new_pump"]
+        assert named["candidate"].tolist()[1:] == ["fault_over"]
+        told = change_findings(fitted, lang="en").frame["message"]
+        assert told.str.contains("fault found before is over").sum() == 1
         assert named["since"].tolist() == [str(day)[:7] for day in (begin, end)]
         mine = case.wells["well_id"].to_numpy(dtype=object)[fitted.measured.well] == well
         believed = fitted.believed_meters[mine]

@@ -8,7 +8,7 @@ import numpy as np
 
 from elec2water.calendar_ import month_of, quarter_months
 from elec2water.coefficient import Coefficient
-from elec2water.coefficient.equipment import LOW_WATER, MULTIPLIER, NEW_PUMP, OTHER_LOAD, WATER_METER, WEAR
+from elec2water.coefficient.equipment import FAULT_OVER, LOW_WATER, MULTIPLIER, NEW_PUMP, OTHER_LOAD, WATER_METER, WEAR
 from elec2water.coefficient.innovations import Limits
 from elec2water.coefficient.rows import pair_moments
 from elec2water.findings import Findings, findings_of
@@ -17,6 +17,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     "zh": {
         NEW_PUMP: "换泵或检修",
         LOW_WATER: "水位过低，水泵接近其扬程上限",
+        FAULT_OVER: "此前的故障已消除（系数回到故障前的水平）",
         WATER_METER: "水表故障",
         MULTIPLIER: "电表倍率变动",
         OTHER_LOAD: "接入其他用电",
@@ -25,6 +26,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     "en": {
         NEW_PUMP: "a new or repaired pump",
         LOW_WATER: "water so low that the pump comes to the end of its curve",
+        FAULT_OVER: "the fault found before is over (the coefficient is back where it was)",
         WATER_METER: "a fault of the water meter",
         MULTIPLIER: "the multiplier of the electricity meter",
         OTHER_LOAD: "another load",
@@ -37,6 +39,7 @@ _EFFECTS: Mapping[str, Mapping[str, str]] = {
     "zh": {
         NEW_PUMP: "自该月起按新井况计算",
         LOW_WATER: "自该月起按新井况计算",
+        FAULT_OVER: "自该月起其读数重新采用",
         WATER_METER: "自该月起其水表读数不予采用，水量按此前的系数折算",
         MULTIPLIER: "自该月起其系数不参与率定，水量仍按水表",
         OTHER_LOAD: "自该月起其系数不参与率定，水量仍按水表",
@@ -44,6 +47,7 @@ _EFFECTS: Mapping[str, Mapping[str, str]] = {
     "en": {
         NEW_PUMP: "from then on it counts as a changed well",
         LOW_WATER: "from then on it counts as a changed well",
+        FAULT_OVER: "from then on its readings are believed again",
         WATER_METER: "from then on its water meter is not believed; its volume is converted as before",
         MULTIPLIER: "from then on it tells nothing of its class; its volume is what its water meter says",
         OTHER_LOAD: "from then on it tells nothing of its class; its volume is what its water meter says",

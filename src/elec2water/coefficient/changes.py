@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from elec2water.calendar_ import month_of
 from elec2water.coefficient.equipment import (
+    FAULT_OVER,
     FAULT_VARIANCE,
     LOW_WATER,
     MULTIPLIER,
@@ -165,7 +166,7 @@ def _over(changes: Changes, rows: Rows, residual: Floats, faulty: NDArray[np.boo
             usual = residual[before[~faulty[before]]].mean()
             during = residual[before[faulty[before]]].mean()
             if abs(residual[after].mean() - usual) < _WAY_BACK * abs(during - usual):
-                candidate[k] = NEW_PUMP
+                candidate[k] = FAULT_OVER
     return replace(changes, candidate=candidate)
 
 

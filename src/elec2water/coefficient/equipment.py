@@ -18,6 +18,8 @@ NEVER = np.datetime64("9999-01-01", "s")
 NEW_PUMP, WATER_METER, MULTIPLIER, OTHER_LOAD, WEAR = "new_pump", "water_meter", "multiplier", "other_load", "wear"
 LOW_WATER = "low_water"
 """The water stands so low that the pump has come to the end of its curve: another pump in effect, and no fault."""
+FAULT_OVER = "fault_over"
+"""The well is back where it was before a fault that nobody said was mended."""
 METER_CHECKED = "meter_checked"
 """The registry's word that the water meter is right from a date on: no change of the well, but the end of a fault."""
 FAULTS = (WATER_METER, MULTIPLIER, OTHER_LOAD)
@@ -39,7 +41,7 @@ class Equipment:
     detected : (K,)
         True where readings showed it and no registry said so.
     cause : (K,)
-        Text: ``new_pump``, ``low_water``, the fault that the readings point to, or ``meter_checked``.
+        Text: ``new_pump``, ``low_water``, ``fault_over``, the fault that the readings point to, or ``meter_checked``.
     """
 
     well_id: NDArray[np.object_]
