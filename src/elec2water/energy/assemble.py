@@ -234,7 +234,7 @@ def _gather(
     flat = DailyProfile(np.full(len(axis.days), np.nan), SHAPE_PER_DAY)
     _add(cells, intervals, pieces, ~crossing, flat, first_month)
     needed = crossing.any() or _partly_read(cells, axis)
-    profile = daily_profile(cells, intervals, crosses, axis) if needed else flat
+    profile = daily_profile(cells, epochs.meter, intervals, crosses, axis) if needed else flat
     _add(cells, intervals, pieces, crossing, profile, first_month)
     orderly = forms.billing if not rest.any() else forms.billing.take(~rest)
     seen = Intervals.concat([orderly, intervals]) if len(intervals) else orderly
