@@ -66,7 +66,9 @@ def test_rates_are_the_most_probable_ones():
     best = optimize.minimize(loss, np.ones(24), bounds=[(0.0, None)] * 24, options={"maxiter": 5000, "maxfun": 10**6})
     np.testing.assert_allclose(found, best.x / best.x.mean(), atol=2e-3)
     inner = found > 0.05
-    hessian = design.T @ (design / variance[:, None]) + np.diff(np.eye(24), axis=0).T @ np.diff(np.eye(24), axis=0) / STEP**2
+    hessian = (
+        design.T @ (design / variance[:, None]) + np.diff(np.eye(24), axis=0).T @ np.diff(np.eye(24), axis=0) / STEP**2
+    )
     np.testing.assert_allclose(np.diag(covariance)[inner], np.diag(np.linalg.inv(hessian))[inner], rtol=0.05)
 
 

@@ -73,7 +73,7 @@ class Readings:
 def month_rates(readings: Readings, bare: Bools) -> tuple[Floats, Floats]:
     """Estimate how the energy of a meter moves from month to month, whatever each meter's size.
 
-    A meter's energy of an interval has the mean ``level_i Σ days_m r_m`` and a variance proportional to it (quasi-Poisson).
+    A meter's energy of an interval has the mean ``level_i Σ days_m r_m`` and a variance in proportion (quasi-Poisson).
     Levels are such that fitted totals of meters are the observed ones. A month read by itself has the rate at which its
     total is observed; the others the most probable ones, not negative, when the steps of ``r`` are normal around 0 with
     :data:`STEP`. Sums over two months, some from odd and some from even months on, are blind to a rate that alternates,
