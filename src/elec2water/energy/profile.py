@@ -36,11 +36,14 @@ class DailyProfile:
         Gamma shape of a day's energy.
     within : numpy.ndarray, shape (D,), optional
         Energy of each day of the M months in terms of its month's mean; all 1 where the data tell nothing of days.
+    covariance : numpy.ndarray, shape (M, M), optional
+        Of the rates; 0 for months read by themselves.
     """
 
     rate: Floats
     shape_per_day: float
     within: Floats = field(default_factory=lambda: np.zeros(0))
+    covariance: Floats = field(default_factory=lambda: np.zeros((0, 0)))
 
     def days_between(self, start: Ints, days: Ints, first_month: int) -> Floats:
         """Give the length of spells in mean days of their month, shape (p,)."""
@@ -80,9 +83,9 @@ def daily_profile(cells: Cells, meter: Ints, intervals: Intervals, crosses: Bool
         each other share their total, by the method of moments: E²(s - f)² has mean E² f(1 - f)/(a n + 1).
     """
     crossing = _needed(intervals.take(crosses), cells, axis)
-    found, _ = month_rates(_readings(cells, meter, crossing, axis), _bare(cells))
+    found, covariance = month_rates(_readings(cells, meter, crossing, axis), _bare(cells))
     rate = np.where(_support(cells, crossing, axis) >= SUPPORT, found, np.nan)
-    return DailyProfile(rate, _shape_per_day(cells, crossing, rate, axis), _within(intervals, axis))
+    return DailyProfile(rate, _shape_per_day(cells, crossing, rate, axis), _within(intervals, axis), covariance)
 
 
 def _bare(cells: Cells) -> Bools:
