@@ -241,7 +241,8 @@ def _gather(
     _add(cells, intervals, pieces, crossing, profile, first_month)
     orderly = forms.billing if not rest.any() else forms.billing.take(~rest)
     seen = Intervals.concat([orderly, intervals]) if len(intervals) else orderly
-    spreading = _spreading(intervals, pieces.take(crossing), profile, axis) if profile.covariance.any() else None
+    told = crossing.any() and profile.covariance.any()
+    spreading = _spreading(intervals, pieces.take(crossing), profile, axis) if told else None
     return _Gathered(cells, profile, seen, edits, spreading), found
 
 
