@@ -126,6 +126,20 @@ def demo(
     )
 
 
+@_command("template")
+def template(
+    folder: Folder,
+    lang: Annotated[str | None, typer.Option(help=_help("option_lang"))] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Write an empty workbook of every table to fill in."""
+    _known_language(lang)
+    written = project.template(folder, lang=lang)
+    text = console.template_text(written, lang or _language(folder))
+    _print({"folder": str(folder), "written": [str(path) for path in written]}, text, as_json=as_json)
+
+
 @_command("check")
 def check(
     folder: Folder,
@@ -167,8 +181,7 @@ def rules(
     as_json: AsJson = False,
 ) -> None:
     """List every rule of the findings: meaning, severity, threshold, and what the project changed."""
-    if lang not in {None, *LANGUAGES}:
-        raise UsageError(f"--lang: expected one of {', '.join(LANGUAGES)}, found {lang!r}")
+    _known_language(lang)
     records = project.rule_table(folder, lang=lang)
     spoken = lang or ("zh" if folder is None else _language(folder))
     _print({"rules": records}, console.rules_text(records, spoken), as_json=as_json)
@@ -279,6 +292,11 @@ def releases(folder: Folder, *, as_json: AsJson = False) -> None:
         console.releases_text(listed, _language(folder)),
         as_json=as_json,
     )
+
+
+def _known_language(lang: str | None) -> None:
+    if lang not in {None, *LANGUAGES}:
+        raise UsageError(f"--lang: expected one of {', '.join(LANGUAGES)}, found {lang!r}")
 
 
 def _language(folder: Path, *, unknown: str = "zh") -> str:

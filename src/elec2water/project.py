@@ -25,7 +25,7 @@ from elec2water.chain import (
     with_older_levels,
 )
 from elec2water.coefficient import FitOptions
-from elec2water.config import load_config
+from elec2water.config import CONFIG_NAME, load_config
 from elec2water.county import (
     County,
     accepted,
@@ -60,6 +60,7 @@ from elec2water.retest import RetestPlan
 from elec2water.retesting import Wish, plan_tests
 from elec2water.rules import RuleSettings
 from elec2water.strata import classify
+from elec2water.template import template_bytes, template_tables
 from elec2water.validation import Validation, validate_coefficient
 from elec2water.version import VERSION, source_digest
 
@@ -395,6 +396,45 @@ def demo(folder: str | Path, *, wells: int = 500, seed: int = 2026, progress: Pr
     made = write_county(target, county, sample=drawn.primary["well_id"].tolist())
     write_design(drawn, made / "design")
     return made
+
+
+def template(folder: str | Path, *, lang: str | None = None) -> list[Path]:
+    """Write an empty workbook of every table to fill in and put into ``inputs/``, and a configuration if there is none.
+
+    Parameters
+    ----------
+    folder : path_like
+        Of the project; made where there is none, named after its folder.
+    lang : {"zh", "en"}, optional
+        Of the headings; by default that of the project.
+
+    Returns
+    -------
+    list of Path
+        ``templates/wells.xlsx`` and so on.
+
+    Raises
+    ------
+    UsageError
+        A template is there already: it may have been filled in.
+    ConfigError
+        The configuration cannot be read.
+    """
+    root = Path(folder)
+    paths = {table: root / "templates" / f"{table}.xlsx" for table in template_tables()}
+    there = [path for path in paths.values() if path.exists()]
+    if there:
+        raise UsageError(
+            f"{there[0]}: expected no template there, found one that may have been filled in; move it away"
+        )
+    configuration = root / CONFIG_NAME
+    if not configuration.exists():
+        name = json.dumps(root.resolve().name, ensure_ascii=False)
+        write_whole(configuration, f"[project]\nname = {name}\n".encode())
+    spoken = lang or load_config(root).project.language
+    for table, path in paths.items():
+        write_whole(path, template_bytes(table, spoken))
+    return list(paths.values())
 
 
 def _demo_design(county: SyntheticCounty, seed: int) -> Design:
