@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import elec2water as e2w
-from elec2water import project, schema
+from elec2water import beginning, schema
 from elec2water.cli import app
 from elec2water.errors import UsageError
 from elec2water.template import template_bytes, template_tables
@@ -57,7 +57,7 @@ def filled(table: str, lang: str) -> bytes:
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_what_is_filled_in_is_read_as_it_was_meant(tmp_path, lang):
-    project.template(tmp_path / "某县", lang=lang)
+    beginning.template(tmp_path / "某县", lang=lang)
     (tmp_path / "某县/inputs").mkdir()
     for table in template_tables():
         (tmp_path / f"某县/inputs/{table}.xlsx").write_bytes(filled(table, lang))
@@ -94,11 +94,11 @@ def test_identifiers_are_text_so_that_zeros_before_them_stay():
 
 
 def test_a_template_that_may_have_been_filled_in_is_not_overwritten(tmp_path):
-    written = project.template(tmp_path)
+    written = beginning.template(tmp_path)
     written[2].write_bytes(filled("pairs", "zh"))
     before = written[2].read_bytes()
     with pytest.raises(UsageError, match="found one that may have been filled in"):
-        project.template(tmp_path)
+        beginning.template(tmp_path)
     assert written[2].read_bytes() == before
 
 
