@@ -99,7 +99,11 @@ class Static:
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """How wells become features; small, and the same for every later quarter."""
+    """How wells and their pairs become features; small, and the same for every later quarter.
+
+    ``unread_gaps`` says whether years without readings between two pairs of a well count as those after its last pair
+    do, ``half_year`` whether the year has a second harmonic.
+    """
 
     numeric: tuple[Numeric, ...]
     factors: tuple[Factor, ...]
@@ -112,6 +116,7 @@ class FeatureSpec:
     head_curvature: float = HEAD_CURVATURE
     delivery: DeliveryHeads = ()
     half_year: bool = True
+    unread_gaps: bool = True
 
     def layout(self, months: NDArray[np.datetime64]) -> Layout:
         """Places and priors of the shared effects for fitting over ``months``."""

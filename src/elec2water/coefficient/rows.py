@@ -20,6 +20,9 @@ Ints = NDArray[np.intp]
 
 _SMALL_MONTH = 0.05
 _LEAST_PUMPING = 0.2
+_SECONDS_A_YEAR = 365.25 * 86400.0
+LONGEST_REST = 0.75
+"""Years: a well of one crop may rest as long between two seasons; nobody reads it in a longer gap."""
 _LOAD_REL_U = 10.0
 """Relative standard uncertainty of what another load takes in a month, a half, against the error of a pair (0.05)."""
 
@@ -95,11 +98,13 @@ def measured_rows(
     cell_month = np.clip(np.searchsorted(layout.months, month), 0, layout.months.size - 1)
     installed = context.pump_installed[measured.well]
     pumping = _pumping(measured, context, spans)
+    number = pumps.number(position, middle)
     rows = Rows(
         well=position,
         y=np.log(measured.coefficient / pumping),
         time=decimal_year(middle),
-        pump=pumps.number(position, middle),
+        pump=number,
+        unread=unread_years(measured, position, number, spec, layout),
         cell=np.asarray(aquifer * layout.months.size + cell_month, dtype=np.intp),
         static=_static_when_measured(shared_static(context.static, layout, sample), position, middle, installed, spec),
         moving=moving,
@@ -109,6 +114,43 @@ def measured_rows(
         n_cells=layout.n_cells,
     )
     return np.asarray(sample, dtype=np.intp), rows
+
+
+def unread_years(measured: Measurements, well: Ints, pump: Ints, spec: FeatureSpec, layout: Layout) -> Floats:
+    """Years without readings between the first pair of each pump and each of its pairs, (R,).
+
+    Gaps from the end of all pairs before to the start of the next count where they are longer than a well may rest
+    between two seasons. In a shorter one it was as good as read: it is looked at as soon as it pumps again. What was
+    fitted before such gaps were counted goes on without them.
+
+    Parameters
+    ----------
+    measured : Measurements
+    well, pump : (R,)
+        Sample well of each pair and the number of its pump.
+    spec : FeatureSpec
+    layout : Layout
+    """
+    unread = np.zeros(well.size)
+    if not spec.unread_gaps or not well.size:
+        return unread
+    middle = pair_moments(measured, layout)
+    start, end = (
+        np.where(np.isnat(when), middle, when).astype("datetime64[s]").astype(np.int64)
+        for when in (measured.start, measured.end)
+    )
+    order = np.lexsort((middle, pump, well))
+    begins = np.ones(well.size, dtype=bool)
+    begins[1:] = (np.diff(well[order]) != 0) | (np.diff(pump[order]) != 0)
+    run = np.cumsum(begins)
+    # Runs lie so far apart that the latest end of one is before the first start of the next.
+    apart = run * (1 + end.max() - start.min())
+    reached = np.maximum.accumulate(end[order] + apart) - apart
+    gap = np.zeros(well.size)
+    gap[1:] = np.where(begins[1:], 0, start[order][1:] - reached[:-1]) / _SECONDS_A_YEAR
+    total = np.cumsum(np.where(gap > LONGEST_REST, gap, 0.0))
+    unread[order] = total - total[begins][run - 1]
+    return unread
 
 
 def pumping_of_pairs(measured: Measurements, context: WellContext, layout: Layout) -> Floats:

@@ -24,7 +24,7 @@ from elec2water.coefficient.innovations import Limits
 from elec2water.coefficient.news import UpdateRecord, class_news
 from elec2water.coefficient.posterior import Posterior, fingerprint, posterior_at
 from elec2water.coefficient.result import Coefficient, Outlook
-from elec2water.coefficient.rows import measured_rows, pair_moments
+from elec2water.coefficient.rows import measured_rows, pair_moments, unread_years
 from elec2water.coefficient.shared import Layout
 from elec2water.coefficient.water import first_level
 from elec2water.energy import MonthlyEnergy
@@ -219,8 +219,16 @@ def _at_nodes(
     if before.told_by and before.told_by == fingerprint(rows, layout, student_df):
         return before if np.array_equal(before.sample, sample) else replace(before, sample=sample)
     psi = np.log(before.sd)
-    after = posterior_at(rows, layout, sample, psi=psi, weight=before.weight, student_df=student_df, progress=progress)
-    return replace(after, renewal=before.renewal)
+    return posterior_at(
+        rows,
+        layout,
+        sample,
+        psi=psi,
+        weight=before.weight,
+        student_df=student_df,
+        renewal=before.renewal,
+        progress=progress,
+    )
 
 
 def _record(before: Coefficient, given: Given, after: Coefficient, *, with_news: bool) -> UpdateRecord:
@@ -289,11 +297,13 @@ def _rows_of_known_wells(
     pumps = equipment.history(coefficient.sample_id[sample])
     month = np.clip(np.searchsorted(layout.months, month_of(middle)), 0, layout.months.size - 1)
     worn_since = spec.worn_since(pumps.since(position, middle))
+    number = pumps.number(position, middle)
     return sample, Rows(
         well=np.asarray(position, dtype=np.intp),
         y=np.log(measured.coefficient),
         time=year,
-        pump=pumps.number(position, middle),
+        pump=number,
+        unread=unread_years(measured, position, number, spec, layout),
         cell=np.asarray(aquifer * layout.months.size + month, dtype=np.intp),
         static=old.static[sample],
         moving=spec.moving(aquifer, year, short_test=measured.test, worn_since=worn_since),
