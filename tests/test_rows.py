@@ -75,6 +75,41 @@ def test_the_forecast_of_a_quarter_is_that_of_its_months_by_energy(case, fitted)
     assert np.abs(error).mean() < 0.5 * np.abs(middle).mean()
 
 
+@given(well=st.integers(0, 59), start=st.integers(0, 250), days=st.integers(1, 500))
+def test_the_season_of_a_pair_is_that_of_its_months_by_energy(case, fitted, well, start, days):
+    """Oracle: sums month by month of sines at the middles of what the pair has of each; within one month, its own."""
+    context, layout = context_of(case, fitted), fitted.posterior.layout
+    first = context.months[0].astype("datetime64[D]") + start
+    last = min(first + days, (context.months[-1] + 1).astype("datetime64[D]"))
+    measured = pair(case, well, first, last)
+    weight, waves = [], []
+    for column, month in enumerate(context.months):
+        begin, end = max(first, month.astype("datetime64[D]")), min(last, (month + 1).astype("datetime64[D]"))
+        if begin < end:
+            length = ((month + 1).astype("datetime64[D]") - month.astype("datetime64[D]")).astype(int)
+            part = (end - begin).astype(int) / length
+            weight.append((part * context.kwh[well, column], part))
+            when = begin.astype("datetime64[s]") + (end - begin).astype("timedelta64[s]") // 2
+            year = 1970.0 + when.astype(float) / 86400.0 / 365.25
+            waves.append([f(k * np.pi * year) for k in (2, 4) for f in (np.sin, np.cos)])
+    by = np.array(weight)[:, 0 if np.array(weight)[:, 0].sum() > 0 else 1]
+    found = Spans.of(measured, context, layout).season
+    np.testing.assert_allclose(found[0], by @ np.array(waves) / by.sum(), atol=1e-11)
+
+
+def test_a_fit_looks_at_all_months_of_its_pairs(case):
+    """Read by the half-year: the months are those of which pairs have half or more, not those of their middles."""
+    quarter = case.pairs["start"].dt.to_period("Q").astype(str)
+    summed = case.pairs.assign(quarter=quarter).groupby(["well_id", "quarter"], as_index=False)
+    pairs = summed.agg({"energy_kwh": "sum", "volume_m3": "sum", "kind": "first"})
+    begin = pd.PeriodIndex(pairs["quarter"], freq="Q")
+    pairs = pairs.assign(start=begin.start_time, end=(begin + 2).start_time).drop(columns="quarter")
+    months = replace(case, pairs=pairs[begin.quarter % 2 == 1]).fit().posterior.layout.months
+    starts = pairs["start"][begin.quarter % 2 == 1]
+    assert months[0] == np.datetime64(starts.min(), "M")
+    assert months[-1] == np.datetime64(starts.max(), "M") + 5
+
+
 @given(st.data())
 def test_years_unread_are_those_of_long_gaps_within_each_pump(case, fitted, data):
     """Oracle: the days that no pair of the pump covers, in runs longer than a rest; pairs side by side leave none."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from elec2water.calendar_ import decimal_year, month_of
 from elec2water.coefficient.context import WellContext
 from elec2water.coefficient.equipment import FAULT_VARIANCE, FAULTS, NEVER, Equipment
-from elec2water.coefficient.features import FeatureSpec, Static
+from elec2water.coefficient.features import FeatureSpec, Static, harmonics
 from elec2water.coefficient.gaussian import Rows
 from elec2water.coefficient.shared import Layout
 from elec2water.pairs import Measurements, short_test_rel_u
@@ -31,6 +31,8 @@ _LOAD_REL_U = 10.0
 class Spans:
     """The months of each of R pairs: ``place`` (K,) of the pair, ``column`` (K,) of the month, ``weight`` (K,).
 
+    ``year`` (K,) is the middle, as a decimal year, of what a pair has of the month.
+
     The coefficient of an interval is the mean of its months' weighted by energy, and so, to first order, is what moves
     it. Weights of a pair sum to one: by the well's electricity of the days that lie within, by the days alone where
     that of one of the months is not known. A pair within one month has that month alone.
@@ -39,21 +41,25 @@ class Spans:
     place: Ints
     column: Ints
     weight: Floats
+    year: Floats
 
     @classmethod
     def of(cls, measured: Measurements, context: WellContext, layout: Layout) -> Spans:
         """Cut pairs where months begin."""
-        middle = column_of(context, pair_moments(measured, layout))
+        moment = pair_moments(measured, layout)
+        middle = column_of(context, moment)
         first, last = month_of(measured.start), month_of(measured.end - np.timedelta64(1, "s"))
         count = np.where(np.isnat(measured.start), 1, np.maximum((last - first).astype(np.int64) + 1, 1))
         place = np.repeat(np.arange(count.size), count)
-        column, weight = middle[place], np.ones(place.size)
+        column, weight, moment = middle[place], np.ones(place.size), moment[place]
         several = np.flatnonzero((count > 1)[place])
         pair = place[several]
         month = first[pair] + (np.arange(place.size) - (np.cumsum(count) - count)[place])[several]
         column[several] = np.clip(np.searchsorted(context.months, month), 0, context.months.size - 1)
         begin, end = month.astype("datetime64[s]"), (month + 1).astype("datetime64[s]")
-        within = np.minimum(measured.end[pair], end) - np.maximum(measured.start[pair], begin)
+        since = np.maximum(measured.start[pair], begin)
+        within = np.minimum(measured.end[pair], end) - since
+        moment[several] = since + within // 2
         days = within / (end - begin) * (context.months[column[several]] == month)
         kwh = days * context.kwh[measured.well[pair], column[several]]
         unknown = np.bincount(pair, np.isnan(kwh) & (days > 0), count.size)[pair] > 0
@@ -61,7 +67,8 @@ class Spans:
         known, seen = (np.bincount(pair, by, count.size)[pair] > 0 for by in (kwh, days))
         column[several] = np.where(seen, column[several], middle[pair])
         weight[several] = np.where(known, kwh, np.where(seen, days, 1.0))
-        return cls(place, column, weight / np.bincount(place, weight, count.size)[place])
+        weight /= np.bincount(place, weight, count.size)[place]
+        return cls(place, column, weight, decimal_year(moment))
 
     def mean(self, values: Floats, row: Ints) -> Floats:
         """Mean over each pair of what row ``row`` (R,) of ``values`` (·, M) has in its months, NaN where in none."""
@@ -72,6 +79,13 @@ class Spans:
         part = np.divide(weight, total[self.place], out=np.zeros_like(weight), where=known & (total[self.place] > 0))
         mean = np.bincount(self.place, part * np.where(known, value, 0.0), row.size)
         return np.where(total > 0, mean, np.nan)
+
+    @property
+    def season(self) -> Floats:
+        """Mean over each pair of the harmonics of the year, (R, 4)."""
+        parts = harmonics(self.year)
+        n = int(self.place[-1]) + 1 if self.place.size else 0
+        return np.column_stack([np.bincount(self.place, self.weight * part, n) for part in parts.T])
 
 
 def measured_rows(
@@ -88,6 +102,7 @@ def measured_rows(
     moving = spec.moving(
         aquifer,
         decimal_year(middle),
+        season=spans.season,
         level=spans.mean(context.level, measured.well),
         anomaly=np.where(measured.test, 0.0, spans.mean(context.anomaly, measured.well)),
         short_test=measured.test,
