@@ -2,6 +2,9 @@
 
 Needs nothing but Python 3.11 or later with its standard library, on Windows, macOS or Linux. The package is installed
 into ``.venv`` beside this file, once for each state of pyproject.toml: after that no network is needed.
+
+For a computer that never has one: ``python start.py wheels`` on another computer puts all that is needed into
+``wheels``; the folder with it is then carried over, and ``python start.py`` there installs from it alone.
 """
 
 from __future__ import annotations
@@ -13,9 +16,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = ROOT / ".venv"
+WHEELS = ROOT / "wheels"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 COUNTY = ROOT / "county"
 QUARTER = "2026Q3"
+BESIDES = ("editables~=0.3", "colorama", "tzdata")
+"""What hatchling asks for only while it installs, and what is needed on Windows alone: pip judges by where it runs."""
 
 
 def main(arguments: list[str]) -> int:
@@ -25,8 +31,10 @@ def main(arguments: list[str]) -> int:
         return complain(
             f"需要 Python 3.11 或更高版本，现为 {version}。/ elec2water needs Python 3.11 or later; this is {version}."
         )
+    if arguments[:1] == ["wheels"]:
+        return collect(arguments[1:])
     if arguments[:1] not in ([], ["test"]):
-        return complain("用法 / usage: python start.py [test [PYTEST ARGUMENTS]]")
+        return complain("用法 / usage: python start.py [test [PYTEST ARGUMENTS] | wheels [PIP ARGUMENTS]]")
     if install("[test]" if arguments else ""):
         return complain(
             "安装未成功，原因见上；解决后重新运行同一命令。/ "
@@ -56,8 +64,31 @@ def newest_release() -> Path:
     return max(releases, key=lambda folder: int(folder.name[1:]))
 
 
+def collect(arguments: list[str]) -> int:
+    """Put what an installation needs into ``wheels``; further arguments go to pip, such as ``--platform win_amd64``."""
+    import tomllib  # noqa: PLC0415 - unknown to the Pythons that main turns away
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    needed = (*project["build-system"]["requires"], *project["project"]["dependencies"], *BESIDES)
+    pip = (sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--only-binary=:all:")
+    if call(*pip, "--dest", WHEELS, *arguments, *needed):
+        return complain(
+            "下载未成功，原因见上。/ The download failed, for the reason above; what is needed has wheels for 64-bit "
+            "Windows, macOS and Linux."
+        )
+    print(
+        f"已下载到 {WHEELS}。把本文件夹（.venv 除外）拷到不联网的电脑上，在那里运行 python start.py。/ "
+        f"All is in {WHEELS}. Carry this folder, but for .venv, to the computer without a network and run "
+        "python start.py there."
+    )
+    return 0
+
+
 def install(extra: str) -> int:
-    """Make ``.venv`` and install this folder into it, editable; return 0 when it is done, or was done before."""
+    """Make ``.venv`` and install this folder into it, editable; return 0 when it is done, or was done before.
+
+    From ``wheels`` alone, where there is that folder; the tests need more than is in it.
+    """
     wanted = (ROOT / "pyproject.toml").read_bytes()
     done = ENVIRONMENT / f"installed{extra}.toml"
     if done.exists() and done.read_bytes() == wanted:
@@ -68,6 +99,7 @@ def install(extra: str) -> int:
         flush=True,
     )
     pip = (PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    pip += ("--no-index", "--find-links", WHEELS) if WHEELS.is_dir() and not extra else ()
     status = call(sys.executable, "-m", "venv", ENVIRONMENT) or call(*pip, "--editable", f"{ROOT}{extra}")
     if status == 0:
         done.write_bytes(wanted)

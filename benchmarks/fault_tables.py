@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from elec2water import county, project
+from elec2water import beginning, county
 from elec2water.errors import DataRefusedError
 from recorded import keep, markdown, options
 
@@ -181,7 +181,7 @@ def main():
     alarms, answering = {}, set().union(*(answers for _, answers in FAULTS.values()))
     for seed in range(1, asked.counties + 1):
         with tempfile.TemporaryDirectory() as there:
-            folder = project.demo(Path(there) / "county", wells=asked.wells, seed=seed)
+            folder = beginning.demo(Path(there) / "county", wells=asked.wells, seed=seed)
             tables = {
                 path.stem: pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
                 for path in sorted((folder / "inputs").glob("*.csv"))

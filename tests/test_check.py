@@ -9,7 +9,7 @@ import pytest
 from matplotlib.image import imread
 from typer.testing import CliRunner
 
-from elec2water import project
+from elec2water import beginning, checking, project
 from elec2water.cli import app
 from elec2water.county import read_project
 from elec2water.energy import MonthlyEnergy
@@ -21,7 +21,7 @@ from elec2water.plot_energy import coverage_calendar, meter_series
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    made = project.demo(tmp_path_factory.mktemp("county") / "c", wells=150, seed=8)
+    made = beginning.demo(tmp_path_factory.mktemp("county") / "c", wells=150, seed=8)
     path = made / "inputs" / "readings.csv"
     frame = pd.read_csv(path, dtype=str, encoding="utf-8-sig")
     start, energy = (frame.columns[frame.columns.str.contains(word)][0] for word in ("开始", "电量"))
@@ -57,7 +57,7 @@ def test_figures_are_drawn_on_request(folder):
 
 
 def test_a_meter_is_drawn_with_its_flags(folder):
-    county = project.check(folder)
+    county = checking.check(folder)
     reading = county.reading()
     meter = county.findings.of(rule="SPIKE").frame["meter_id"].iloc[0]
     months = meter_months(reading.meters, reading.reporter.meter_id, meter, county.findings)

@@ -160,7 +160,7 @@ def test_what_the_machine_forbids_is_said_with_its_place(folder, monkeypatch):
     def forbidden(path, *_):
         raise PermissionError(errno.EACCES, "Permission denied", str(path / "inputs/wells.csv"))
 
-    monkeypatch.setattr("elec2water.project.check", forbidden)
+    monkeypatch.setattr("elec2water.checking.check", forbidden)
     status, out, err = command("check", folder)
     assert (status, out) == (2, "")
     assert f"elec2water: {folder / 'inputs/wells.csv'}：没有权限。处理：" in err

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from elec2water import project
+from elec2water import beginning, checking, project
 from elec2water.county import read_project
 from elec2water.energy import read_energy
 
@@ -98,7 +98,7 @@ def test_a_decision_that_finds_nothing_is_named():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    made = project.demo(tmp_path_factory.mktemp("county") / "c", wells=200, seed=3)
+    made = beginning.demo(tmp_path_factory.mktemp("county") / "c", wells=200, seed=3)
     path = made / "inputs" / "readings.csv"
     frame = pd.read_csv(path, dtype=str, encoding="utf-8-sig")
     columns = {"meter": frame.columns[0]}
@@ -114,21 +114,21 @@ def folder(tmp_path_factory):
 
 def test_a_slip_is_found_decided_and_kept_in_the_manifest(folder):
     made, meter, true = folder
-    found = project.check(made).findings.frame
+    found = checking.check(made).findings.frame
     spike = found[found["rule"].isin(["SPIKE", "OVER_CAPACITY"]) & found["period"].eq("2026-07")]
     assert meter in set(spike["meter_id"])
     text = (
         f"表号,开始日期,结束日期,处理,改正值,原因,决定人\n{meter},2026-07-01,2026-08-01,改为,{true},电费单核对,张三\n"
     )
     (made / "inputs" / "corrections.csv").write_text(text, encoding="utf-8")
-    again = project.check(made).findings.frame
+    again = checking.check(made).findings.frame
     assert meter not in set(again.loc[again["rule"].eq("SPIKE") & again["period"].eq("2026-07"), "meter_id"])
     assert "电费单核对" in again.loc[again["rule"] == "CORRECTION_APPLIED", "message"].item()
     (made / "inputs" / "corrections.csv").write_text(text.replace("改为", "核实无误"), encoding="utf-8")
-    accepted = project.check(made).findings.frame
+    accepted = checking.check(made).findings.frame
     assert meter not in set(accepted.loc[accepted["rule"].eq("SPIKE"), "meter_id"])
     (made / "inputs" / "corrections.csv").write_text(text.replace("电费单核对", ""), encoding="utf-8")
-    assert project.check(made).findings.errors.frame["rule"].tolist() == ["CORRECTION_INCOMPLETE"]
+    assert checking.check(made).findings.errors.frame["rule"].tolist() == ["CORRECTION_INCOMPLETE"]
     (made / "inputs" / "corrections.csv").write_text(text, encoding="utf-8")
     done = project.run(made, quarter="2026Q3")
     manifest = json.loads((done.release.folder / "manifest.json").read_text(encoding="utf-8"))

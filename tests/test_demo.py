@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.optimize import brentq
 
-from elec2water import hydraulics, project
+from elec2water import beginning, hydraulics
 from elec2water.calendar_ import quarter_months
 from elec2water.config import load_config
 from elec2water.demo import aquifers, metering, pumping, registry
@@ -342,7 +342,7 @@ def test_a_folder_in_use_is_refused_before_any_work(tmp_path, wells):
     (tmp_path / "mine.txt").write_text("mine")
     told = []
     with pytest.raises(UsageError, match="new or empty"):
-        project.demo(tmp_path, wells=wells, progress=told.append)
+        beginning.demo(tmp_path, wells=wells, progress=told.append)
     assert told == []
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import forms_kit as kit
 from county_kit import command, read_table
-from elec2water import project
+from elec2water import beginning
 from elec2water.county import read_project
 
 GB = "gb18030"
@@ -16,7 +16,7 @@ GB = "gb18030"
 def county(tmp_path_factory):
     """A demo county whose readings are whole months: folder, frame of readings, energy per well and month."""
     folder = tmp_path_factory.mktemp("clean") / "county"
-    project.demo(folder, wells=60, seed=3)
+    beginning.demo(folder, wells=60, seed=3)
     path = folder / "inputs" / "readings.csv"
     readings = kit.frame_of(path)
     whole = readings["start"].str.endswith("-01") & readings["end"].str.endswith("-01") & (readings["start"] >= "2026")

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from elec2water.checking import check
 from elec2water.energy import MonthlyEnergy
-from elec2water.project import check
 from elec2water.renamed import renamed_wells
 
 MONTHS = np.arange(np.datetime64("2025-01"), np.datetime64("2026-01"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ def start(tmp_path, monkeypatch):
     (tmp_path / ".venv").mkdir()
     monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(module, "ENVIRONMENT", tmp_path / ".venv")
+    monkeypatch.setattr(module, "WHEELS", tmp_path / "wheels")
     monkeypatch.setattr(module, "COUNTY", tmp_path / "county")
     module.calls, module.fails = [], ""
 
@@ -68,6 +70,33 @@ def test_test_installs_its_extra_and_hands_arguments_and_status_on(start):
     assert start.main(["test", "-k", "fonts"]) == 3
     assert start.calls[-2].endswith(f"--editable {start.ROOT.name}[test]")
     assert start.calls[-1].endswith("-m pytest -n auto --dist loadfile -k fonts")
+
+
+def test_wheels_are_asked_for_all_that_an_installation_needs(start, capsys):
+    pyproject = START.with_name("pyproject.toml").read_bytes()
+    (start.ROOT / "pyproject.toml").write_bytes(pyproject)
+    assert start.main(["wheels", "--platform", "win_amd64", "--python-version", "3.12"]) == 0
+    (call,) = start.calls
+    asked = call.partition(" --dest wheels --platform win_amd64 --python-version 3.12 ")[2].split()
+    project = tomllib.loads(pyproject.decode())
+    assert set(asked) == {*project["build-system"]["requires"], *project["project"]["dependencies"], *start.BESIDES}
+    assert "--only-binary=:all:" in call
+    assert "Carry this folder" in capsys.readouterr().out
+
+
+def test_a_download_that_failed_is_told(start, capsys):
+    (start.ROOT / "pyproject.toml").write_bytes(START.with_name("pyproject.toml").read_bytes())
+    start.fails = "download"
+    assert start.main(["wheels"]) == 2
+    assert "The download failed" in capsys.readouterr().err
+
+
+def test_with_wheels_it_installs_without_a_network_but_not_the_tests(start):
+    start.WHEELS.mkdir()
+    start.main([])
+    assert " --no-index --find-links wheels --editable " in start.calls[1]
+    start.main(["test"])
+    assert not any("--no-index" in call for call in start.calls if "[test]" in call)
 
 
 @pytest.mark.parametrize(("step", "status"), [("venv", 2), ("pip", 2), ("demo", 3), ("elec2water run", 3)])

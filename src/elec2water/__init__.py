@@ -14,6 +14,8 @@ The way of the data, as in a notebook::
 
 from importlib import metadata
 
+from elec2water.beginning import demo
+from elec2water.checking import check
 from elec2water.coefficient import Coefficient, FitOptions, fit_coefficient
 from elec2water.coefficient.state import from_dataset, to_dataset
 from elec2water.config import Config, load_config
@@ -24,7 +26,7 @@ from elec2water.errors import ConfigError, DataRefusedError, Elec2WaterError, Re
 from elec2water.findings import Findings
 from elec2water.ledger import list_releases, open_ledger, rebuild_ledger
 from elec2water.levels import depth_by_well
-from elec2water.project import Run, approve, check, demo, design, next_wells, releases, run, validate
+from elec2water.project import Run, approve, design, next_wells, releases, run, validate
 from elec2water.release import publish_release
 from elec2water.retest import Costs, RetestPlan, next_tests
 from elec2water.strata import Strata, classify

@@ -17,7 +17,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from elec2water import console, project
+from elec2water import beginning, checking, console, project
 from elec2water.config import CONFIG_NAME, load_config
 from elec2water.errors import DataRefusedError, Elec2WaterError, UsageError
 from elec2water.findings import Findings
@@ -118,12 +118,26 @@ def demo(
 ) -> None:
     """Write a synthetic county with known truth, ready to run."""
     with _progress(_language(folder)) as tell:
-        made = project.demo(folder, wells=wells, seed=seed, progress=tell)
+        made = beginning.demo(folder, wells=wells, seed=seed, progress=tell)
     _print(
         {"folder": str(made), "wells": wells, "seed": seed},
         f"{made}\nelec2water run {made} --quarter 2026Q3",
         as_json=as_json,
     )
+
+
+@_command("template")
+def template(
+    folder: Folder,
+    lang: Annotated[str | None, typer.Option(help=_help("option_lang"))] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Write an empty workbook of every table to fill in."""
+    _known_language(lang)
+    written = beginning.template(folder, lang=lang)
+    text = console.template_text(written, lang or _language(folder))
+    _print({"folder": str(folder), "written": [str(path) for path in written]}, text, as_json=as_json)
 
 
 @_command("check")
@@ -136,10 +150,10 @@ def check(
     """Read and validate everything; findings, those with the most energy at stake first, no estimates."""
     with _progress(_language(folder)) as tell:
         tell("reading and checking the tables")
-        county = project.check(folder)
-        path = project.write_findings(folder, county.findings)
+        county = checking.check(folder)
+        path = checking.write_findings(folder, county.findings)
         refused = county.findings.errors.count > 0
-        figures_made = project.check_figures(county) if plots and not refused else []
+        figures_made = checking.check_figures(county) if plots and not refused else []
     figures = {
         "folder": str(folder),
         "refused": refused,
@@ -167,9 +181,8 @@ def rules(
     as_json: AsJson = False,
 ) -> None:
     """List every rule of the findings: meaning, severity, threshold, and what the project changed."""
-    if lang not in {None, *LANGUAGES}:
-        raise UsageError(f"--lang: expected one of {', '.join(LANGUAGES)}, found {lang!r}")
-    records = project.rule_table(folder, lang=lang)
+    _known_language(lang)
+    records = checking.rule_table(folder, lang=lang)
     spoken = lang or ("zh" if folder is None else _language(folder))
     _print({"rules": records}, console.rules_text(records, spoken), as_json=as_json)
 
@@ -216,7 +229,7 @@ def run(
     """Check, fit, estimate and publish a quarter: the main job."""
     with _refusals(folder, as_json=as_json), _progress(_language(folder)) as tell:
         done = project.run(folder, quarter=quarter, as_of=as_of, progress=tell)
-        project.write_findings(folder, done.findings)
+        checking.write_findings(folder, done.findings)
     _print(done.summary, console.run_text(done, _language(folder)), as_json=as_json)
 
 
@@ -281,6 +294,11 @@ def releases(folder: Folder, *, as_json: AsJson = False) -> None:
     )
 
 
+def _known_language(lang: str | None) -> None:
+    if lang not in {None, *LANGUAGES}:
+        raise UsageError(f"--lang: expected one of {', '.join(LANGUAGES)}, found {lang!r}")
+
+
 def _language(folder: Path, *, unknown: str = "zh") -> str:
     """Give the language in which a project is told what was done; Chinese where its configuration cannot be read."""
     try:
@@ -324,7 +342,7 @@ def _refusals(folder: Path, *, as_json: bool) -> Iterator[None]:
         yield
     except DataRefusedError as refused:
         found = Findings(refused.findings.frame)
-        path = project.write_findings(folder, found)
+        path = checking.write_findings(folder, found)
         _say(console.refusal_text(found, path, _language(folder)))
         if as_json:
             figures = {"folder": str(folder), "refused": True, "findings": _counts(found), "written": str(path)}

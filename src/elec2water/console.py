@@ -5,8 +5,9 @@ The words are data (``data/console.csv``). Files and ``--json`` keep the canonic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -213,6 +214,11 @@ def releases_text(listed: pd.DataFrame, lang: str) -> str:
         replaces=listed["replaces"],
     )
     return table_text(shown.replace("", "–"), lang)
+
+
+def template_text(written: Sequence[Path], lang: str) -> str:
+    """Say which templates were written, and what is to be done with them."""
+    return "\n".join([*map(str, written), _text("templates", lang)])
 
 
 def tables_text(tables: Tables, lang: str) -> str:

@@ -1,4 +1,4 @@
-"""The steps of a project folder, called by the commands and the notebooks: demo, check, design, run, validate …."""
+"""The steps of a project folder, called by the commands and the notebooks: design, run, next, validate, approve …."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from elec2water import history, outputs, schema
@@ -24,23 +23,17 @@ from elec2water.chain import (
     start_of,
     with_older_levels,
 )
-from elec2water.coefficient import FitOptions
 from elec2water.config import load_config
 from elec2water.county import (
     County,
     accepted,
-    check_column_names,
     existing_folder,
     fit_options,
     read_project,
     until,
 )
-from elec2water.demo import County as SyntheticCounty
-from elec2water.demo import free_folder, simulate_county, write_county
-from elec2water.design import Design, design_sample, write_design
+from elec2water.design import Design, write_design
 from elec2water.design.files import READ_BACK
-from elec2water.energy.history import coverage, meter_months
-from elec2water.errors import UsageError
 from elec2water.findings import Findings
 from elec2water.ledger import LEDGER_NAME, approve_release, entered_releases, open_ledger, record_release
 from elec2water.news import news_sentence, read_news
@@ -58,19 +51,11 @@ from elec2water.release import (
 )
 from elec2water.retest import RetestPlan
 from elec2water.retesting import Wish, plan_tests
-from elec2water.rules import RuleSettings
-from elec2water.strata import classify
 from elec2water.validation import Validation, validate_coefficient
 from elec2water.version import VERSION, source_digest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_YEAR = 12
-_FEWEST_WELLS = 20
-_DEMO_SAMPLE = 60
-_DEMO_WELLS_A_SAMPLE = 500
-_DEMO_MONTHS_MEASURED = 21
 
 
 @dataclass(frozen=True)
@@ -119,86 +104,6 @@ class Run:
         """
         axes: Axes = import_module("elec2water.plot").totals(self.totals, domain=domain, **options)
         return axes
-
-
-def check(folder: str | Path) -> County:
-    """Read and validate everything, energy included; findings, no estimates.
-
-    Parameters
-    ----------
-    folder : path_like
-        Project folder of the contract.
-
-    Returns
-    -------
-    County
-        Its ``findings`` hold every reason for a refusal; where there is one, energy was not looked at.
-
-    Raises
-    ------
-    ConfigError, UsageError
-        The configuration cannot be understood, names a column that there is not, or the folder is none.
-    """
-    county = read_project(folder)
-    if county.findings.errors.count:
-        return county
-    check_column_names(county)
-    _, found = county.energy()
-    return County(county.folder, county.config, county.tables, county.findings + found)
-
-
-def rule_table(folder: str | Path | None = None, *, lang: str | None = None) -> list[dict[str, object]]:
-    """List the catalogue of rules, a record a rule, with what a project's ``[rules]`` change.
-
-    Parameters
-    ----------
-    folder : path_like, optional
-        Project folder; the defaults alone without one.
-    lang : str, optional
-        ``zh`` or ``en``; the project's language by default, else ``zh``.
-
-    Returns
-    -------
-    list of dict
-        As :meth:`elec2water.rules.RuleSettings.table`.
-    """
-    if folder is None:
-        return RuleSettings().table(lang or "zh")
-    config = load_config(existing_folder(folder))
-    return config.rules.settings.table(lang or config.project.language)
-
-
-def check_figures(county: County, *, largest: int = 12) -> list[Path]:
-    """Draw what :func:`check` saw into ``check/``: the calendar of what was read, and the meters with most at stake.
-
-    Parameters
-    ----------
-    county : County
-        What :func:`check` gave.
-    largest : int
-        At most so many meters, those whose warnings have the most energy at stake.
-
-    Returns
-    -------
-    list of Path
-    """
-    plots = import_module("elec2water.plot_energy")
-    lang, reading = county.config.project.language, county.reading()
-    township = county.wells["township"].astype("str").fillna("").to_numpy(dtype=object)
-    target = county.folder / "check"
-    heading = schema.column("wells", "township").heading_zh if lang == "zh" else "township"
-    drawn = [
-        (target / "coverage.png", plots.coverage_calendar(coverage(reading.energy, township), group=heading, lang=lang))
-    ]
-    warned = county.findings.warnings.frame
-    meters = warned[warned["meter_id"].ne("") & warned["energy_kwh"].gt(0)]["meter_id"].drop_duplicates()
-    names = reading.reporter.meter_id
-    for rank, meter in enumerate(meters[meters.isin(names)].head(largest), start=1):
-        months = meter_months(reading.meters, names, meter, county.findings)
-        drawn.append((target / f"meter_{rank:02d}.png", plots.meter_series(months, meter=meter, lang=lang)))
-    for path, axes in drawn:
-        write_whole(path, import_module("elec2water.figure").png_bytes(axes))
-    return [path for path, _ in drawn]
 
 
 def design(
@@ -360,51 +265,6 @@ def _finished(info: ReleaseInfo) -> Run:
     return Run(info, totals, findings, {**outputs.summary(info, totals, findings), "news": said}, news)
 
 
-def demo(folder: str | Path, *, wells: int = 500, seed: int = 2026, progress: Progress | None = None) -> Path:
-    """Write a synthetic county with known truth, its sample wells drawn by the design, ready to run.
-
-    Parameters
-    ----------
-    folder : path_like
-        New or empty; the truth is in its ``truth/``, which no other step reads.
-    wells : int
-        Wells of the registry, at least 20.
-    seed : int
-        The same seed gives the same bytes.
-    progress : callable, optional
-        Told in words what is being done.
-
-    Returns
-    -------
-    Path
-        The folder.
-
-    Raises
-    ------
-    UsageError
-        Fewer than 20 wells, or the folder exists and is not empty; told before anything is simulated.
-    """
-    tell = progress or (lambda _: None)
-    if wells < _FEWEST_WELLS:
-        raise UsageError(f"wells: expected at least {_FEWEST_WELLS} for a sample to be drawn from, found {wells}")
-    target = free_folder(folder)
-    tell(f"simulating {wells:,} wells")
-    county = simulate_county(wells, seed)
-    drawn = _demo_design(county, seed)
-    tell("writing tables and truth")
-    made = write_county(target, county, sample=drawn.primary["well_id"].tolist())
-    write_design(drawn, made / "design")
-    return made
-
-
-def _demo_design(county: SyntheticCounty, seed: int) -> Design:
-    before = county.months <= county.months[-1] - _DEMO_MONTHS_MEASURED
-    energy = np.asarray(county.energy_kwh[:, before][:, -_YEAR:], dtype=np.float64).sum(axis=1)
-    strata = classify(county.wells, FitOptions().strata_by)
-    n = min(max(_DEMO_SAMPLE, len(county.wells) // _DEMO_WELLS_A_SAMPLE), len(county.wells) // 2)
-    return design_sample(county.wells, energy, strata, n=n, seed=seed, thin_strata="collapse")
-
-
 def validate(folder: str | Path, *, folds: int = 10, progress: Progress | None = None) -> tuple[Validation, Path]:
     """Hold out wells and the last season; write ``validation/`` and give the tables.
 
@@ -555,10 +415,3 @@ def releases(folder: str | Path) -> pd.DataFrame:
     if not path.exists() and not list_release_folders(root):
         return pd.DataFrame({name: [] for name in history.COLUMNS})
     return history.release_table(root, open_ledger(path))
-
-
-def write_findings(folder: str | Path, findings: Findings) -> Path:
-    """Write ``findings.csv`` into the project folder, whole or not at all."""
-    path = Path(folder) / "findings.csv"
-    write_whole(path, csv_bytes(findings.frame))
-    return path
