@@ -141,7 +141,7 @@ class _Parts:
             coefficient.measured,
             coefficient.believed_meters,
             context.months,
-            kwh.shape[0],
+            energy,
             meter_rel_u=coefficient.options.meter_rel_u,
             pair_error=v["error"],
         )
