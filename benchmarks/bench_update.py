@@ -59,6 +59,7 @@ def province(n_wells: int, n_months: int, seed: int = 5) -> tuple[Rows, Layout]:
         y=np.zeros(well.size),
         time=2023.8 + month / 12.0,
         pump=np.zeros(well.size, dtype=np.intp),
+        unread=np.zeros(well.size),
         cell=(aquifer[well] * n_months + month).astype(np.intp),
         static=static,
         moving=moving,

@@ -96,6 +96,7 @@ def draw_rows(layout, rng, n_wells=14, most_pairs=5, months=None):
         y=np.zeros(well.size),
         time=year,
         pump=np.zeros(well.size, dtype=np.intp),
+        unread=np.zeros(well.size),
         cell=(k % 2)[well] * layout.months.size + np.searchsorted(layout.months, month),
         static=np.hstack([np.ones((n_wells, 1)), rng.normal(0, 0.5, (n_wells, 1)), *one_hot]),
         moving=(year - 2025.5)[:, None],

@@ -17,21 +17,28 @@ def prior_of(mean, covariance):
 def sorted_rows(well, **fields):
     """Rows in the order of the wells, whatever order the pairs came in."""
     order = np.argsort(well, kind="stable")
-    by_row = ("y", "time", "pump", "cell", "moving", "scale", "extra")
+    by_row = ("y", "time", "pump", "unread", "cell", "moving", "scale", "extra")
     return Rows(well=well[order], **{k: v[order] if k in by_row else v for k, v in fields.items()})
 
 
 def unread(rows: Rows, well, time, pump):
-    """Years by which a moment lies before (-) the first or after (+) the last pair of one pump of a well."""
-    read = rows.time[(rows.well == well) & (rows.pump == pump)]
-    return time - np.clip(time, read.min(), read.max()) if read.size else 0.0
+    """Clock of the years in which nobody read one pump of a well: all before its first pair (-) and after its last one.
+
+    Among its pairs it is theirs, evenly between two.
+    """
+    mine = (rows.well == well) & (rows.pump == pump)
+    if not mine.any():
+        return time
+    order = np.argsort(rows.time[mine], kind="stable")
+    when, clock = rows.time[mine][order], rows.unread[mine][order]
+    return np.interp(time, when, clock) + time - np.clip(time, when[0], when[-1])
 
 
 def path_covariance(rows: Rows, variances: WellVariances, a, b):
     """Covariance of the wells' paths between two lists of (well, time, pump, level scale), written out one by one.
 
     Pumps are replaced without a word as a Poisson process does while nobody reads the well: they are the same after h
-    years with probability exp(-renewal h).
+    years with probability exp(-renewal h). The clock of a pair is its own.
     """
     out = np.zeros((len(a[0]), len(b[0])))
     for i, (well, time, pump, scale) in enumerate(zip(*a, strict=True)):

@@ -27,6 +27,7 @@ def rows_of(n_wells, n_pairs):
         y=np.zeros(n),
         time=np.tile(np.arange(n_pairs) / 12.0, n_wells),
         pump=np.zeros(n, dtype=np.intp),
+        unread=np.zeros(n),
         cell=np.zeros(n, dtype=np.intp),
         static=np.zeros((n_wells, 1)),
         moving=np.zeros((n, 0)),

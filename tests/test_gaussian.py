@@ -25,11 +25,13 @@ def problem(seed, n_wells=9, aquifers=2, months=4, most_pairs=6):
     aquifer, month = rng.integers(0, aquifers, n_wells)[well], rng.integers(0, months, R)
     installed = rng.uniform(0.0, 6.0, n_wells)  # some before, some among, some after the pairs
     time = month / 12.0 + rng.integers(0, 3, R)
+    pump = (installed[well] <= time).astype(np.intp)
     rows = Rows(
         well=well,
         y=rng.normal(1.0, 0.4, R),
         time=time,
-        pump=(installed[well] <= time).astype(np.intp),
+        pump=pump,
+        unread=gaps(well, pump, time),
         cell=aquifer * months + month,
         static=np.column_stack([np.ones(n_wells), rng.normal(size=(n_wells, 3))]),
         moving=rng.normal(size=(R, 2)),
@@ -42,6 +44,15 @@ def problem(seed, n_wells=9, aquifers=2, months=4, most_pairs=6):
     return rows, dense.prior_of(rng.normal(size=rows.n_shared), 0.2 * root @ root.T / rows.n_shared)
 
 
+def gaps(well, pump, time, longest=0.6):
+    """Years in gaps longer than some between the first pair of each pump of a well and each of its pairs, by loops."""
+    unread = np.zeros(time.size)
+    for i in range(time.size):
+        mine = np.sort(time[(well == well[i]) & (pump == pump[i]) & (time <= time[i])])
+        unread[i] = sum(gap for gap in np.diff(mine) if gap > longest)
+    return unread
+
+
 def solve(rows, prior, variances=VARIANCES):
     groups = gaussian.group_wells(rows)
     blocks = gaussian.eliminate_wells(rows, groups, variances)
@@ -52,7 +63,7 @@ def some_wells(rows, chosen):
     """The rows of some wells, by loops of our own."""
     kept = np.flatnonzero(np.isin(rows.well, chosen))
     number = {w: k for k, w in enumerate(chosen)}
-    fields = ("y", "time", "pump", "cell", "moving", "scale", "extra")
+    fields = ("y", "time", "pump", "unread", "cell", "moving", "scale", "extra")
     return dense.sorted_rows(
         np.array([number[w] for w in rows.well[kept]]),
         **{name: getattr(rows, name)[kept] for name in fields},
@@ -94,16 +105,19 @@ def test_large_batches_equal_dense_conditioning(monkeypatch):
 @pytest.mark.parametrize("drift", [0.0, 1e-5, 0.01, 0.5])
 @pytest.mark.parametrize("n", [1, 2, 7, 30])
 def test_inverse_by_recursion_equals_factorisation(n, drift):
-    """Oracle: LAPACK's inverse and determinant; pumps that change, pairs at one moment, readings through a fault."""
+    """Oracle: LAPACK's inverse and determinant; pumps that change, gaps, pairs at one moment, readings of a fault."""
     rng = np.random.default_rng(n)
     w, variances = 60, replace(VARIANCES, drift=drift)
     pump = np.sort(rng.integers(0, 3, (w, n)), axis=1) * (rng.random((w, 1)) < 0.5)
     time = np.sort(pump * 10.0 + rng.integers(0, 20, (w, n)) / 12.0, axis=1)
     noise = rng.choice([0.002, 0.02, 25.0], (w, n))
     level = rng.choice([0.06, 0.5], w)
-    found = invert_covariances(time, pump, noise, level, drift=drift, memory=variances.memory, pump_share=0.4)
+    unread = np.cumsum(rng.choice([0.0, 1.5, 4.0], (w, n), p=[0.8, 0.1, 0.1]), axis=1) * (rng.random((w, 1)) < 0.7)
+    fixed = {"memory": variances.memory, "pump_share": variances.pump_share, "renewal": variances.renewal}
+    found = invert_covariances(time, pump, unread, noise, level, drift=drift, **fixed)
     lag = np.where(pump[:, :, None] == pump[:, None, :], np.abs(time[:, :, None] - time[:, None, :]), np.inf)
-    S = variances.path(lag, level[:, None, None]) + noise[:, :, None] * np.eye(n)
+    away = np.abs(unread[:, :, None] - unread[:, None, :])
+    S = variances.path(lag, level[:, None, None], away) + noise[:, :, None] * np.eye(n)
     np.testing.assert_allclose(found.matrix, np.linalg.inv(S), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(found.row_sums, np.linalg.inv(S).sum(axis=2), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(found.log_det, np.linalg.slogdet(S)[1], rtol=1e-10, atol=1e-10)
@@ -206,10 +220,47 @@ def test_taking_wells_keeps_their_pairs():
     rows, _ = problem(6)
     wells = np.array([1, 4, 5, 8])
     taken, expected = rows.take_wells(wells), some_wells(rows, wells)
-    for name in ("well", "y", "time", "pump", "cell", "static", "moving", "scale", "extra", "level_scale"):
+    for name in ("well", "y", "time", "pump", "unread", "cell", "static", "moving", "scale", "extra", "level_scale"):
         np.testing.assert_array_equal(getattr(taken, name), getattr(expected, name))
 
 
 def test_a_new_pump_forgets_the_drift_and_its_share_of_the_level():
     path = VARIANCES.path(np.array([0.0, 1.0, np.inf]), np.array(VARIANCES.level))
     np.testing.assert_allclose(path, [0.07, 0.06 + 0.01 * np.exp(-0.5), 0.6 * 0.06])
+
+
+def test_a_gap_in_which_every_pump_is_replaced_is_a_new_pump():
+    """Oracle: the same pairs with another pump after each gap; a drift would go on where a new pump draws it anew."""
+    rows, prior = problem(7, n_wells=60)
+    certain = replace(VARIANCES, drift=0.0, renewal=1e6)
+    number = np.unique(np.column_stack([rows.pump, rows.unread]), axis=0, return_inverse=True)[1]
+    renewed = replace(rows, pump=number, unread=np.zeros(rows.y.size))
+    assert (rows.unread > 0).sum() > 30
+    _, _, found = solve(rows, prior, certain)
+    _, _, expected = solve(renewed, prior, certain)
+    np.testing.assert_allclose(found.mean, expected.mean, **PRECISELY)
+    np.testing.assert_allclose(found.covariance(), expected.covariance(), **PRECISELY)
+
+
+@pytest.mark.parametrize("years", [0.0, 1.0, 5.0, 40.0])
+def test_one_pair_after_years_unread_does_not_make_the_old_ones_believed_again(years):
+    """Old pairs without error tell the level now but for L(1 - ρ²), ρ = 1 - s(1 - exp(-renewal h)); it the rest."""
+    rows = replace(
+        some_wells(problem(1)[0], np.array([0])),
+        well=np.zeros(4, dtype=np.intp),
+        y=np.zeros(4),
+        time=np.array([0.0, 0.1, 0.2, 0.2 + years]),
+        pump=np.zeros(4, dtype=np.intp),
+        unread=np.array([0.0, 0.0, 0.0, years]),
+        cell=np.zeros(4, dtype=np.intp),
+        moving=np.zeros((4, 2)),
+        scale=np.array([1e-9, 1e-9, 1e-9, 1.0]),
+        extra=np.zeros(4),
+        level_scale=np.ones(1),
+    )
+    v = replace(VARIANCES, drift=0.0)
+    groups = gaussian.group_wells(rows)
+    after = gaussian.predict_paths(rows, groups, v, times=np.array([0.2 + years]), pumps=np.zeros(1, dtype=np.intp))
+    same = 1.0 - v.pump_share * (1.0 - np.exp(-v.renewal * years))
+    left = v.level * (1.0 - same**2)
+    assert after.variance[0] == pytest.approx(left * v.error / (left + v.error), rel=1e-6, abs=1e-10)

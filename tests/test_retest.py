@@ -82,13 +82,15 @@ def dense_variance(volume, candidates, tested: list[int]) -> float:
     pumps = _pumps(volume)
     lag = np.abs(rows.time - when)
     lag[rows.pump != pumps[rows.well]] = np.inf
-    path = v.path(lag, level[places], np.abs(_unread(rows, rows.well, when, pumps[rows.well])))
+    away = _unread(rows, rows.well, when, pumps[rows.well]) - rows.unread
+    path = v.path(lag, level[places], np.abs(away))
     cross = np.zeros((n, rows.y.size))
     cross[places, np.arange(rows.y.size)] = path
     between = np.abs(rows.time[:, None] - rows.time)
     between[rows.pump[:, None] != rows.pump] = np.inf
     same = rows.well[:, None] == rows.well
-    pairs = np.where(same, v.path(between, level[places][:, None]), 0.0)
+    away = np.abs(rows.unread[:, None] - rows.unread)
+    pairs = np.where(same, v.path(between, level[places][:, None], away), 0.0)
     X = rows.matrix()
     H = np.array([one.mean_rows(np.array([i]), np.ones((1, 1)))[0] for i in tested]).reshape(-1, p)
     at = np.array(tested, dtype=int)
@@ -109,7 +111,7 @@ def dense_variance(volume, candidates, tested: list[int]) -> float:
 
 
 def _unread(rows, wells, when, pumps):
-    """Years by which a moment lies outside the pairs of one pump of each well."""
+    """Clock of unread years of one pump of each well at a moment."""
     times = np.broadcast_to(when, len(wells))
     return np.array([dense.unread(rows, *place) for place in zip(wells, times, pumps, strict=True)])
 
@@ -156,6 +158,7 @@ def test_a_refit_with_the_pair_appended_knows_as_much(county):
         y=np.append(rows.y, 0.0),
         time=np.append(rows.time, _middle_year()),
         pump=np.append(rows.pump, 0),
+        unread=np.append(rows.unread, 0.0),
         cell=np.append(rows.cell, cell),
         static=np.vstack([rows.static, row[:a]]),
         moving=np.vstack([rows.moving, row[a:b]]),

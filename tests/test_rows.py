@@ -1,5 +1,7 @@
 """Pairs as rows of the regression: what moves in the months of a pair, against sums written out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from core_kit import small_case
 from elec2water.coefficient.predict import forecast_pairs
-from elec2water.coefficient.rows import Spans
+from elec2water.coefficient.rows import LONGEST_REST, Spans, unread_years
 from elec2water.pairs import measurements
 
 
@@ -71,3 +73,66 @@ def test_the_forecast_of_a_quarter_is_that_of_its_months_by_energy(case, fitted)
     error = np.log(forecast(kwh[wells].sum(axis=1), 0, 3) / whole)
     middle = np.log(monthly[:, 1] / whole)
     assert np.abs(error).mean() < 0.5 * np.abs(middle).mean()
+
+
+@given(well=st.integers(0, 59), start=st.integers(0, 250), days=st.integers(1, 500))
+def test_the_season_of_a_pair_is_that_of_its_months_by_energy(case, fitted, well, start, days):
+    """Oracle: sums month by month of sines at the middles of what the pair has of each; within one month, its own."""
+    context, layout = context_of(case, fitted), fitted.posterior.layout
+    first = context.months[0].astype("datetime64[D]") + start
+    last = min(first + days, (context.months[-1] + 1).astype("datetime64[D]"))
+    measured = pair(case, well, first, last)
+    weight, waves = [], []
+    for column, month in enumerate(context.months):
+        begin, end = max(first, month.astype("datetime64[D]")), min(last, (month + 1).astype("datetime64[D]"))
+        if begin < end:
+            length = ((month + 1).astype("datetime64[D]") - month.astype("datetime64[D]")).astype(int)
+            part = (end - begin).astype(int) / length
+            weight.append((part * context.kwh[well, column], part))
+            when = begin.astype("datetime64[s]") + (end - begin).astype("timedelta64[s]") // 2
+            year = 1970.0 + when.astype(float) / 86400.0 / 365.25
+            waves.append([f(k * np.pi * year) for k in (2, 4) for f in (np.sin, np.cos)])
+    by = np.array(weight)[:, 0 if np.array(weight)[:, 0].sum() > 0 else 1]
+    found = Spans.of(measured, context, layout).season
+    np.testing.assert_allclose(found[0], by @ np.array(waves) / by.sum(), atol=1e-11)
+
+
+def test_a_fit_looks_at_all_months_of_its_pairs(case):
+    """Read by the half-year: the months are those of which pairs have half or more, not those of their middles."""
+    quarter = case.pairs["start"].dt.to_period("Q").astype(str)
+    summed = case.pairs.assign(quarter=quarter).groupby(["well_id", "quarter"], as_index=False)
+    pairs = summed.agg({"energy_kwh": "sum", "volume_m3": "sum", "kind": "first"})
+    begin = pd.PeriodIndex(pairs["quarter"], freq="Q")
+    pairs = pairs.assign(start=begin.start_time, end=(begin + 2).start_time).drop(columns="quarter")
+    months = replace(case, pairs=pairs[begin.quarter % 2 == 1]).fit().posterior.layout.months
+    starts = pairs["start"][begin.quarter % 2 == 1]
+    assert months[0] == np.datetime64(starts.min(), "M")
+    assert months[-1] == np.datetime64(starts.max(), "M") + 5
+
+
+@given(st.data())
+def test_years_unread_are_those_of_long_gaps_within_each_pump(case, fitted, data):
+    """Oracle: the days that no pair of the pump covers, in runs longer than a rest; pairs side by side leave none."""
+    spans = data.draw(st.lists(st.tuples(st.integers(0, 900), st.integers(1, 400)), min_size=2, max_size=8))
+    ends = np.cumsum([rest + length for rest, length in spans])
+    days = np.datetime64("2010-01-01") + np.column_stack([ends - [length for _, length in spans], ends])
+    frames = [pair(case, well, *day) for well in (3, 5) for day in days]
+    measured = replace(frames[0], **{f: np.concatenate([getattr(one, f) for one in frames]) for f in vars(frames[0])})
+    pumps = data.draw(st.lists(st.integers(0, 1), min_size=len(spans), max_size=len(spans)).map(sorted))
+    pump, well = np.tile(np.array(pumps, dtype=np.intp), 2), np.repeat(np.arange(2), len(spans))
+    order = data.draw(st.permutations(range(well.size)))
+    shuffled = unread_years(
+        measured.take(np.array(order)), well[order], pump[order], fitted.spec, fitted.posterior.layout
+    )
+    found = np.empty(well.size)
+    found[order] = shuffled
+    for i, of in enumerate(pumps):
+        first = days[pumps.index(of), 0]
+        covered = np.zeros(int((days[i, 0] - first).astype(int)), dtype=bool)
+        for start, end in days[pumps.index(of) : i]:
+            covered[(start - first).astype(int) : (end - first).astype(int)] = True
+        runs = np.diff(np.flatnonzero(np.r_[True, covered, True])) - 1
+        expected = runs[runs > 365.25 * LONGEST_REST].sum() / 365.25
+        assert found[[i, i + len(spans)]] == pytest.approx(expected, abs=1e-9)
+    before = replace(fitted.spec, unread_gaps=False)
+    assert not unread_years(measured, well, pump, before, fitted.posterior.layout).any()

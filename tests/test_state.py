@@ -72,6 +72,16 @@ KEPT_5 = {
               0.04885737618981223, -0.0127006784380852],
     "in_2030": [4.810588159020532, 5.169406730218944, 2.047830210632941],
 }  # fmt: skip
+FILE_6 = Path(__file__).parent / "data" / "coefficients_format6.nc"
+KEPT_6 = {
+    "mean": [1.0928023280535042, -0.5971195389082475, -0.13854339534801852],
+    "variance": [0.06224224842533822, 0.039352520563207684, 0.05337293491506794],
+    "wells": [0.03776046969785475, 0.0034547106627152574, 0.0015940806057063513],
+    "far": 0.00020381392373416583,
+    "paths": [-0.07995053249905504, -0.03742508853719806, 0.2022637858448788, -0.11192307586443273,
+              0.05716383346975895, -0.011255060454762766],
+    "in_2030": [4.81761943902758, 5.200192124012475, 2.024336623376495],
+}  # fmt: skip
 DELIVERED_AT = (("border", 0.0), ("pipe", 3.0), ("sprinkler", 25.0), ("drip", 15.0))
 
 
@@ -164,28 +174,28 @@ def own_by_hand(data, well, year, pump):
     level, wear, error = (data["node_weight"] @ data["node_sd"] ** 2).to_numpy()[:3]
     level *= data["level_scale"].to_numpy()[well]
     mine = np.flatnonzero(data["row_well"].to_numpy() == well)
-    names = ("row_y", "row_time", "row_pump", "row_cell", "row_scale", "row_extra")
-    y, time, pumps, cell, scale, extra = (data[name].to_numpy()[mine] for name in names)
+    names = ("row_y", "row_time", "row_pump", "row_unread", "row_cell", "row_scale", "row_extra")
+    y, time, pumps, clock, cell, scale, extra = (data[name].to_numpy()[mine] for name in names)
     months = data["effect"].size - data.sizes["static_effect"] - data.sizes["moving_effect"]
     static = np.tile(data["static"].to_numpy()[well], (mine.size, 1))
     X = np.hstack([static, data["moving"].to_numpy()[mine], np.eye(months)[cell]])
     kept = 1.0 - data.attrs["pump_share_of_level"]
 
-    def unread(t, p):
-        spans = [time[pumps == number] for number in p]
-        return np.array(
-            [when - np.clip(when, a.min(), a.max()) if a.size else 0.0 for when, a in zip(t, spans, strict=True)]
-        )
+    def unread(when, number):
+        """A moment after the last pair of a pump: the clock of that pair and the years since."""
+        last = np.flatnonzero(pumps == number)[-1:]
+        return (clock[last] + when - time[last]).sum()
 
-    def covariance(t, p, s, q):
+    def covariance(t, p, a, s, q, b):
         same = p[:, None] == q[None, :]
         fading = np.exp(-np.abs(t[:, None] - s[None, :]) / data.attrs["wear_memory_years"])
-        away = np.abs(unread(t, p)[:, None] - unread(s, q)[None, :])
+        away = np.abs(a[:, None] - b[None, :])
         stayed = same * np.exp(-data.attrs["pump_renewal_per_year"] * away)
         return level * (kept + (1.0 - kept) * stayed), wear * same * fading
 
-    S = sum(covariance(time, pumps, time, pumps)) + np.diag(error * scale + extra)
-    cross = np.vstack(covariance(np.array([year]), np.array([pump]), time, pumps))
+    S = sum(covariance(time, pumps, clock, time, pumps, clock)) + np.diag(error * scale + extra)
+    now = np.array([year]), np.array([pump]), np.array([unread(year, pump)])
+    cross = np.vstack(covariance(*now, time, pumps, clock))
     gain = cross @ np.linalg.inv(S)
     given = np.diag([level, wear]) - gain @ cross.T
     G = gain @ X
@@ -248,12 +258,14 @@ def test_a_file_of_format_1_is_updated_without_its_registry():
         (FILE_3, KEPT_3, (12.0, 1.0, ()), ["000108"]),
         (FILE_4, KEPT_4, (12.0, 0.8, DELIVERED_AT), ["000099", "000108"]),
         (FILE_5, KEPT_5, (12.0, 0.8, DELIVERED_AT), ["000099", "000108"]),
+        (FILE_6, KEPT_6, (12.0, 0.8, DELIVERED_AT), ["000099", "000108"]),
     ],
-    ids=["2", "3", "4", "5"],
+    ids=["2", "3", "4", "5", "6"],
 )
 def test_a_file_of_an_earlier_format_loads_and_is_carried_on_as_it_was_then(file, kept, head, found):
     """By version 0.1.0 from `small_case(40, 6, 9, pair_months=18, missing=0.0)`, fitted until 2025-06 and updated to
-    2026-06 with one well's volumes of 2026 times 1.6; the two heaviest nodes; numbers noted then."""
+    2026-06 with one well's volumes of 2026 times 1.6 (and of format 6 with none of another's from July to April); the
+    two heaviest nodes; numbers noted then. A gap between pairs counts for nothing in any of them."""
     coefficient = from_dataset(xr.open_dataset(file, engine="h5netcdf").load())
     posterior = coefficient.posterior
     assert coefficient.sample_id.tolist() == OLD["sample_id"]
@@ -270,6 +282,7 @@ def test_a_file_of_an_earlier_format_loads_and_is_carried_on_as_it_was_then(file
     assert (spec.head_beyond_m, spec.head_curvature, spec.delivery) == head
     later = coefficient.update(until=np.datetime64("2030-12", "M"))
     np.testing.assert_allclose(later.summary["coefficient_m3_per_kwh"], kept["in_2030"], rtol=1e-6)
+    assert not from_dataset(to_dataset(later)).posterior.rows.unread.any()
 
 
 def test_an_update_keeps_how_fast_a_past_unread_fades(case, coefficient):

@@ -128,6 +128,23 @@ def test_leverage_takes_the_residuals_of_wells_left_out():
     assert 1.0 < float(np.ravel(expected / plain.se)[0]) < 1.1
 
 
+def test_a_unit_that_alone_tells_a_coefficient_has_no_residual_to_make_an_error_of():
+    """Whatever it was measured to be, the standard error is the same; no residual counts more than twice."""
+    design = api_design()
+    x, known = api_auxiliary()
+    y = API["api.stu"].to_numpy(float)
+    alone = np.column_stack([x, np.arange(y.size) == 7])
+    totals_known = np.append(np.ravel(known), 30.0)
+    errors = [
+        greg_totals(design, np.where(np.arange(y.size) == 7, value, y), alone, totals_known, leverage=True).se
+        for value in (y[7], 50.0 * y[7])
+    ]
+    np.testing.assert_allclose(errors[1], errors[0], rtol=1e-9)
+    plain = greg_totals(design, y, alone, totals_known).se
+    assert (plain < errors[0]).all()
+    assert (errors[0] < 2.0 * plain).all()
+
+
 def test_clusters_are_samples_of_cluster_sums():
     clusters = pd.read_csv(DATA / "apiclus1.csv")
     weighted = clusters[["enroll", "api.stu"]].mul(clusters["pw"], axis=0).groupby(clusters["dnum"]).sum()

@@ -72,6 +72,22 @@ def test_pair_by_pair_and_month_by_month_agree_with_all_at_once(case, early, lat
     assert_same(by_pair, early.update(some, **known(case)))
 
 
+def test_what_comes_after_a_gap_counts_the_same_in_any_parts(case):
+    """Half of the wells are not read for fourteen months: month by month, all at once and the whole table agree."""
+    rested = case.pairs["well_id"].isin(case.pairs["well_id"].unique()[::2])
+    gap = rested & (case.pairs["start"] >= "2024-11-01") & (case.pairs["start"] < "2026-01-01")
+    pairs = case.pairs[~gap]
+    early, late = pairs[pairs["start"] < "2025-10-01"], pairs[pairs["start"] >= "2025-10-01"]
+    start = replace(case, pairs=early).fit()
+    at_once, by_month = start.update(late, **known(case)), start
+    for _, month in late.groupby("start"):
+        by_month = by_month.update(month, **known(case))
+    assert_same(by_month, at_once)
+    assert_same(start.update(pairs, **known(case), whole=True), at_once)
+    assert at_once.posterior.rows.unread.max() > 1.1
+    assert start.posterior.rows.unread.max() < 1.0
+
+
 def test_the_posterior_is_that_of_a_fit_at_the_same_variances(case, early, late, at_once):
     """The whole table given to a fit, its search for variances left out, is the same rows and the same answer."""
     whole = early.update(case.pairs, **known(case), whole=True)

@@ -11,6 +11,7 @@ from core_kit import QUARTER, small_case
 from elec2water.calendar_ import quarter_months
 from elec2water.coefficient.context import on_grid
 from elec2water.coefficient.predict import blank_variance, unseen_blanks
+from elec2water.energy import MonthlyEnergy
 from elec2water.energy.split import Split
 from elec2water.errors import UsageError
 from elec2water.stats import mixture_quantile
@@ -320,6 +321,36 @@ def test_what_blanks_leave_is_counted_once():
     assert (unseen_blanks(context, plain) >= 0).all()
 
 
+def test_water_of_months_goes_with_their_electricity(case, coefficient):
+    """Half a year from April: July to September have what they have of its electricity, in parts by days of a month.
+
+    A third of it is outside, and errs by how far κ of the two parts lies apart; of electricity that is not known, days.
+    """
+    made = coefficient.measured.take(np.zeros(4, dtype=np.intp))
+    stamps = (
+        ("2026-04-01", "2026-10-01"),
+        ("2026-04-01", "2026-10-01"),
+        ("2026-06-16", "2026-08-01"),
+        *[("2026-07-01",) * 2],
+    )
+    start, end = (np.array(s, dtype="datetime64[s]") for s in zip(*stamps, strict=True))
+    made = replace(made, well=np.arange(4), start=start, end=end, energy_kwh=np.full(4, 60.0),
+                   volume_m3=np.full(4, 900.0), meter_rel_u=np.full(4, 0.02))  # fmt: skip
+    months = case.energy.months
+    kwh = np.zeros((4, months.size))
+    kwh[:, np.searchsorted(months, np.datetime64("2026-04")) + np.arange(6)] = [5.0, 5.0, 10.0, 30.0, 0.0, 10.0]
+    kwh[1, np.searchsorted(months, np.datetime64("2026-05"))] = np.nan
+    energy = MonthlyEnergy(np.arange(4), months, kwh, 0.0 * kwh, np.full(kwh.shape, "A"))
+    found = measured_months(
+        made, np.ones(4, dtype=bool), quarter_months(QUARTER), energy, meter_rel_u=0.03, pair_error=0.0
+    )
+    nan = np.nan
+    days = np.array([31, 31, 30]) / 183 * 900
+    expected = [[450.0, 0.0, 150.0], days, [900.0 * 30 / 35, nan, nan], [nan, nan, nan]]
+    np.testing.assert_allclose(found.volume_m3, expected, rtol=1e-12)
+    np.testing.assert_allclose(found.own_error[0], 0.02**2 + (0.05 / 3) ** 2, rtol=1e-12)
+
+
 def test_pairs_are_laid_over_months_by_days(case, coefficient):
     """Oracle: 62 days from 1 July are two whole months, halved by days; 20 days measure no month."""
     m = coefficient.measured
@@ -328,16 +359,17 @@ def test_pairs_are_laid_over_months_by_days(case, coefficient):
     start, end = (np.array(s, dtype="datetime64[s]") for s in zip(*stamps, strict=True))
     made = replace(three, well=np.arange(3), start=start, end=end, energy_kwh=np.full(3, 100.0),
                    volume_m3=np.array([620.0, 200.0, 310.0]), meter_rel_u=np.array([np.nan, 0.03, 0.04]))  # fmt: skip
-    found = measured_months(made, np.ones(3, dtype=bool), quarter_months(QUARTER), 4, meter_rel_u=0.02, pair_error=0.01)
+    unknown = np.full((4, case.energy.months.size), np.nan)
+    none = MonthlyEnergy(np.arange(4), case.energy.months, unknown, unknown, np.full(unknown.shape, "N"))
+    months, errors = quarter_months(QUARTER), {"meter_rel_u": 0.02, "pair_error": 0.01}
+    found = measured_months(made, np.ones(3, dtype=bool), months, none, **errors)
     nan = np.nan
     expected = [[310.0, 310.0, nan], [nan, nan, nan], [310.0, nan, nan], [nan, nan, nan]]
     np.testing.assert_allclose(found.volume_m3, expected)
     np.testing.assert_allclose(found.energy_kwh[0], [50.0, 50.0, nan])
     np.testing.assert_allclose(found.meter_rel_u, [0.02, 0.03, 0.04, 0.02])
     np.testing.assert_allclose(found.own_error, [0.0004 + 0.01 * 0.5, 0.0009, 0.0016 + 0.01, 0.0004])
-    broken = measured_months(
-        made, np.array([False, True, True]), quarter_months(QUARTER), 4, meter_rel_u=0.02, pair_error=0.01
-    )
+    broken = measured_months(made, np.array([False, True, True]), months, none, **errors)
     assert np.isnan(broken.volume_m3[0]).all()
 
 

@@ -13,6 +13,7 @@ from elec2water.calendar_ import month_of
 Floats = NDArray[np.float64]
 
 _DAY = np.timedelta64(1, "D")
+_HALF_A_MONTH = np.timedelta64(16, "D")
 _LONG_AGO = np.datetime64("1000-01", "M")
 _NEVER = np.iinfo(np.int64).max
 TEST_REL_U = 0.05
@@ -56,6 +57,12 @@ class Measurements:
     def middle(self) -> NDArray[np.datetime64]:
         """Middle of each interval, (R,) datetime64[s]."""
         return self.start + (self.end - self.start) / 2
+
+    @property
+    def months_within(self) -> NDArray[np.datetime64]:
+        """First and last month of which each interval has about half or more, (2, R); NaT where there is no date."""
+        reach = np.minimum((self.end - self.start) / 2, _HALF_A_MONTH)
+        return np.stack([month_of(self.start + reach), month_of(self.end - reach)])
 
     @property
     def days(self) -> Floats:

@@ -58,6 +58,8 @@ these, and totals of later years ask for the other.
 """
 HALF_YEAR = (Regressor("sin_half_year", 0.0, 0.02), Regressor("cos_half_year", 0.0, 0.02))
 """The second harmonic of the year: the peak of irrigation is shorter than the rest of the year."""
+OF_SEASON = ("sin_", "cos_")
+"""How the names of regressors on the season begin."""
 OF_WATER = ("level", LASTING.name)
 """Regressors on observed water."""
 UNSEEN = "unseen"
@@ -99,7 +101,11 @@ class Static:
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """How wells become features; small, and the same for every later quarter."""
+    """How wells and their pairs become features; small, and the same for every later quarter.
+
+    ``unread_gaps`` says whether years without readings between two pairs of a well count as those after its last pair
+    do, ``half_year`` whether the year has a second harmonic.
+    """
 
     numeric: tuple[Numeric, ...]
     factors: tuple[Factor, ...]
@@ -112,6 +118,7 @@ class FeatureSpec:
     head_curvature: float = HEAD_CURVATURE
     delivery: DeliveryHeads = ()
     half_year: bool = True
+    unread_gaps: bool = True
 
     def layout(self, months: NDArray[np.datetime64]) -> Layout:
         """Places and priors of the shared effects for fitting over ``months``."""
@@ -228,6 +235,7 @@ class FeatureSpec:
         aquifer: Ints,
         year: Floats,
         *,
+        season: Floats | None = None,
         level: Floats | None = None,
         anomaly: Floats | None = None,
         short_test: NDArray[np.bool_] | None = None,
@@ -243,6 +251,8 @@ class FeatureSpec:
             Aquifer code of the well.
         year : (R,)
             Decimal year.
+        season : (R, 4), optional
+            What :func:`harmonics` gives, on average over an interval; those of ``year`` by default.
         level : (R,), optional
             ln head minus the well's own reference (κ = 367.1 η/H: a slope of -1), zero or NaN where unknown; it is
             bent here.
@@ -258,7 +268,8 @@ class FeatureSpec:
             Mean of ``level`` over a year in the well's aquifer.
         """
         n = aquifer.size
-        sin, cos = np.sin(2 * np.pi * year), np.cos(2 * np.pi * year)
+        season = harmonics(year) if season is None else season
+        sin, cos = season[:, 0], season[:, 1]
         columns = [sin, cos]
         columns.append(np.zeros(n) if level is None else self.bent(np.nan_to_num(level)))
         columns.append(np.zeros(n) if anomaly is None else limited_anomaly(anomaly))
@@ -271,8 +282,14 @@ class FeatureSpec:
         columns += [deeper, *(deeper * (aquifer == code) for code in range(len(self.aquifers)))]
         columns.append(np.zeros(n) if lasting is None else lasting)
         if self.half_year:
-            columns += [np.sin(4 * np.pi * year), np.cos(4 * np.pi * year)]
+            columns += [season[:, 2], season[:, 3]]
         return np.column_stack(columns)
+
+
+def harmonics(year: Floats) -> Floats:
+    """Sine and cosine of the year, and of half a year, at decimal years (R,): (R, 4)."""
+    angle = 2 * np.pi * year
+    return np.column_stack([np.sin(angle), np.cos(angle), np.sin(2 * angle), np.cos(2 * angle)])
 
 
 def learn_features(

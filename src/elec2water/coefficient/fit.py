@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from elec2water.calendar_ import month_of
 from elec2water.coefficient.changes import Seen, see_changes
 from elec2water.coefficient.context import Known, WellContext, Windows, learn_wells, on_grid
 from elec2water.coefficient.curvature import bent_rows, learned_curvature
@@ -159,7 +158,7 @@ def _with_curvature(
 
 
 def _span(measured: Measurements, energy: MonthlyEnergy | None) -> tuple[np.datetime64, np.datetime64]:
-    month = month_of(measured.middle)
+    month = measured.months_within
     known = month[~np.isnat(month)]
     if known.size:
         return known.min(), known.max()

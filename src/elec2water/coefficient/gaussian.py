@@ -13,7 +13,7 @@ wells and pairs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,14 +35,15 @@ class Rows:
     """What the sample wells measured, in the order of the wells.
 
     ``well`` (R,) is sorted; wells are 0..W-1 and each has at least one row. ``time`` in years, ``pump`` counts the
-    pumps a well has had, ``cell`` is the aquifer-month, ``scale`` multiplies the error variance of a pair, ``extra``
-    adds to it.
+    pumps a well has had, ``unread`` the years between the first pair of that pump and this one in which nobody read the
+    well, ``cell`` is the aquifer-month, ``scale`` multiplies the error variance of a pair, ``extra`` adds to it.
     """
 
     well: Ints
     y: Floats
     time: Floats
     pump: Ints
+    unread: Floats
     cell: Ints
     static: Floats  # (W, p_F)
     moving: Floats  # (R, p_G)
@@ -71,6 +72,7 @@ class Rows:
             y=self.y[kept],
             time=self.time[kept],
             pump=self.pump[kept],
+            unread=self.unread[kept],
             cell=self.cell[kept],
             static=self.static[wells],
             moving=self.moving[kept],
@@ -111,8 +113,11 @@ class WellVariances:
         """Covariance of a well's path at times ``lag`` years apart (infinite: another pump), ``unseen`` of them unread.
 
         A new pump redraws the drift and the ``pump_share`` of the level's variance; what belongs to the borehole stays.
-        While the well was read a new pump would have shown; in h unread years it is still the same pump with
-        probability ``exp(-renewal h)``, and so is its part of the covariance.
+        While the well was read a new pump would have shown. In h unread years, as a Poisson process replaces pumps, it
+        is still the same one with probability ``exp(-renewal h)``, and its level else is another of the same variance
+        that the old one tells nothing of: the covariance of the pump's part is that probability times its variance.
+        Unread years are told by a clock that stands still while the well is read, so that this is the covariance of a
+        first-order autoregression on that clock, positive definite whatever gaps there are.
         """
         same = np.where(np.isinf(lag), 0.0, np.exp(-self.renewal * unseen))
         return self.drift * np.exp(-lag / self.memory) + level * (1.0 - self.pump_share * (1.0 - same))
@@ -134,13 +139,15 @@ class Blocks:
 class Group:
     """Wells with the same number of pairs, so that their blocks are one batch.
 
-    ``rows`` (w, n) into :class:`Rows`, the pairs of a well in the order of pump and time; ``time`` and ``pump`` (w, n).
+    ``rows`` (w, n) into :class:`Rows`, the pairs of a well in the order of pump and time; ``time``, ``pump`` and
+    ``unread`` (w, n) are theirs.
     """
 
     wells: Ints
     rows: Ints
     time: Floats
     pump: Ints
+    unread: Floats
 
     @property
     def lag(self) -> Floats:
@@ -149,6 +156,13 @@ class Group:
         lag[self.pump[:, :, None] != self.pump[:, None, :]] = np.inf
         return lag
 
+    @property
+    def unseen(self) -> Floats | float:
+        """Years between the pairs of a well in which it was not read, (w, n, n); zero where there are none at all."""
+        if not self.unread.any():
+            return 0.0
+        return np.abs(self.unread[:, :, None] - self.unread[:, None, :])
+
     def lag_to(self, times: Floats, pumps: Ints) -> tuple[Floats, Floats]:
         """Years from a moment of each well (w,), with the pump it has then (w,), to its pairs.
 
@@ -156,38 +170,52 @@ class Group:
         -------
         lag : (w, n)
             Infinite where a pair is of another pump.
-        unseen : (w, 1)
-            Years of them in which the well was not read: those outside its first and last pair of that pump.
+        unseen : (w, n)
+            Years of them in which the well was not read.
         """
-        same = self.pump == pumps[:, None]
-        signed = np.where(same, times[:, None] - self.time, np.inf)
-        lag = np.abs(signed)
-        since_last = signed.min(axis=1)
-        until_first = -np.where(same, signed, -np.inf).max(axis=1)
-        unseen = np.where(same.any(axis=1), np.maximum(np.maximum(since_last, until_first), 0.0), 0.0)
-        return lag, unseen[:, None]
+        lag = np.where(self.pump == pumps[:, None], np.abs(times[:, None] - self.time), np.inf)
+        return lag, np.abs(self.clock(times, pumps)[:, None] - self.unread)
+
+    def clock(self, times: Floats, pumps: Ints) -> Floats:
+        """Read the clock of unread years of the pump a well has (w,) at a moment (w,).
+
+        It goes on before the first pair of a pump and after the last, where there is none, and evenly within a gap.
+        """
+        same, late = self.pump == pumps[:, None], self.time > times[:, None]
+        before, after = same & ~late, same & late
+        last, next_ = np.where(before, self.time, -np.inf).max(axis=1), np.where(after, self.time, np.inf).min(axis=1)
+        counted = np.where(before, self.unread, -np.inf).max(axis=1)
+        until = np.where(after, self.unread, np.inf).min(axis=1)
+        began, goes_on = before.any(axis=1), after.any(axis=1)
+        ahead = np.where(goes_on, next_ - times, 0.0)
+        since = np.where(began, times - last, 0.0)
+        part = np.divide(since, since + ahead, out=np.zeros_like(since), where=began & goes_on)
+        within = np.where(began, counted, 0.0) + part * np.where(began & goes_on, until - counted, 0.0)
+        outside = np.where(began, counted + since, np.where(goes_on, until - ahead, times))
+        return np.where(began & goes_on, within, outside)
 
 
 def group_wells(rows: Rows) -> tuple[Group, ...]:
-    """Batch the wells by their number of pairs, those of several pumps apart, in portions."""
+    """Batch the wells by their number of pairs, those of several pumps or with gaps apart, in portions."""
     order = np.lexsort((rows.time, rows.pump, rows.well))
     counts = np.bincount(rows.well, minlength=rows.n_wells)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    renewed = np.zeros(rows.n_wells, dtype=bool)
-    renewed[rows.well[rows.pump != rows.pump[order[starts[rows.well]]]]] = True
-    kind = 2 * counts + renewed
+    several = np.zeros(rows.n_wells, dtype=bool)
+    several[rows.well[(rows.pump != rows.pump[order[starts[rows.well]]]) | (rows.unread != 0.0)]] = True
+    kind = 2 * counts + several
     groups = []
     for which in np.unique(kind[counts > 0]):
         n, alike = int(which) // 2, np.flatnonzero(kind == which)
         for wells in np.array_split(alike, -(-alike.size * n * n // _PORTION)):
             index = order[starts[wells][:, None] + np.arange(n)]
-            groups.append(Group(wells, index, rows.time[index], rows.pump[index]))
+            groups.append(Group(wells, index, rows.time[index], rows.pump[index], rows.unread[index]))
     return tuple(groups)
 
 
 def well_covariance(group: Group, rows: Rows, variances: WellVariances) -> Floats:
     """Covariance ``S`` (w, n, n) of the wells' own path and error, θ given."""
-    covariance = variances.path(group.lag, (variances.level * rows.level_scale[group.wells])[:, None, None])
+    level = variances.level * rows.level_scale[group.wells]
+    covariance = variances.path(group.lag, level[:, None, None], group.unseen)
     diagonal = np.arange(group.rows.shape[1])
     covariance[:, diagonal, diagonal] += variances.error * rows.scale[group.rows] + rows.extra[group.rows]
     return covariance
@@ -201,11 +229,13 @@ def _inverse(group: Group, rows: Rows, variances: WellVariances) -> Inverse:
     return invert_covariances(
         group.time,
         group.pump,
+        group.unread,
         variances.error * rows.scale[group.rows] + rows.extra[group.rows],
         variances.level * rows.level_scale[group.wells],
         drift=variances.drift,
         memory=variances.memory,
         pump_share=variances.pump_share,
+        renewal=variances.renewal,
     )
 
 
@@ -331,11 +361,11 @@ def variance_slopes(
         spread = shared_spread(rows, group, covariance)
         q = np.einsum("wij,wj->wi", inverse, residual[group.rows])
         inner = inverse - q[:, :, None] * q[:, None, :] - inverse @ spread @ inverse
-        unit = WellVariances(0.0, 1.0, 0.0, variances.memory, variances.pump_share)
+        unit = replace(variances, drift=1.0)
         level = rows.level_scale[group.wells][:, None, None]
         slopes[1] -= variances.drift * float((inner * unit.path(group.lag, np.zeros((1, 1, 1)))).sum())
-        unit = WellVariances(0.0, 0.0, 0.0, variances.memory, variances.pump_share)
-        slopes[0] -= variances.level * float((inner * unit.path(group.lag, level)).sum())
+        unit = replace(variances, drift=0.0)
+        slopes[0] -= variances.level * float((inner * unit.path(group.lag, level, group.unseen)).sum())
         diagonal = np.diagonal(inner, axis1=1, axis2=2)
         slopes[2] -= variances.error * float((diagonal * rows.scale[group.rows]).sum())
     return slopes
@@ -405,8 +435,9 @@ def path_means(rows: Rows, groups: tuple[Group, ...], variances: WellVariances, 
         level = variances.level * rows.level_scale[group.wells]
         lag = np.abs(group.time - group.time[:, -1:])
         lag[group.pump != group.pump[:, -1:]] = np.inf
+        unseen = np.abs(group.unread - group.unread[:, -1:])
         weighed = np.einsum("wij,wj->wi", inverse, residual[group.rows])
-        found[group.wells] = (variances.path(lag, level[:, None]) * weighed).sum(axis=1)
+        found[group.wells] = (variances.path(lag, level[:, None], unseen) * weighed).sum(axis=1)
     return found
 
 
@@ -421,14 +452,15 @@ def path_covariances(
     found = np.zeros(rows.n_wells)
     for group in groups:
         level = variances.level * rows.level_scale[group.wells]
-        now, unseen = group.lag_to(times[group.wells], pumps[group.wells])
-        then, unseen_then = group.lag_to(later[group.wells], pumps[group.wells])
+        at, after, pump = times[group.wells], later[group.wells], pumps[group.wells]
+        now, unseen = group.lag_to(at, pump)
+        then, unseen_then = group.lag_to(after, pump)
         weight = np.linalg.solve(
             well_covariance(group, rows, variances), variances.path(now, level[:, None], unseen)[:, :, None]
         )[:, :, 0]
-        between, unread = np.abs(later[group.wells] - times[group.wells]), np.abs(unseen_then - unseen)[:, 0]
+        unread = np.abs(group.clock(after, pump) - group.clock(at, pump))
         told = (weight * variances.path(then, level[:, None], unseen_then)).sum(axis=1)
-        found[group.wells] = variances.path(between, level, unread) - told
+        found[group.wells] = variances.path(np.abs(after - at), level, unread) - told
     return found
 
 

@@ -213,7 +213,9 @@ def fit_posterior(
 
     Pairs have Student errors, as scale mixtures: each pair's weight is its expectation at the mode of the variances,
     updated three times (Lange, Little & Taylor 1989, J. Am. Statist. Assoc. 84, section 3). A well further than four
-    standard deviations from its class keeps its own level and loses weight in the class.
+    standard deviations from its class keeps its own level and loses weight in the class. The variances are sought as if
+    every well had been read throughout: pumps are replaced at a rate that is taken as known, and a normal variance
+    proportional to that of levels would take the jumps of few wells for the spread of all.
 
     Parameters
     ----------
@@ -229,6 +231,8 @@ def fit_posterior(
     """
     tell = progress or (lambda _: None)
     some = rows.take_wells(thinned(rows.n_wells))
+    # What a few wells with another pump jump by over a gap says nothing of how far all others lie apart.
+    some = replace(some, unread=np.zeros_like(some.unread))
     found = _variance_nodes(some, layout, student_df, tell).heaviest(_COVARIANCE_BYTES // (8 * layout.size**2))
     return posterior_at(
         rows, layout, sample, psi=found.psi, weight=found.weight, student_df=student_df, progress=progress
@@ -243,6 +247,7 @@ def posterior_at(
     psi: Floats,
     weight: Floats,
     student_df: float = 4.0,
+    renewal: float = PUMP_RENEWAL_PER_YEAR,
     progress: Callable[[str], None] | None = None,
 ) -> Posterior:
     """Joint posterior with the variances held at their nodes, exact whatever the order in which the pairs came.
@@ -255,15 +260,17 @@ def posterior_at(
         As for :func:`fit_posterior`.
     psi, weight : (K, 6), (K,)
         Log standard deviations at the nodes, the mode first, and the nodes' weights.
+    renewal : float
+        As for :class:`Posterior`.
     """
     tell = progress or (lambda _: None)
     groups = gaussian.group_wells(rows)
     robust = rows
     for round_ in range(_ROBUST_ROUNDS):
         tell(f"fit: weights of pairs and wells, round {round_ + 1} of {_ROBUST_ROUNDS}")
-        robust = reweight(rows, robust, groups, layout, psi[0], student_df)
+        robust = reweight(rows, robust, groups, layout, psi[0], student_df, renewal)
     tell(f"fit: joint posterior at {len(psi)} nodes")
-    solutions = _solutions(robust, groups, layout, psi)
+    solutions = _solutions(robust, groups, layout, psi, renewal)
     return Posterior(
         layout,
         np.exp(psi),
@@ -275,6 +282,7 @@ def posterior_at(
         solutions[0].log_likelihood,
         rows.scale,
         fingerprint(rows, layout, student_df),
+        renewal,
     )
 
 
@@ -288,10 +296,11 @@ def fingerprint(rows: Rows, layout: Layout, student_df: float) -> str:
 
 def evidence(rows: Rows, posterior: Posterior) -> float:
     """Log marginal likelihood of pairs with their robust weights, at the mode of a posterior's variances."""
-    return _solve(rows, gaussian.group_wells(rows), posterior.layout, np.log(posterior.sd[0]))[0].log_likelihood
+    groups, psi = gaussian.group_wells(rows), np.log(posterior.sd[0])
+    return _solve(rows, groups, posterior.layout, psi, posterior.renewal)[0].log_likelihood
 
 
-def _solutions(rows: Rows, groups: tuple[Group, ...], layout: Layout, psi: Floats) -> list[Solution]:
+def _solutions(rows: Rows, groups: tuple[Group, ...], layout: Layout, psi: Floats, renewal: float) -> list[Solution]:
     """Posterior of θ at every node; nodes whose well variances are as good as the same share the wells' blocks."""
     blocks: dict[tuple[float, ...], Blocks] = {}
     solutions = []
@@ -299,7 +308,8 @@ def _solutions(rows: Rows, groups: tuple[Group, ...], layout: Layout, psi: Float
         near = [key for key in blocks if np.abs(np.array(key) - node[:3]).max() < _SAME_VARIANCES]
         key = near[0] if near and rows.n_wells > _ENOUGH_WELLS else tuple(node[:3].tolist())
         if key not in blocks:
-            blocks[key] = gaussian.eliminate_wells(rows, groups, well_variances(node), keep_inverses=False)
+            variances = well_variances(node, renewal)
+            blocks[key] = gaussian.eliminate_wells(rows, groups, variances, keep_inverses=False)
         solutions.append(
             gaussian.solve_shared(blocks[key], layout.prior(dict(zip(SD_NAMES, np.exp(node), strict=True))))
         )
@@ -328,14 +338,16 @@ def _variance_nodes(rows: Rows, layout: Layout, student_df: float, tell: Callabl
     return nodes.integrate(SdDensity(robust, groups, layout), start, centre)
 
 
-def well_variances(psi: Floats) -> WellVariances:
+def well_variances(psi: Floats, renewal: float = PUMP_RENEWAL_PER_YEAR) -> WellVariances:
     """Variances of a well's level, drift and pair error from log standard deviations."""
     level, drift, error = np.exp(2 * psi[:3])
-    return WellVariances(float(level), float(drift), float(error), DRIFT_MEMORY_YEARS)
+    return WellVariances(float(level), float(drift), float(error), DRIFT_MEMORY_YEARS, renewal=renewal)
 
 
-def _solve(rows: Rows, groups: tuple[Group, ...], layout: Layout, psi: Floats) -> tuple[Solution, Blocks]:
-    blocks = gaussian.eliminate_wells(rows, groups, well_variances(psi))
+def _solve(
+    rows: Rows, groups: tuple[Group, ...], layout: Layout, psi: Floats, renewal: float = PUMP_RENEWAL_PER_YEAR
+) -> tuple[Solution, Blocks]:
+    blocks = gaussian.eliminate_wells(rows, groups, well_variances(psi, renewal))
     prior = layout.prior(dict(zip(SD_NAMES, np.exp(psi), strict=True)))
     return gaussian.solve_shared(blocks, prior), blocks
 
@@ -370,11 +382,17 @@ def _sd_prior(psi: Floats) -> tuple[float, Floats]:
 
 
 def reweight(
-    rows: Rows, robust: Rows, groups: tuple[Group, ...], layout: Layout, psi: Floats, student_df: float
+    rows: Rows,
+    robust: Rows,
+    groups: tuple[Group, ...],
+    layout: Layout,
+    psi: Floats,
+    student_df: float,
+    renewal: float = PUMP_RENEWAL_PER_YEAR,
 ) -> Rows:
     """One step of the robust weights of pairs and wells, at the log standard deviations ``psi``."""
-    variances = well_variances(psi)
-    solution, blocks = _solve(robust, groups, layout, psi)
+    variances = well_variances(psi, renewal)
+    solution, blocks = _solve(robust, groups, layout, psi, renewal)
     error, error_variance = gaussian.pair_residuals(robust, groups, variances, blocks, solution)
     base = variances.error * rows.scale + rows.extra
     weight = (student_df + 1.0) / (student_df + (error**2 + error_variance) / base)

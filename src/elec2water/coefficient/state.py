@@ -31,12 +31,13 @@ from elec2water.coefficient.shared import Factor, Layout, Regressor
 from elec2water.errors import UsageError
 from elec2water.pairs import Measurements
 
-FORMAT = 6
+FORMAT = 7
 
 Variable: TypeAlias = tuple[str | tuple[str, ...], NDArray[Any]]
 """Dimensions and values."""
 
 _ROW_FIELDS = ("well", "y", "time", "pump", "cell", "scale", "extra")
+_UNREAD = "row_unread"
 _PAIR_FIELDS = ("well", "start", "end", "energy_kwh", "volume_m3", "meter_rel_u", "test", "row")
 _NO_TIME = np.int64(np.iinfo(np.int64).min)
 
@@ -146,6 +147,7 @@ def _of_rows(coefficient: Coefficient) -> dict[str, Variable]:
     found: dict[str, Variable] = {f"row_{name}": ("pair", _plain(getattr(rows, name))) for name in _ROW_FIELDS}
     plain = coefficient.posterior.plain_rows.scale
     return found | {
+        _UNREAD: ("pair", rows.unread),
         "row_plain_scale": ("pair", plain),
         "static": (("sample_well", "static_effect"), rows.static),
         "moving": (("pair", "moving_effect"), rows.moving),
@@ -282,6 +284,7 @@ def _rows_of(dataset: xr.Dataset, layout: Layout) -> Rows:
         rows[name] = rows[name].astype(np.intp)
     return Rows(
         **rows,
+        unread=dataset[_UNREAD].to_numpy() if _UNREAD in dataset else np.zeros(rows["y"].size),
         static=dataset["static"].to_numpy(),
         moving=dataset["moving"].to_numpy(),
         level_scale=dataset["level_scale"].to_numpy(),
@@ -330,12 +333,13 @@ def _spec_of(features: Mapping[str, Any]) -> FeatureSpec:
         features["reference_year"],
         tuple(features["wear"]),
         tuple((name, tuple(limits)) for name, limits in features.get("strata_breaks", ())),
-        # Files that do not say it have the slope on the depth to water alone, a straight one, open outlets, and one
-        # harmonic of the year.
+        # Files that do not say it have the slope on the depth to water alone, a straight one, open outlets, one
+        # harmonic of the year, and no gaps between pairs.
         features.get("head_beyond_m", 0.0),
         features.get("head_curvature", 0.0),
         tuple((method, head) for method, head in features.get("delivery", ())),
         features.get("half_year", False),
+        features.get("unread_gaps", False),
     )
 
 

@@ -128,7 +128,9 @@ def steady_loads(residual: Floats, allowed: Allowed, taken: Taken, wells: Ints) 
         places = np.flatnonzero(np.isin(group.wells, wells))
         size = places.size * group.time.shape[1] ** 2
         for place in np.array_split(places, -(-size // _PORTION)) if size else ():
-            some = Group(group.wells[place], group.rows[place], group.time[place], group.pump[place])
+            some = Group(
+                group.wells[place], group.rows[place], group.time[place], group.pump[place], group.unread[place]
+            )
             here = np.searchsorted(wells, some.wells)
             probability[here], part = _weigh(found, some, residual[some.rows], allowed, taken)
             kwh[here] = part * taken.kwh[some.rows[:, 0]]

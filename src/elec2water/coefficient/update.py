@@ -17,14 +17,14 @@ from elec2water.calendar_ import decimal_year, month_of
 from elec2water.coefficient.changes import Seen, see_changes, watched
 from elec2water.coefficient.context import WellContext, on_grid
 from elec2water.coefficient.equipment import FAULT_VARIANCE, FAULTS, Equipment
-from elec2water.coefficient.features import OF_WATER
+from elec2water.coefficient.features import OF_SEASON, OF_WATER
 from elec2water.coefficient.gauges import Gauges
 from elec2water.coefficient.gaussian import Rows
 from elec2water.coefficient.innovations import Limits
 from elec2water.coefficient.news import UpdateRecord, class_news
 from elec2water.coefficient.posterior import Posterior, fingerprint, posterior_at
 from elec2water.coefficient.result import Coefficient, Outlook
-from elec2water.coefficient.rows import measured_rows, pair_moments
+from elec2water.coefficient.rows import measured_rows, pair_moments, unread_years
 from elec2water.coefficient.shared import Layout
 from elec2water.coefficient.water import first_level
 from elec2water.energy import MonthlyEnergy
@@ -219,8 +219,16 @@ def _at_nodes(
     if before.told_by and before.told_by == fingerprint(rows, layout, student_df):
         return before if np.array_equal(before.sample, sample) else replace(before, sample=sample)
     psi = np.log(before.sd)
-    after = posterior_at(rows, layout, sample, psi=psi, weight=before.weight, student_df=student_df, progress=progress)
-    return replace(after, renewal=before.renewal)
+    return posterior_at(
+        rows,
+        layout,
+        sample,
+        psi=psi,
+        weight=before.weight,
+        student_df=student_df,
+        renewal=before.renewal,
+        progress=progress,
+    )
 
 
 def _record(before: Coefficient, given: Given, after: Coefficient, *, with_news: bool) -> UpdateRecord:
@@ -269,7 +277,7 @@ def _located(
 
 def _months(coefficient: Coefficient, measured: Measurements, until: np.datetime64 | None) -> Months:
     known = coefficient.posterior.layout.months
-    seen = month_of(measured.middle)
+    seen = measured.months_within
     seen = seen[~np.isnat(seen)]
     ends = [known[0], known[-1]] + ([] if until is None else [np.datetime64(str(until), "M")])
     span = np.concatenate([seen, np.array(ends)])
@@ -279,7 +287,7 @@ def _months(coefficient: Coefficient, measured: Measurements, until: np.datetime
 def _rows_of_known_wells(
     coefficient: Coefficient, measured: Measurements, layout: Layout, equipment: Equipment
 ) -> tuple[NDArray[np.intp], Rows]:
-    """Rows without a registry: static features as in the fit, levels and energy as usual."""
+    """Rows without a registry: static features as in the fit, levels and energy as usual, season of the middle."""
     old, spec = coefficient.posterior.rows, coefficient.spec
     sample, position = np.unique(measured.well, return_inverse=True)
     first = np.searchsorted(old.well, sample)
@@ -289,11 +297,13 @@ def _rows_of_known_wells(
     pumps = equipment.history(coefficient.sample_id[sample])
     month = np.clip(np.searchsorted(layout.months, month_of(middle)), 0, layout.months.size - 1)
     worn_since = spec.worn_since(pumps.since(position, middle))
+    number = pumps.number(position, middle)
     return sample, Rows(
         well=np.asarray(position, dtype=np.intp),
         y=np.log(measured.coefficient),
         time=year,
-        pump=pumps.number(position, middle),
+        pump=number,
+        unread=unread_years(measured, position, number, spec, layout),
         cell=np.asarray(aquifer * layout.months.size + month, dtype=np.intp),
         static=old.static[sample],
         moving=spec.moving(aquifer, year, short_test=measured.test, worn_since=worn_since),
@@ -308,6 +318,7 @@ def _as_known(coefficient: Coefficient, given: Given, sample: NDArray[np.intp], 
     """Keep levels, energy and attributes of pairs known before where nothing newer was given."""
     old, layout = coefficient.posterior.plain_rows, coefficient.posterior.layout
     level, lasting, anomaly = (layout.moving_names.index(name) for name in (*OF_WATER, "energy_anomaly"))
+    season = [k for k, name in enumerate(layout.moving_names) if name.startswith(OF_SEASON)]
     here = np.flatnonzero(given.merged.origin >= 0)
     origin = given.merged.origin[here]
     month = layout.months[old.cell[origin] % layout.months.size]
@@ -316,7 +327,8 @@ def _as_known(coefficient: Coefficient, given: Given, sample: NDArray[np.intp], 
     y = rows.y.copy()
     for column in (level, lasting, *layout.unseen):
         moving[here[unleveled], column] = old.moving[origin[unleveled], column]
-    moving[here[unmetered], anomaly] = old.moving[origin[unmetered], anomaly]
+    for column in (anomaly, *season):
+        moving[here[unmetered], column] = old.moving[origin[unmetered], column]
     scale[here[unmetered]] = old.scale[origin[unmetered]]
     y[here[unmetered]] = old.y[origin[unmetered]]
     had_levels = bool(old.moving[:, level].any())

@@ -176,7 +176,10 @@ def greg_totals(
 
 
 def _left_out(x: Floats, inverse: Floats, weight: Floats) -> Floats:
-    """One less the leverage of each unit; a unit that alone tells a coefficient keeps half of its residual's size."""
+    """One less the leverage of each unit, a half at the least: no residual is more than doubled.
+
+    A unit that alone tells a coefficient has leverage 1 and a residual of zero, which no divisor makes an error of.
+    """
     left_out: Floats = np.maximum(1.0 - weight * np.einsum("np,pq,nq->n", x, inverse, x), _LEAST_LEFT_OUT)
     return left_out
 
