@@ -19,7 +19,7 @@ from elec2water.energy.forms import Forms, sort_out
 from elec2water.energy.intervals import Intervals, distinct, merge_estimated, usable, without_overlaps
 from elec2water.energy.links import Epochs, Links, epochs_of
 from elec2water.energy.monthly import MonthlyEnergy, month_range
-from elec2water.energy.periods import Pieces, cut, spread, spread_covariance
+from elec2water.energy.periods import Pieces, cut, rate_slopes, spread, spread_covariance
 from elec2water.energy.profile import SHAPE_PER_DAY, DailyProfile, daily_profile
 from elec2water.energy.registers import (
     causes_of_fall,
@@ -36,6 +36,7 @@ from elec2water.energy.screen.ratios import multiplier_ratios
 from elec2water.energy.screen.series import MeterMonths, series_of_meters
 from elec2water.energy.shares import fitted_exponents, fitted_spread, measures_of, size_by
 from elec2water.energy.split import split_of_meters
+from elec2water.energy.spreading import Spreading
 from elec2water.energy.wells import cells_of_wells
 from elec2water.errors import UsageError
 from elec2water.findings import Findings
@@ -161,7 +162,8 @@ def read_energy(
         epochs = epochs_of(registry.links, by_power, area, kappa, size).believing(spread)
     of_wells = cells_of_wells(gathered.cells, epochs, len(wells), axis, gathered.profile.shape_per_day)
     split = split_of_meters(gathered.cells, epochs, axis.days)
-    whole = replace(_energy_of(wells, of_wells, axis), split=split)
+    spreading = None if gathered.spreading is None else gathered.spreading.of_wells(epochs)
+    whole = replace(_energy_of(wells, of_wells, axis), split=split, spreading=spreading)
     energy = adjusted(whole, gathered.edits, epochs).window(months[0], months[-1])
     asked = slice(int(np.searchsorted(axis.months, months[0])), int(np.searchsorted(axis.months, months[-1])) + 1)
     parts = [
@@ -208,6 +210,7 @@ class _Gathered:
     profile: DailyProfile
     intervals: Intervals
     edits: Edits
+    spreading: Spreading | None
 
 
 def _gather(
@@ -234,11 +237,23 @@ def _gather(
     flat = DailyProfile(np.full(len(axis.days), np.nan), SHAPE_PER_DAY)
     _add(cells, intervals, pieces, ~crossing, flat, first_month)
     needed = crossing.any() or _partly_read(cells, axis)
-    profile = daily_profile(cells, intervals, crosses, axis) if needed else flat
+    profile = daily_profile(cells, epochs.meter, intervals, crosses, axis) if needed else flat
     _add(cells, intervals, pieces, crossing, profile, first_month)
     orderly = forms.billing if not rest.any() else forms.billing.take(~rest)
     seen = Intervals.concat([orderly, intervals]) if len(intervals) else orderly
-    return _Gathered(cells, profile, seen, edits), found
+    told = crossing.any() and profile.covariance.any()
+    spreading = _spreading(intervals, pieces.take(crossing), profile, axis) if told else None
+    return _Gathered(cells, profile, seen, edits, spreading), found
+
+
+def _spreading(intervals: Intervals, pieces: Pieces, profile: DailyProfile, axis: Axis) -> Spreading:
+    """Lay out what spells of meters err by together where rates of months are uncertain."""
+    first_month = int(axis.months[0].astype(np.int64))
+    piece, source, slope = rate_slopes(pieces, intervals.kwh[pieces.parent], profile, first_month)
+    month = pieces.month - first_month
+    held = (month[piece] >= 0) & (month[piece] < len(axis.months))
+    piece, source, slope = piece[held], source[held], slope[held]
+    return Spreading(axis.months, profile.covariance, pieces.epoch[piece], month[piece], month[source], slope)
 
 
 def _settled(

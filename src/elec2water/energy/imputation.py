@@ -141,7 +141,10 @@ def impute(
     variance[asked[well], month] = law.variance[well, month]
     quality[asked[well], month] = "S"
     lags = _lags(energy, law, asked, quality[asked] == "S")
-    return replace(energy, kwh=kwh, variance=variance, quality=quality, common=law.common, lags=lags)
+    spreading = None if energy.spreading is None else energy.spreading.with_filled(kwh, quality == "S", energy.months)
+    return replace(
+        energy, kwh=kwh, variance=variance, quality=quality, common=law.common, lags=lags, spreading=spreading
+    )
 
 
 def _lags(energy: MonthlyEnergy, law: Imputation, asked: Ints, filled: Bools) -> Floats:

@@ -13,6 +13,7 @@ from elec2water.calendar_ import Months, month_of
 from elec2water.energy.arrays import Floats, Texts
 from elec2water.energy.movement import MONTHS_PER_YEAR, fit_movement
 from elec2water.energy.split import Split
+from elec2water.energy.spreading import Spreading
 from elec2water.errors import UsageError
 
 LEAST_TOLD = 0.05
@@ -55,6 +56,8 @@ class MonthlyEnergy:
         both, positive where both hang on one uncertain share or level. Without months where all are 0.
     split : Split, optional
         Energies split between wells by shares nobody stated, whose errors cancel in the sum of a meter's wells.
+    spreading : Spreading, optional
+        How energies hang on the rates of months that nobody read by themselves, an error common to all wells.
     """
 
     well_id: Texts
@@ -66,6 +69,7 @@ class MonthlyEnergy:
     reason: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.uint8))
     lags: Floats = field(default_factory=lambda: np.zeros((0, 0, 0)))
     split: Split | None = None
+    spreading: Spreading | None = None
     _annual: dict[np.datetime64, Floats] = field(default_factory=dict, init=False, repr=False)
     """What :meth:`annual_kwh` has worked out, by the last month: the fit and the volumes ask for the same year."""
 
@@ -181,7 +185,7 @@ class MonthlyEnergy:
         for k in range(len(lags)):
             lags[k, :, -k - 1 :] = 0.0
         split = None if self.split is None else self.split.window(source, held)
-        return MonthlyEnergy(self.well_id, months, kwh, variance, quality, common, reason, lags, split)
+        return MonthlyEnergy(self.well_id, months, kwh, variance, quality, common, reason, lags, split, self.spreading)
 
     def _columns(self, part: slice) -> MonthlyEnergy:
         """Give some of the months held, with what ties them to each other and wells to wells."""
@@ -199,6 +203,7 @@ class MonthlyEnergy:
             self.reason[:, part],
             lags,
             None if self.split is None else self.split.window(source, np.ones(len(source), dtype=bool)),
+            self.spreading,
         )
 
     def annual_kwh(self, end: np.datetime64, groups: npt.ArrayLike | None = None) -> Floats:

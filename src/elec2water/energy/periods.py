@@ -64,16 +64,58 @@ def split_of(pieces: Pieces, profile: DailyProfile, first_month: int) -> Floats:
     first_month : int
         Months since 1970-01 of the profile's first month.
     """
-    column = pieces.month - first_month
-    known = (column >= 0) & (column < len(profile.rate))
-    padded = np.append(profile.rate, np.nan)
-    weight = profile.days_between(pieces.start, pieces.days, first_month) * padded[np.where(known, column, -1)]
+    weight = _weights(pieces, profile, first_month)[1]
     n = int(pieces.parent.max(initial=-1)) + 1
     total = np.bincount(pieces.parent, weights=weight, minlength=n)
     length = np.bincount(pieces.parent, weights=pieces.days, minlength=n)
     supported = np.isfinite(total) & (total > 0)
     weight = np.where(supported[pieces.parent], weight, pieces.days)
     return np.asarray(weight / np.where(supported, total, length)[pieces.parent])
+
+
+def _weights(pieces: Pieces, profile: DailyProfile, first_month: int) -> tuple[Floats, Floats]:
+    """Give the mean days of their month that pieces hold, and the same times its rate, NaN without one; (p,) each."""
+    column = pieces.month - first_month
+    known = (column >= 0) & (column < len(profile.rate))
+    padded = np.append(profile.rate, np.nan)
+    days = profile.days_between(pieces.start, pieces.days, first_month)
+    return days, days * padded[np.where(known, column, -1)]
+
+
+def rate_slopes(pieces: Pieces, energy: Floats, profile: DailyProfile, first_month: int) -> tuple[Ints, Ints, Floats]:
+    """Give how the energy of pieces hangs on uncertain rates: ``∂(E f_p)/∂r_k = E (d_p [p in k] - f_p d_k)/Σ d r``.
+
+    Parameters
+    ----------
+    pieces, profile, first_month
+        As for :func:`split_of`.
+    energy : numpy.ndarray, shape (p,)
+        Energy of the whole interval of each piece [kWh].
+
+    Returns
+    -------
+    piece, source : numpy.ndarray, shape (q,)
+        The piece, and the piece of the same interval whose month's rate it hangs on.
+    slope : numpy.ndarray, shape (q,)
+        [kWh] for a unit of the rate.
+    """
+    days, weight = _weights(pieces, profile, first_month)
+    parent, n = pieces.parent, len(pieces.parent)
+    total = np.bincount(parent, weights=weight, minlength=1)
+    total = np.where(np.isfinite(total) & (total > 0), total, np.inf)[parent]
+    variance = np.append(np.diag(profile.covariance), 0.0)
+    column = pieces.month - first_month
+    uncertain = variance[np.where((column >= 0) & (column < len(variance) - 1), column, -1)] > 0
+    most = int(np.bincount(parent, minlength=1).max())
+    found = []
+    for ahead in range(1 - most, most):
+        piece = np.arange(max(0, -ahead), n - max(0, ahead))
+        piece = piece[(parent[piece] == parent[piece + ahead]) & uncertain[piece + ahead] & np.isfinite(total[piece])]
+        own = days[piece] if ahead == 0 else 0.0
+        slope = own - weight[piece] / total[piece] * days[piece + ahead]
+        found.append((piece, piece + ahead, energy[piece] * slope / total[piece]))
+    piece, source, slope = (np.concatenate(part) for part in zip(*found, strict=True))
+    return piece, source, slope
 
 
 def spread(intervals: Intervals, pieces: Pieces, profile: DailyProfile, first_month: int) -> tuple[Floats, Floats]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import sparse
 
 from elec2water.energy.arrays import Bools, Floats, Ints
 from elec2water.energy.axis import Axis
 from elec2water.energy.cells import Cells
 from elec2water.energy.intervals import Intervals
+from elec2water.energy.rates import Readings, month_rates
+from elec2water.sums import membership
 
 SHAPE_PER_DAY = 0.1
 """Gamma shape of a day's energy where the county's data do not tell: a month of 30 days then has a CV of 0.58."""
@@ -18,9 +21,6 @@ SUPPORT = 30
 SHORT_DAYS = 3
 """Intervals up to this long tell how days differ within a month."""
 _SHAPE_BOUNDS = (0.02, 5.0)
-_MOST_KINDS = 20_000
-_ROUNDS = 400
-_TOLERANCE = 1e-10
 _PART_OF_MONTH = 1 / 3
 
 
@@ -36,11 +36,14 @@ class DailyProfile:
         Gamma shape of a day's energy.
     within : numpy.ndarray, shape (D,), optional
         Energy of each day of the M months in terms of its month's mean; all 1 where the data tell nothing of days.
+    covariance : numpy.ndarray, shape (M, M), optional
+        Of the rates; 0 for months read by themselves.
     """
 
     rate: Floats
     shape_per_day: float
     within: Floats = field(default_factory=lambda: np.zeros(0))
+    covariance: Floats = field(default_factory=lambda: np.zeros((0, 0)))
 
     def days_between(self, start: Ints, days: Ints, first_month: int) -> Floats:
         """Give the length of spells in mean days of their month, shape (p,)."""
@@ -54,17 +57,18 @@ class DailyProfile:
         return np.asarray(np.where(inside, span, days), dtype=np.float64)
 
 
-def daily_profile(cells: Cells, intervals: Intervals, crosses: Bools, axis: Axis) -> DailyProfile:
+def daily_profile(cells: Cells, meter: Ints, intervals: Intervals, crosses: Bools, axis: Axis) -> DailyProfile:
     """Learn from all readings how energy moves from month to month and how uneven days are.
 
-    The rates are the maximum-likelihood ones of Poisson totals over intervals, by the EM algorithm of Shepp and Vardi
-    (1982): a county that reads on the 25th is told apart into months as well as one that reads at month ends. Where
-    daily readings cover a month, days within it follow them.
+    A county that reads on the 25th, or every other month, is told apart into months by :func:`month_rates`. Where daily
+    readings cover a month, days within it follow them.
 
     Parameters
     ----------
     cells : Cells
         Energies of intervals that do not cross a month end.
+    meter : numpy.ndarray, shape (R,)
+        Meter of each row of `cells`.
     intervals : Intervals
         In order: those that cross, and short ones.
     crosses : numpy.ndarray, shape (n,)
@@ -79,15 +83,19 @@ def daily_profile(cells: Cells, intervals: Intervals, crosses: Bools, axis: Axis
         each other share their total, by the method of moments: E²(s - f)² has mean E² f(1 - f)/(a n + 1).
     """
     crossing = _needed(intervals.take(crosses), cells, axis)
-    overlap, kwh = _kinds(cells, crossing, axis)
-    supported = _support(cells, crossing, axis) >= SUPPORT
-    rate = np.where(supported, _rates(overlap, kwh), np.nan)
-    return DailyProfile(rate, _shape_per_day(cells, crossing, rate, axis), _within(intervals, axis))
+    found, covariance = month_rates(_readings(cells, meter, crossing, axis), _bare(cells))
+    rate = np.where(_support(cells, crossing, axis) >= SUPPORT, found, np.nan)
+    return DailyProfile(rate, _shape_per_day(cells, crossing, rate, axis), _within(intervals, axis), covariance)
+
+
+def _bare(cells: Cells) -> Bools:
+    """Tell of which months readings within them do not support a rate, (M,)."""
+    return np.asarray(np.count_nonzero(cells.days > 0, axis=0) < SUPPORT)
 
 
 def _needed(crossing: Intervals, cells: Cells, axis: Axis) -> Intervals:
     """Keep the crossing intervals that touch a month which readings within it do not support."""
-    bare = np.count_nonzero(cells.days > 0, axis=0) < SUPPORT
+    bare = _bare(cells)
     running = np.concatenate([[0], np.cumsum(bare)])
     first = np.searchsorted(axis.edges, crossing.start, side="right") - 1
     last = np.searchsorted(axis.edges, crossing.end - 1, side="right")
@@ -95,34 +103,26 @@ def _needed(crossing: Intervals, cells: Cells, axis: Axis) -> Intervals:
     return crossing.take(running[np.clip(last, 0, n)] > running[np.clip(first, 0, n)])
 
 
-def _kinds(cells: Cells, crossing: Intervals, axis: Axis) -> tuple[Floats, Floats]:
-    """Give meter-days by month (K, M) and energy (K,) of every kind of interval: months, then each (start, end)."""
-    days, kwh = cells.days.sum(axis=0), cells.kwh.sum(axis=0)
-    inside = (crossing.start >= axis.edges[0]) & (crossing.end <= axis.edges[-1])
-    key = np.stack([crossing.start[inside], crossing.end[inside]], axis=1)
-    kinds, which = np.unique(key, axis=0, return_inverse=True) if len(key) else (key, np.zeros(0, dtype=np.int64))
-    count = np.bincount(which.ravel(), minlength=len(kinds))
-    total = np.bincount(which.ravel(), weights=crossing.kwh[inside], minlength=len(kinds))
-    step = 1 + len(kinds) // _MOST_KINDS
-    kinds, count, total = kinds[::step], count[::step], total[::step]
-    shared = np.minimum(kinds[:, 1:], axis.edges[1:]) - np.maximum(kinds[:, :1], axis.edges[:-1])
-    overlap = np.maximum(shared, 0) * count[:, None]
-    return np.vstack([np.diag(days), overlap]), np.concatenate([kwh, total])
+def _readings(cells: Cells, meter: Ints, crossing: Intervals, axis: Axis) -> Readings:
+    """Lay out what meters used within months (the rows of ``cells`` are spells of ``meter``) and across month ends."""
+    inside = np.flatnonzero((crossing.start >= axis.edges[0]) & (crossing.end <= axis.edges[-1]))
+    crossing = crossing.take(inside)
+    n = int(max(meter.max(initial=-1), crossing.meter.max(initial=-1))) + 1
+    spells = membership(meter, n)
+    key = np.stack([crossing.start, crossing.end], axis=1)
+    _, kind = np.unique(key, axis=0, return_inverse=True) if len(key) else (key, np.zeros(0, dtype=np.int64))
+    return Readings(
+        spells @ cells.days, spells @ cells.kwh, _overlap(crossing, axis), crossing.meter, kind.ravel(), crossing.kwh
+    )
 
 
-def _rates(overlap: Floats, kwh: Floats) -> Floats:
-    """Energy per meter and day of each month, (M,): EM for Poisson totals whose means are ``overlap @ rate``."""
-    exposure = overlap.sum(axis=0)
-    told = exposure > 0
-    rate = np.where(told, kwh.sum() / max(float(exposure.sum()), 1.0), 0.0)
-    for _ in range(_ROUNDS):
-        expected = overlap @ rate
-        ratio = np.divide(kwh, expected, out=np.zeros_like(kwh), where=expected > 0)
-        new = np.divide(rate * (overlap.T @ ratio), exposure, out=np.zeros_like(rate), where=told)
-        if np.max(np.abs(new - rate), initial=0.0) <= _TOLERANCE * max(float(new.max(initial=0.0)), 1e-300):
-            return np.asarray(new)
-        rate = new
-    return np.asarray(rate)
+def _overlap(crossing: Intervals, axis: Axis) -> sparse.csr_array:
+    """Give the days of each month that intervals hold, (c, M)."""
+    n, columns = len(crossing), []
+    for first, end in zip(axis.edges[:-1], axis.edges[1:], strict=True):
+        days = np.maximum(np.minimum(crossing.end, end) - np.maximum(crossing.start, first), 0)
+        columns.append(sparse.csc_array(days.astype(np.float64)[:, None]))
+    return sparse.csr_array(sparse.hstack(columns)) if columns else sparse.csr_array((n, 0))
 
 
 def _support(cells: Cells, crossing: Intervals, axis: Axis) -> Ints:

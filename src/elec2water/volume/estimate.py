@@ -19,6 +19,7 @@ from elec2water.coefficient.result import Coefficient
 from elec2water.coefficient.shared import Layout
 from elec2water.energy import MonthlyEnergy
 from elec2water.energy.split import Split
+from elec2water.energy.spreading import Spreading
 from elec2water.errors import UsageError
 from elec2water.stats import lognormal_interval, lognormal_sd, mixture_quantile, spread_evenly
 from elec2water.sums import row_all, row_any, row_sum
@@ -102,12 +103,14 @@ class _Parts:
     """Everything known of the wells of a quarter before a volume is made of it."""
 
     well_id: NDArray[np.object_]
+    months: NDArray[np.datetime64]
     kwh: Floats
     pumping: Floats
     kwh_variance: Floats
     kwh_common_u: Floats
     kwh_lags: Floats
     split: Split | None
+    spreading: Spreading | None
     quality: NDArray[np.str_]
     loadings: Loadings
     log_offset: Floats
@@ -148,12 +151,14 @@ class _Parts:
         path += np.where(sampled, 0.0, unseen_blanks(context, posterior))
         return cls(
             context.well_id,
+            context.months,
             kwh,
             context.pumping,
             _zero_if_unknown(energy.variance[:, column]),
             np.where(energy.quality[:, column] == "S", np.sqrt(energy.common[column]), 0.0),
             _zero_if_unknown(energy.lags[:, :, column]),
             None if energy.split is None else energy.split.window(held, np.ones(held.size, dtype=bool)),
+            energy.spreading,
             energy.quality[:, column],
             loadings,
             offset,
@@ -275,7 +280,8 @@ def _well_volumes(
 ) -> WellVolumes:
     volume = row_sum(months.volume)
     own, log_variance = _well_variance(parts, months.kwh, months.converted, volume, months.shared_variance)
-    log_variance += meter_rel_u**2
+    common = _common_energy(parts, months)
+    log_variance += meter_rel_u**2 + row_sum(common[:, 1:] ** 2) / np.where(volume > 0, volume, 1.0) ** 2
     spread = _spread_at_nodes(posterior, parts, months)
     heavier = np.where(parts.sampled, 0.0, _uncertain_spread(log_variance, spread, posterior.weight))
     se = lognormal_sd(volume, log_variance + heavier)
@@ -306,11 +312,23 @@ def _well_volumes(
         converted_m3=months.converted,
         own_variance_m6=own * volume**2,
         path_variance=parts.path_variance,
-        common_energy_m3=row_sum(months.converted * parts.kwh_common_u),
+        common_energy_m3=common,
         resting_kwh=row_sum(resting_kwh),
         level_squared_m6=np.where(parts.sampled, 0.0, converted**2),
         shared_variance=months.shared_variance,
     )
+
+
+def _common_energy(parts: _Parts, months: _Months) -> Floats:
+    """Volumes for a standard deviation of each error of the electricity that wells have in common, (N, F).
+
+    The first is that of months nobody has read, the others those of the rates by which readings were spread.
+    """
+    unread = row_sum(months.converted * parts.kwh_common_u)[:, None]
+    if parts.spreading is None:
+        return unread
+    safe = np.where(months.kwh > 0, months.kwh, 1.0)
+    return np.hstack([unread, parts.spreading.loadings(parts.months, months.converted / safe)])
 
 
 def _bounds(

@@ -209,7 +209,9 @@ class _Sums:
 
 def _sums(volume: Volume, codes: Ints, n_keys: int) -> _Sums:
     shared = volume.shared_meters
-    sums = (membership(codes + 1, n_keys + 1) @ volume.wells.additive)[1:]
+    adding = membership(codes + 1, n_keys + 1)
+    sums = (adding @ volume.wells.additive)[1:]
+    common = (adding @ volume.wells.common_energy_m3)[1:]
     of = dict(zip(ADDITIVE, np.ascontiguousarray(sums.T), strict=True))
     own = of["own_variance_m6"]
     if shared is not None:
@@ -218,7 +220,7 @@ def _sums(volume: Volume, codes: Ints, n_keys: int) -> _Sums:
         of["kwh"],
         of["imputed_kwh"],
         of["volume_m3"],
-        np.maximum(own, 0.0) + of["common_energy_m3"] ** 2,
+        np.maximum(own, 0.0) + (common**2).sum(axis=1),
         of["at_level_m3"],
         of["level_squared_m6"],
         of["bent_m3"],

@@ -19,7 +19,6 @@ ADDITIVE = (
     "imputed_kwh",
     "volume_m3",
     "own_variance_m6",
-    "common_energy_m3",
     "at_level_m3",
     "level_squared_m6",
     "bent_m3",
@@ -53,7 +52,7 @@ class WellVolumes:
     converted_m3: Floats
     own_variance_m6: Floats
     path_variance: Floats  # of ln κ, from the well's own level and drift
-    common_energy_m3: Floats  # standard error from months nobody has read, common to all wells
+    common_energy_m3: Floats  # (N, F), for a standard deviation of each error of electricity that wells have in common
     level_squared_m6: Floats
     shared_variance: Floats  # of ln κ, from the shared effects
     resting_kwh: Floats  # of converted months, taken by other loads than the pump
@@ -65,7 +64,7 @@ class WellVolumes:
 
     @cached_property
     def additive(self) -> Floats:
-        """What adds up well by well, nothing where it is not known, (N, 8); columns as ``ADDITIVE`` names them."""
+        """What adds up well by well, nothing where it is not known, (N, 7); columns as ``ADDITIVE`` names them."""
         columns = {name: getattr(self, name) for name in ADDITIVE if name != "bent_m3"}
         columns["bent_m3"] = self.through_effects_m3 * self.shared_variance
         out = np.empty((self.well_id.size, len(ADDITIVE)))

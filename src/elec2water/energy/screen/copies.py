@@ -24,6 +24,7 @@ _PRIMES = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9],
 
 def repeated_values(series: MeterMonths, desk: Desk) -> Findings:
     """Ask both rules on equal energies: ``SERIES_COPIED`` and ``FLAT_LINE``."""
+    series = series.evenly()
     cents, resolution = _cents(series.kwh)
     found = [
         rule(series, desk, cents, resolution)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -87,6 +87,22 @@ class MeterMonths:
     def _rest_since(self, first: int) -> Rest:
         end = self.asked.stop
         return rest_of(self.kwh[:, max(first, end - LONGEST) : end], self.capacity_kw)
+
+    def evenly(self) -> MeterMonths:
+        """Give the same with readings over several months in equal parts, to hundredths of a kWh.
+
+        What is the same reading twice is then the same months, however the county's season had them spread.
+        """
+        rows = np.flatnonzero(self.estimated.any(axis=1))
+        if not len(rows):
+            return self
+        kwh, reading = self.kwh.copy(), self.readings_of(rows)
+        _, of = np.unique(reading, return_inverse=True)
+        of = of.reshape(reading.shape)
+        count = np.bincount(of.ravel())
+        mean = np.bincount(of.ravel(), kwh[rows].ravel()) / count
+        kwh[rows] = np.where(count[of] > 1, np.round(mean[of], 2), kwh[rows])
+        return replace(self, kwh=kwh)
 
     def readings_of(self, meter: Ints) -> Ints:
         """Tell which reading months of some meters are of, by the middle of the month, shape (k, M).

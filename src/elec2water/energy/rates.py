@@ -1,0 +1,155 @@
+"""How much of a year's electricity a month takes, from readings that need not end with months."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import linalg, optimize, sparse
+
+from elec2water.energy.arrays import Bools, Floats, Ints
+from elec2water.stats import spread_evenly
+from elec2water.sums import membership
+
+STEP = 0.8
+"""Standard deviation of the step from one month's rate to the next, in mean rates, before any reading. Assumed: 0.6 to
+1.2 in simulated counties of six kinds; where months are read one by one it counts for nothing."""
+GROUPS_DIFFER = 0.05
+"""Relative standard deviation by which meters that are read on the same days differ from the others in a period, for
+they are of the same villages and crops. Assumed."""
+ENOUGH_METERS = 4_000
+"""Meters that tell the rates of a county to better than a percent; more only take time."""
+_ROUNDS = 100
+_TOLERANCE = 1e-9
+_LEAST = 1e-4
+_TINY = 1e-300
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Readings:
+    """What n meters used within months, and in c intervals that cross month ends.
+
+    Attributes
+    ----------
+    days, kwh : numpy.ndarray, shape (n, M)
+        Days read within each month, and energy [kWh].
+    overlap : scipy.sparse.csr_array, shape (c, M)
+        Days of each month that an interval holds.
+    meter : numpy.ndarray, shape (c,)
+        Whose it is.
+    kind : numpy.ndarray, shape (c,)
+        Intervals of the same days are of one kind, 0..K-1.
+    energy : numpy.ndarray, shape (c,)
+        Energy of each interval [kWh].
+    """
+
+    days: Floats
+    kwh: Floats
+    overlap: sparse.csr_array
+    meter: Ints
+    kind: Ints
+    energy: Floats
+
+    def used(self) -> Floats:
+        """All energy of each meter [kWh], (n,)."""
+        return np.asarray(self.kwh.sum(axis=1) + np.bincount(self.meter, self.energy, len(self.days)))
+
+    def of_meters(self, some: Ints) -> Readings:
+        """Give the readings of some of the meters."""
+        place = np.full(len(self.days), -1)
+        place[some] = np.arange(len(some))
+        kept = np.flatnonzero(place[self.meter] >= 0)
+        _, kind = np.unique(self.kind[kept], return_inverse=True)
+        overlap, meter = self.overlap[kept], place[self.meter[kept]]
+        return Readings(self.days[some], self.kwh[some], overlap, meter, kind, self.energy[kept])
+
+    def levels(self, rate: Floats) -> Floats:
+        """Energy of each meter over what the months' rates have it use, (n,); 0 where nothing is known of it."""
+        n = len(self.days)
+        expected = self.days @ rate + np.bincount(self.meter, self.overlap @ rate, n)
+        return np.divide(self.used(), expected, out=np.zeros(n), where=expected > 0)
+
+
+def month_rates(readings: Readings, bare: Bools) -> tuple[Floats, Floats]:
+    """Estimate how the energy of a meter moves from month to month, whatever each meter's size.
+
+    A meter's energy of an interval has the mean ``level_i Σ days_m r_m`` and a variance in proportion (quasi-Poisson).
+    Levels are such that fitted totals of meters are the observed ones. A month read by itself has the rate at which its
+    total is observed; the others the most probable ones, not negative, when the steps of ``r`` are normal around 0 with
+    :data:`STEP`. Sums over two months, some from odd and some from even months on, are blind to a rate that alternates,
+    so that what they differ by otherwise would add up month by month: that is what the steps are for.
+
+    Parameters
+    ----------
+    readings : Readings
+    bare : numpy.ndarray, shape (M,)
+        Months that only intervals across their ends tell of.
+
+    Returns
+    -------
+    rate : numpy.ndarray, shape (M,)
+        Energy of a day, of mean 1; not told by data in months nobody has read.
+    covariance : numpy.ndarray, shape (M, M)
+        Of the rates of bare months; 0 for the others.
+    """
+    rate = np.ones(readings.days.shape[1])
+    covariance = np.zeros((rate.size, rate.size))
+    if bare.any() and len(readings.days) >= 2 * ENOUGH_METERS:
+        readings = readings.of_meters(spread_evenly(readings.used(), ENOUGH_METERS))
+    total = float(readings.kwh.sum() + readings.energy.sum())
+    if not total > 0:
+        return rate, covariance
+    readings = replace(readings, kwh=readings.kwh / total, energy=readings.energy / total)
+    for _ in range(_ROUNDS):
+        level = readings.levels(rate)
+        weight = level @ readings.days
+        new = np.divide(readings.kwh.sum(axis=0), weight, out=rate.copy(), where=~bare & (weight > 0))
+        if bare.any():
+            new[bare], covariance[np.ix_(bare, bare)] = _bare_rates(readings, level, new, rate, bare)
+        scale = new.mean()
+        if not scale > 0:
+            break
+        new, covariance = new / scale, covariance / scale**2
+        moved = np.max(np.abs(new - rate), initial=0.0)
+        rate = new
+        if moved <= _TOLERANCE:
+            break
+    return rate, covariance
+
+
+def _bare_rates(readings: Readings, level: Floats, known: Floats, rate: Floats, bare: Bools) -> tuple[Floats, Floats]:
+    """Give the most probable rates (B,) of bare months and their covariance (B, B), the rates of the others known."""
+    design, told, variance = _sums_of_kinds(readings, level, rate, bare)
+    steps = np.diff(np.eye(rate.size), axis=0) / STEP
+    rows = np.vstack([design / np.sqrt(variance)[:, None], steps])
+    held = np.concatenate([told / np.sqrt(variance), np.zeros(len(steps))]) - rows[:, ~bare] @ known[~bare]
+    rows = rows[:, bare]
+    precision = rows.T @ rows + _LEAST * np.eye(rows.shape[1])
+    factor = linalg.cholesky(precision, lower=True)
+    found, _ = optimize.nnls(factor.T, linalg.solve_triangular(factor, rows.T @ held, lower=True))
+    free = found > 0
+    covariance = np.zeros_like(precision)
+    covariance[np.ix_(free, free)] = linalg.inv(precision[np.ix_(free, free)])
+    return found, covariance
+
+
+def _sums_of_kinds(readings: Readings, level: Floats, rate: Floats, bare: Bools) -> tuple[Floats, Floats, Floats]:
+    """Give exposures (K, M), energies (K,) and variances (K,) of the kinds, and of months read by too few meters."""
+    size = level[readings.meter]
+    length = readings.overlap @ rate
+    expected = size * length
+    busy = max(readings.energy.size - np.unique(readings.meter).size, 1) / max(readings.energy.size, 1)
+    spread = float(size @ expected) * busy
+    scatter = float(np.sum((readings.energy - expected) ** 2)) / spread if spread > 0 else 1.0
+    of_kind = membership(readings.kind, int(readings.kind.max(initial=-1)) + 1)
+    design = (of_kind @ sparse.diags_array(size) @ readings.overlap).toarray()
+    told = of_kind @ readings.energy
+    noise = of_kind @ (size * size * length)
+    some = bare & (readings.days > 0).any(axis=0)
+    within = (level @ readings.days)[some]
+    design = np.vstack([design, np.eye(rate.size)[some] * within[:, None]])
+    told = np.concatenate([told, readings.kwh.sum(axis=0)[some]])
+    noise = scatter * np.concatenate([noise, ((level**2) @ readings.days)[some] * rate[some]])
+    rest = 1.0 - np.minimum(of_kind @ size / max(float(level.sum()), _TINY), 1.0)
+    apart = GROUPS_DIFFER**2 * np.concatenate([rest, np.ones(int(some.sum()))])
+    return design, told, noise + apart * told**2 + (_LEAST * told.max(initial=0.0)) ** 2 + _TINY

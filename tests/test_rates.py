@@ -1,0 +1,178 @@
+"""Rates of months from readings that do not end with months, against known truth and a general optimiser."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import optimize, sparse
+
+from elec2water.energy import impute, monthly_energy
+from elec2water.energy.intervals import Intervals
+from elec2water.energy.links import Epochs
+from elec2water.energy.periods import cut, rate_slopes, spread
+from elec2water.energy.profile import DailyProfile
+from elec2water.energy.rates import GROUPS_DIFFER, STEP, Readings, month_rates
+
+NO_METERS = pd.DataFrame({"meter_id": pd.Series([], dtype="str"), "well_id": pd.Series([], dtype="str")})
+SEASON = np.array([0.0, 0, 1, 3, 5, 12, 17, 12, 3, 4, 2, 0])
+
+
+def readings_of(days, kwh, spans):
+    """Meters read by the month, and ``spans`` of (meter, first month, months, energy) of 30 days a month."""
+    overlap = np.zeros((len(spans), days.shape[1]))
+    for row, (_, first, length, _) in zip(overlap, spans, strict=True):
+        row[first : first + length] = 30.0
+    kinds = np.unique([(s[1], s[2]) for s in spans], axis=0, return_inverse=True)[1] if spans else []
+    meter, energy = (np.array([s[k] for s in spans]) for k in (0, 3))
+    return Readings(days, kwh, sparse.csr_array(overlap), meter.astype(int), np.ravel(kinds).astype(int), energy)
+
+
+def test_months_read_by_themselves_are_told_apart_whatever_meters_are_missing():
+    """Rank-one data with holes: the level of each meter is taken out, so that the rates are the true ones."""
+    rng = np.random.default_rng(1)
+    rate, level = rng.uniform(0.1, 3.0, 12), rng.lognormal(0.0, 1.0, 60)
+    days = np.where(rng.random((60, 12)) < 0.6, 30.0, 0.0)
+    found, covariance = month_rates(readings_of(days, days * np.outer(level, rate), []), np.zeros(12, dtype=bool))
+    np.testing.assert_allclose(found, rate / rate.mean(), rtol=1e-6)
+    assert not covariance.any()
+
+
+def two_months_at_a_time(rng, n, season, noise):
+    """Meters of which half is read at the end of odd months, half of even ones; and the energy by month."""
+    level = rng.lognormal(8.0, 0.7, n)
+    kwh = level[:, None] * season * rng.lognormal(0.0, noise, (n, season.size))
+    spans = [(i, m, 2, kwh[i, m : m + 2].sum()) for i in range(n) for m in range(i % 2, season.size - 1, 2)]
+    return spans, kwh
+
+
+def test_rates_are_the_most_probable_ones():
+    """A general optimiser of the posterior that the docstring states finds the same rates, all levels known."""
+    rng = np.random.default_rng(2)
+    season = np.tile(SEASON + 2.0, 2)
+    spans, _ = two_months_at_a_time(rng, 80, season, 0.3)
+    readings = readings_of(np.zeros((80, 24)), np.zeros((80, 24)), spans)
+    found, covariance = month_rates(readings, np.ones(24, dtype=bool))
+    level = readings.levels(found)
+    length, of = readings.overlap @ found, readings.kind
+    mean = level[readings.meter] * length
+    n = readings.energy.size
+    scatter = np.sum((readings.energy - mean) ** 2) / (level[readings.meter] @ mean) * n / (n - 80)
+    noise = scatter * np.bincount(of, level[readings.meter] ** 2 * length)
+    told, size = np.bincount(of, readings.energy), np.bincount(of, level[readings.meter])
+    variance = noise + GROUPS_DIFFER**2 * (1.0 - size / level.sum()) * told**2
+    weight = level[readings.meter][:, None] * readings.overlap.toarray()
+    design = np.array([weight[of == k].sum(axis=0) for k in range(of.max() + 1)])
+
+    def loss(rate):
+        return np.sum((told - design @ rate) ** 2 / variance) + np.sum(np.diff(rate) ** 2) / STEP**2
+
+    best = optimize.minimize(loss, np.ones(24), bounds=[(0.0, None)] * 24, options={"maxiter": 5000, "maxfun": 10**6})
+    np.testing.assert_allclose(found, best.x / best.x.mean(), atol=2e-3)
+    inner = found > 0.05
+    hessian = (
+        design.T @ (design / variance[:, None]) + np.diff(np.eye(24), axis=0).T @ np.diff(np.eye(24), axis=0) / STEP**2
+    )
+    np.testing.assert_allclose(np.diag(covariance)[inner], np.diag(np.linalg.inv(hessian))[inner], rtol=0.05)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_meters_read_in_odd_and_in_even_months_are_told_apart(seed):
+    """The sums of two months are blind to a rate that alternates; the two halves' sizes differ by chance.
+
+    By maximum likelihood alone quarters of these counties erred by up to 9 %.
+    """
+    rng = np.random.default_rng(seed)
+    spans, kwh = two_months_at_a_time(rng, 200, np.tile(SEASON + 3.0, 2), 0.4)
+    edges = np.arange(np.datetime64("2024-01"), np.datetime64("2026-02")).astype("datetime64[s]")
+    table = pd.DataFrame(
+        {
+            "meter_id": pd.array([f"w{i}" for i, *_ in spans], dtype="str"),
+            "start": edges[[m for _, m, _, _ in spans]],
+            "end": edges[[m + 2 for _, m, _, _ in spans]],
+            "energy_kwh": [energy for *_, energy in spans],
+        }
+    )
+    wells = pd.DataFrame({"well_id": pd.array([f"w{i}" for i in range(200)], dtype="str"), "pump_power_kw": 30.0})
+    energy, _ = monthly_energy(wells, NO_METERS, table, first=edges[0].astype("M8[M]"), last=edges[23].astype("M8[M]"))
+    for quarter in (1, 2, 5, 6):
+        months = slice(3 * quarter, 3 * quarter + 3)
+        assert energy.kwh[:, months].sum() == pytest.approx(kwh[:, months].sum(), rel=0.05)
+
+
+def test_energies_hang_on_rates_as_finite_differences_say():
+    """Readings of one to five months, some of them between months that are read by themselves."""
+    rng = np.random.default_rng(5)
+    edges = (np.arange(np.datetime64("2024-01"), np.datetime64("2026-01")).astype("datetime64[D]")).astype(int)
+    starts, length = rng.integers(0, 18, 30), rng.integers(1, 6, 30)
+    intervals = Intervals(
+        np.arange(30),
+        edges[starts] + 9,
+        edges[starts + length],
+        rng.uniform(1, 9, 30),
+        np.zeros(30, bool),
+        np.arange(30),
+    )
+    far = np.full(30, 10**9)
+    every = np.arange(30)
+    pieces = cut(intervals, Epochs(every, -far, far, np.arange(31), every, every, np.ones(30), np.zeros(30)))
+    rate, uncertain = rng.uniform(0.1, 3.0, 24), np.arange(24) % 3 > 0
+    first = 12 * (2024 - 1970)
+    profile = DailyProfile(rate, 0.1, covariance=np.diag(uncertain * 0.04))
+    piece, source, slope = rate_slopes(pieces, intervals.kwh[pieces.parent], profile, first)
+    assert set(pieces.month[source] - first) <= set(np.flatnonzero(uncertain))
+    for month in np.flatnonzero(uncertain):
+        up, down = (
+            spread(intervals, pieces, DailyProfile(rate + sign * 1e-6 * (np.arange(24) == month), 0.1), first)[0]
+            for sign in (1.0, -1.0)
+        )
+        mine = pieces.month[source] - first == month
+        found = np.bincount(piece[mine], slope[mine], len(pieces.parent))
+        np.testing.assert_allclose(found, (up - down) / 2e-6, atol=1e-7)
+
+
+def drawn_county(seed, phase):
+    """A season drawn with steps of 0.9 of its mean, meters that are read every second month; energy and its truth."""
+    rng = np.random.default_rng(seed)
+    season = rng.normal(size=27)
+    for month in range(1, 27):
+        season[month] = 0.6 * season[month - 1] + 0.8 * season[month]
+    season = np.abs(season) / np.abs(season).mean()
+    kwh = rng.lognormal(8.0, 0.7, (300, 1)) * season * rng.lognormal(0.0, 0.3, (300, 27))
+    edges = np.arange(np.datetime64("2024-01"), np.datetime64("2026-05")).astype("datetime64[s]")
+    rows = [
+        (f"w{i}", edges[m], edges[m + 2], kwh[i, m : m + 2].sum()) for i in range(300) for m in range(phase(rng), 26, 2)
+    ]
+    table = pd.DataFrame(rows, columns=["meter_id", "start", "end", "energy_kwh"]).astype({"meter_id": "str"})
+    wells = pd.DataFrame({"well_id": pd.array([f"w{i}" for i in range(300)], dtype="str"), "pump_power_kw": 30.0})
+    months = edges[:27].astype("datetime64[M]")
+    energy, _ = monthly_energy(wells, NO_METERS, table, first=months[0], last=months[-1])
+    return impute(energy, np.zeros(300)), kwh
+
+
+@pytest.mark.parametrize("phase", [lambda rng: 1, lambda rng: int(rng.integers(2))], ids=["one", "two"])
+def test_a_total_errs_by_the_rates_as_much_as_is_said(phase):
+    """Quarters that cut readings of two months in two, of counties whose seasons are drawn: known truth.
+
+    The error does not average out over 300 meters. Forty counties know an rms to 11 % and more, since it is not normal.
+    """
+    z = []
+    for seed in range(40):
+        energy, kwh = drawn_county(seed, phase)
+        quarter = energy.months[12:15]
+        said = energy.spreading.loadings(quarter, np.ones((300, 3))).sum(axis=0)
+        sd = np.sqrt(np.sum(said**2) + energy.variance[:, 12:15].sum())
+        z.append((energy.kwh[:, 12:15].sum() - kwh[:, 12:15].sum()) / sd)
+    z = np.array(z)
+    assert 0.6 < np.sqrt(np.mean(z**2)) < 1.3
+    assert np.mean(np.abs(z) < 1.645) > 0.8
+
+
+def test_a_quarter_that_holds_its_readings_errs_by_nothing_and_filled_months_err_as_those_that_were_read():
+    energy, _ = drawn_county(3, lambda rng: 0)
+    inside = energy.spreading.loadings(energy.months[12:16], np.ones((300, 4)))
+    np.testing.assert_allclose(inside, 0.0, atol=1e-9 * np.nansum(energy.kwh))
+    assert set(energy.quality[:, 26]) == {"S"}
+    one, last = (energy.spreading.loadings(energy.months[[k]], np.ones((300, 1))).sum(axis=0) for k in (14, 26))
+    relative = [np.sum(x**2) ** 0.5 / energy.kwh[:, k].sum() for x, k in ((one, 14), (last, 26))]
+    assert relative[0] == pytest.approx(relative[1], rel=1e-9)
