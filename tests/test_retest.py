@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 from dataclasses import replace
@@ -436,9 +437,20 @@ def test_the_command_writes_the_plan(county):
     expected = rows.fillna("").agg(" ".join, axis=1).str.extract(r"(\d+\.\d+) \((\d+\.\d+)–(\d+\.\d+)\)").astype(float)
     assert len(expected) == 4
     assert ((expected[1] < expected[0]) & (expected[0] < expected[2])).all()
-    again = (folder / "design" / "next.csv").read_bytes()
+    files = [folder / "design" / name for name in ("next.csv", "next_chosen.csv")]
+    again = [path.read_bytes() for path in files]
     CliRunner().invoke(app, ["next", str(folder), "--n", "4"])
-    assert (folder / "design" / "next.csv").read_bytes() == again
+    assert [path.read_bytes() for path in files] == again
+
+
+def test_wells_that_were_ever_chosen_are_kept_with_the_quarter_that_they_were_first_chosen_for(county):
+    _, read, fitted, volume = county
+    plan = e2w.next_tests(fitted, volume, read.wells, n=3)
+    first = plan.wells["well_id"].iloc[1]
+    before = pd.DataFrame({"well_id": ["0000", first], "quarter": ["2024Q3", "2025Q3"]}, dtype="str")
+    written = pd.read_csv(io.BytesIO(plan_files(plan, before)["next_chosen.csv"]), dtype="str")
+    assert written["well_id"].tolist() == ["0000", first, *plan.wells["well_id"].drop(plan.wells.index[1])]
+    assert written["quarter"].tolist() == ["2024Q3", "2025Q3", plan.quarter, plan.quarter]
 
 
 def test_a_quarter_to_come_is_planned_with_the_electricity_of_the_year_before(county):

@@ -360,6 +360,28 @@ def test_a_design_drawn_after_the_pairs_refuses_nothing_yet(frames, tmp_path):
     assert not rules.eq("SAMPLE_REFUSED").any()
 
 
+def test_wells_tested_because_next_chose_them_are_no_convenience_sample(frames, tmp_path):
+    """A choice alone changes no release; its tests are said to be what they are, those of others stay strangers."""
+    ids = frames["pairs"]["well_id"].unique()
+    others = frames["wells"].loc[~frames["wells"]["well_id"].isin(ids), "well_id"].tolist()
+    sample = pd.DataFrame({"well_id": ids, "stratum": "全部", "role": "primary", "weight": 3.0})
+    sample = sample.assign(inclusion_probability=1 / 3, order=np.arange(ids.size) + 1)
+    folder = write(tmp_path, frames)
+    (folder / "design").mkdir()
+    sample.to_csv(folder / "design/sample.csv", index=False)
+    finished(folder)
+    chosen = pd.DataFrame({"well_id": others[:3], "quarter": "2026Q3"})
+    chosen.to_csv(folder / "design/next_chosen.csv", index=False)
+    assert finished(folder)[0]["release"] == "r1"
+    new = frames["pairs"].drop_duplicates("well_id").head(3).assign(well_id=[*others[:2], others[5]])
+    pd.concat([frames["pairs"], new]).to_csv(folder / "inputs/pairs.csv", index=False)
+    summary, release, *_ = finished(folder)
+    found = read_table(release / "findings.csv").set_index("rule")["observed"].astype(str)
+    assert float(found["SAMPLE_CHOSEN_NEXT"]) == 2
+    assert float(found["SAMPLE_NOT_DESIGNED"]) == 1
+    assert json.loads((release / "manifest.json").read_text(encoding="utf-8"))["chosen_next"] == sorted(others[:2])
+
+
 def test_totals_that_leave_out_wells_without_electricity_say_about_how_much(tmp_path):
     frames = county(n=60, sample=12, seed=5)
     whole = finished(write(tmp_path / "whole", frames))[2]

@@ -32,7 +32,7 @@ from elec2water.county import (
     read_project,
     until,
 )
-from elec2water.design import Design, write_design
+from elec2water.design import Design, read_chosen, write_design
 from elec2water.design.files import READ_BACK
 from elec2water.findings import Findings
 from elec2water.ledger import LEDGER_NAME, approve_release, entered_releases, open_ledger, record_release
@@ -244,7 +244,15 @@ def _manifest(county: County, as_of: str | None, start: Start) -> dict[str, obje
         "package_source": source_digest(),
         "seed": 0,
         "coefficient_version": start.version,
+        **_chosen_next(county),
     }
+
+
+def _chosen_next(county: County) -> dict[str, object]:
+    """Give the measured wells that ``elec2water next`` chose, where there are any: findings tell them from others."""
+    chosen = read_chosen(county.folder / "design")["well_id"]
+    tested = sorted(set(chosen) & set(county.pairs["well_id"].dropna()))
+    return {"chosen_next": tested} if tested else {}
 
 
 def _decisions(county: County) -> list[dict[str, str]]:

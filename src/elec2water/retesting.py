@@ -12,6 +12,7 @@ from elec2water.calendar_ import quarter_months, quarter_of
 from elec2water.chain import earlier_releases, start_of
 from elec2water.coefficient import Coefficient
 from elec2water.county import County, domain_labels, with_limits
+from elec2water.design import read_chosen
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import UsageError
 from elec2water.fieldwork.field_sheet import field_sheet_bytes
@@ -80,7 +81,8 @@ def plan_tests(county: County, wish: Wish, tell: Progress) -> tuple[RetestPlan, 
         years_ahead=options.years_ahead,
     )
     last_year = expected.annual_kwh(quarter_months(quarter)[-1])
-    return plan, {**plan_files(plan), FIELD_SHEET: _field_sheet(county, plan, volume, last_year)}
+    files = plan_files(plan, read_chosen(county.folder / "design"))
+    return plan, {**files, FIELD_SHEET: _field_sheet(county, plan, volume, last_year)}
 
 
 def busiest_quarter(county: County, energy: MonthlyEnergy) -> str:

@@ -15,7 +15,7 @@ from elec2water.coefficient.context import on_grid
 from elec2water.coefficient.posterior import WELL_LIMIT, outlying_z
 from elec2water.coefficient.unseen import last_observed
 from elec2water.coefficient.water import level_movement
-from elec2water.design import read_sample
+from elec2water.design import read_chosen, read_sample
 from elec2water.energy import MonthlyEnergy
 from elec2water.energy.arrays import is_one_of
 from elec2water.findings import Findings, findings_of
@@ -54,9 +54,13 @@ def sample_findings(coefficient: Coefficient, strata: Strata, folder: Path, *, l
     if drawn is None:
         found.append(_without_design(coefficient, lang))
     else:
-        strangers = int((~np.isin(coefficient.sample_id.astype(str), drawn["well_id"].to_numpy(dtype=str))).sum())
-        if strangers:
-            found.append(findings_of("SAMPLE_NOT_DESIGNED", table="pairs", observed=strangers, lang=lang))
+        others = coefficient.sample_id.astype(str)
+        others = others[~np.isin(others, drawn["well_id"].to_numpy(dtype=str))]
+        chosen = np.isin(others, read_chosen(folder / "design")["well_id"].to_numpy(dtype=str))
+        for rule, count in (("SAMPLE_CHOSEN_NEXT", chosen.sum()), ("SAMPLE_NOT_DESIGNED", (~chosen).sum())):
+            if count:
+                found.append(findings_of(rule, table="pairs", observed=int(count), lang=lang))
+        strangers = others.size
         # A design of which fewer wells were measured than of others is one that nobody has carried out yet.
         if 2 * strangers <= n:
             found.append(_not_measured(coefficient, drawn, lang))

@@ -6,7 +6,15 @@
 from elec2water.design.allocation import Allocation, allocate, inclusion_probabilities
 from elec2water.design.anticipated import Anticipated, constant, learned, published
 from elec2water.design.cuts import design_strata, optimal_breaks
-from elec2water.design.files import read_anticipated, read_design, read_policy, read_sample, write_design
+from elec2water.design.files import (
+    CHOSEN,
+    read_anticipated,
+    read_chosen,
+    read_design,
+    read_policy,
+    read_sample,
+    write_design,
+)
 from elec2water.design.multidomain import Bounds, cv_bounds, smallest_sample
 from elec2water.design.network import Network
 from elec2water.design.plan import Budget
@@ -15,6 +23,7 @@ from elec2water.design.sample import design_sample
 from elec2water.design.selection import systematic_pps
 
 __all__ = [
+    "CHOSEN",
     "Allocation",
     "Anticipated",
     "Bounds",
@@ -31,6 +40,7 @@ __all__ = [
     "optimal_breaks",
     "published",
     "read_anticipated",
+    "read_chosen",
     "read_design",
     "read_policy",
     "read_sample",

@@ -29,7 +29,19 @@ from elec2water.design.result import (
 from elec2water.errors import UsageError
 from elec2water.findings import Findings
 
-_TEXT = ("well_id", "stratum", "role", "reason", "domain", "key", "mark", "merged_into", "stands_for", "network")
+_TEXT = (
+    "well_id",
+    "stratum",
+    "role",
+    "reason",
+    "domain",
+    "key",
+    "mark",
+    "merged_into",
+    "stands_for",
+    "network",
+    "quarter",
+)
 _MANY_ROWS = 100_000
 _MANY_BYTES = 4_000_000
 _WHOLE = ("order", "n_wells", "n_sample", "n_certain", "n_neyman", "n_proportional", "n")
@@ -42,6 +54,7 @@ _TABLES = {
     "sample": SAMPLE_COLUMNS[:6],
 }
 _OPTIONAL = {"allocation": ALLOCATION_COLUMNS[4:], "sample": SAMPLE_COLUMNS[6:]}
+CHOSEN = "next_chosen.csv"
 READ_BACK = ("design.json", "allocation.csv", "coverage.csv", "excluded.csv", "frame.csv", "sample.csv")
 """What of ``design/`` estimates may depend on; the rest is for people."""
 _SHEETS = ("field_sheet.xlsx", "map.gpkg", "map.png", "report.html")
@@ -156,6 +169,29 @@ def read_sample(folder: str | os.PathLike[str]) -> pd.DataFrame | None:
         return None
     asked = ("well_id", "stratum", "role", "weight")
     return _check_repeated(_read(path, asked, ("stands_for",)), path)
+
+
+def read_chosen(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read which wells ``elec2water next`` has ever chosen to test, and for which quarter first.
+
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``well_id, quarter``; without rows where there is no ``next_chosen.csv``.
+
+    Raises
+    ------
+    UsageError
+        If a column is missing.
+    """
+    path = Path(folder) / CHOSEN
+    if not path.is_file():
+        return pd.DataFrame({"well_id": [], "quarter": []}, dtype="str")
+    return _read(path, ("well_id", "quarter"))
 
 
 def read_anticipated(folder: str | os.PathLike[str]) -> pd.Series | None:
