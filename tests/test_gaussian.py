@@ -139,6 +139,25 @@ def test_well_paths_equal_dense_conditioning(seed):
     np.testing.assert_allclose(-paths.gain @ C, expected.covariance[p:, :p], **PRECISELY)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_covariances_of_paths_at_two_times_equal_dense_conditioning(seed):
+    """Within gaps, outside the pairs, and with pumps that nobody has read, θ given."""
+    rows, _ = problem(seed)
+    rng = np.random.default_rng(seed)
+    every = np.arange(rows.n_wells)
+    times, pumps = rng.uniform(0.0, 5.0, rows.n_wells), rng.integers(0, 2, rows.n_wells)
+    later = times + rng.uniform(0.0, 3.0, rows.n_wells)
+    now, then = ((every, when, pumps, rows.level_scale) for when in (times, later))
+    pairs, S = dense.places(rows), dense.own_covariance(rows, VARIANCES)
+    told = dense.path_covariance(rows, VARIANCES, now, pairs) @ np.linalg.inv(S)
+    expected = dense.path_covariance(rows, VARIANCES, now, then)
+    expected -= told @ dense.path_covariance(rows, VARIANCES, then, pairs).T
+    groups = gaussian.group_wells(rows)
+    found = gaussian.path_covariances(rows, groups, VARIANCES, times=times, later=later, pumps=pumps)
+    assert not np.isin(every, rows.well[rows.pump == pumps[rows.well]]).all()
+    np.testing.assert_allclose(found, np.diag(expected), **PRECISELY)
+
+
 def test_pair_residuals_equal_dense_conditioning():
     rows, prior = problem(11)
     groups, blocks, solution = solve(rows, prior)
