@@ -12,7 +12,7 @@ from elec2water.energy.axis import Axis
 from elec2water.energy.cells import Cells
 from elec2water.energy.intervals import Intervals
 from elec2water.energy.rates import Readings, month_rates
-from elec2water.sums import membership
+from elec2water.sums import membership, renumbered
 
 SHAPE_PER_DAY = 0.1
 """Gamma shape of a day's energy where the county's data do not tell: a month of 30 days then has a CV of 0.58."""
@@ -118,10 +118,10 @@ def _readings(cells: Cells, meter: Ints, crossing: Intervals, axis: Axis) -> Rea
     crossing = crossing.take(inside)
     n = int(max(meter.max(initial=-1), crossing.meter.max(initial=-1))) + 1
     spells = membership(meter, n)
-    key = np.stack([crossing.start, crossing.end], axis=1)
-    _, kind = np.unique(key, axis=0, return_inverse=True) if len(key) else (key, np.zeros(0, dtype=np.int64))
+    days = int(axis.edges[-1] - axis.edges[0]) + 1
+    kind, _ = renumbered((crossing.start - axis.edges[0]) * days + (crossing.end - axis.edges[0]), days * days)
     return Readings(
-        spells @ cells.days, spells @ cells.kwh, _overlap(crossing, axis), crossing.meter, kind.ravel(), crossing.kwh
+        spells @ cells.days, spells @ cells.kwh, _overlap(crossing, axis), crossing.meter, kind, crossing.kwh
     )
 
 
