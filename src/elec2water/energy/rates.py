@@ -15,6 +15,8 @@ from elec2water.sums import membership
 STEP = 0.8
 """Standard deviation of the step from one month's rate to the next, in mean rates, before any reading. Assumed: 0.6 to
 1.2 in simulated counties of six kinds; where months are read one by one it counts for nothing."""
+STEP_DF = 4.0
+"""Degrees of freedom of the steps' Student law: most of a year little moves, and a season sets in at once."""
 GROUPS_DIFFER = 0.05
 """Relative standard deviation by which meters that are read on the same days differ from the others in a period, for
 they are of the same villages and crops. Assumed."""
@@ -101,10 +103,10 @@ def month_rates(readings: Readings, bare: Bools) -> tuple[Floats, Floats]:
 
     A meter's energy of an interval has the mean ``level_i Σ days_m r_m`` and a variance in proportion (quasi-Poisson).
     Levels are such that fitted totals of meters are the observed ones. A month read by itself has the rate at which its
-    total is observed; the others the most probable ones, not negative, when the steps of ``r`` are normal around 0 with
-    :data:`STEP` and a month differs from that a year ago by :data:`~elec2water.energy.movement.BETWEEN_YEARS`. Sums
-    over two months, some from odd and some from even months on, are blind to a rate that alternates, so that what they
-    differ by otherwise would add up month by month: that is what the steps are for.
+    total is observed; the others the most probable ones, not negative, when the steps of ``r`` are Student's around 0
+    with :data:`STEP` and a month differs from that a year ago by :data:`~elec2water.energy.movement.BETWEEN_YEARS`.
+    Sums over two months, some from odd and some from even months on, are blind to a rate that alternates, so that what
+    they differ by otherwise would add up month by month: that is what the steps are for.
 
     Parameters
     ----------
@@ -147,17 +149,32 @@ def month_rates(readings: Readings, bare: Bools) -> tuple[Floats, Floats]:
 def _bare_rates(readings: Readings, level: Floats, known: Floats, rate: Floats, bare: Bools) -> tuple[Floats, Floats]:
     """Give the most probable rates (B,) of bare months and their covariance (B, B), the rates of the others known."""
     design, told, variance = _sums_of_kinds(readings, level, rate, bare)
-    prior = _expected(rate)
-    rows = np.vstack([design / np.sqrt(variance)[:, None], prior])
-    held = np.concatenate([told / np.sqrt(variance), np.zeros(len(prior))]) - rows[:, ~bare] @ known[~bare]
-    rows = rows[:, bare]
-    precision = rows.T @ rows + _LEAST * np.eye(rows.shape[1])
+    scale = 1.0 / np.sqrt(variance)
+    prior = _expected(rate, _student_steps(rate))
+    rows = np.vstack([design * scale[:, None], prior])
+    held = np.concatenate([told * scale, np.zeros(len(prior))]) - rows[:, ~bare] @ known[~bare]
+    precision = _precision(rows[:, bare])
     factor = linalg.cholesky(precision, lower=True)
-    found, _ = optimize.nnls(factor.T, linalg.solve_triangular(factor, rows.T @ held, lower=True))
-    return found, np.asarray(linalg.inv(precision))
+    found, _ = optimize.nnls(factor.T, linalg.solve_triangular(factor, rows[:, bare].T @ held, lower=True))
+    wide = np.vstack([design * scale[:, None], _expected(rate, np.maximum(_student_steps(rate), STEP))])
+    return found, np.asarray(linalg.inv(_precision(wide[:, bare])))
 
 
-def _expected(rate: Floats) -> Floats:
+def _precision(rows: Floats) -> Floats:
+    return np.asarray(rows.T @ rows + _LEAST * np.eye(rows.shape[1]))
+
+
+def _student_steps(rate: Floats) -> Floats:
+    """Give the standard deviation (M - 1,) of normal steps that stand for Student's, from the last rates.
+
+    A quadratic law would have the rates alternate all year to round off the beginning and the end of a season. What
+    the rates err by is said by steps of :data:`STEP` at least: where nothing tells of one it seems to be small.
+    """
+    scale = (STEP_DF - 2.0) / STEP_DF * STEP**2
+    return np.asarray(np.sqrt((STEP_DF * scale + np.diff(rate) ** 2) / (STEP_DF + 1.0)))
+
+
+def _expected(rate: Floats, step: Floats) -> Floats:
     """Give what is 0 ± 1 of the rates before any reading, (R, M): steps, and what a month has over that a year ago.
 
     A season comes again: the steps of n years are n times the same one, and count as one.
@@ -167,7 +184,7 @@ def _expected(rate: Floats) -> Floats:
     size = 0.5 * (rate[:-MONTHS_PER_YEAR] + rate[MONTHS_PER_YEAR:])
     sd = np.sqrt(BETWEEN_YEARS) * np.maximum(size, _REST)
     years = months[MONTHS_PER_YEAR:] - months[:-MONTHS_PER_YEAR]
-    return np.vstack([np.diff(months, axis=0) / (STEP * np.sqrt(again))[:, None], years / sd[:, None]])
+    return np.vstack([np.diff(months, axis=0) / (step * np.sqrt(again))[:, None], years / sd[:, None]])
 
 
 def _sums_of_kinds(readings: Readings, level: Floats, rate: Floats, bare: Bools) -> tuple[Floats, Floats, Floats]:
