@@ -147,6 +147,23 @@ def test_pairs_that_cannot_be_used(tmp_path, record, rule):
     assert tables.pairs.loc[2, "volume_m3"] == 400.0
 
 
+def test_pairs_of_one_period_that_differ_are_all_left_out_whatever_their_order(tmp_path):
+    """Which of them is right nobody knows; the same figures twice, or rounded once more, count once."""
+    rows = ["0013,2026-07-01,2026-08-01,100,640", "0013,2026-07-01,2026-08-01,100,400"]
+    for k, records in enumerate((rows, rows[::-1])):
+        (tmp_path / str(k)).mkdir()
+        tables, findings = read(tmp_path / str(k), pairs__csv=PAIRS + "\n".join(records) + "\n")
+        assert rows_of(findings, "PAIR_CONTRADICTION", "warning") == [3, 4]
+        assert findings.count == 2, findings
+        assert tables.pairs.loc[[3, 4], ["energy_kwh", "volume_m3"]].isna().all().all()
+        assert tables.pairs.loc[2, "volume_m3"] == 400.0
+    again = "0013,2026-07-01,2026-08-01,100,400\n0013,2026-07-01,2026-08-01,100,400.4\n"
+    (tmp_path / "again").mkdir()
+    tables, findings = read(tmp_path / "again", pairs__csv=PAIRS + again)
+    assert rows_of(findings, "PAIR_OVERLAP", "warning") == [4]
+    assert tables.pairs.loc[3, "volume_m3"] == 400.0
+
+
 @pytest.mark.parametrize(
     ("record", "rules"),
     [

@@ -168,6 +168,7 @@ class County:
             corrections=self.tables.corrections,
             settings=self.config.rules.settings,
             kappa=kappa,
+            pairs=self.pairs,
             lang=self.config.project.language,
         )
 

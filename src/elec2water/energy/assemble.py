@@ -15,7 +15,7 @@ from elec2water.energy.cells import ESTIMATED, SPREAD, Cells
 from elec2water.energy.checks import coverage_findings, link_findings, over_capacity, without_energy
 from elec2water.energy.corrections import Corrections, Edits, corrected, correction_findings
 from elec2water.energy.exchanges import one_a_day
-from elec2water.energy.forms import Forms, sort_out
+from elec2water.energy.forms import Forms, metered_pairs, sort_out
 from elec2water.energy.intervals import Intervals, distinct, merge_estimated, usable, without_overlaps
 from elec2water.energy.links import Epochs, Links, epochs_of
 from elec2water.energy.monthly import MonthlyEnergy, month_range
@@ -122,6 +122,7 @@ def read_energy(
     corrections: pd.DataFrame | None = None,
     settings: RuleSettings | None = None,
     kappa: Floats | None = None,
+    pairs: pd.DataFrame | None = None,
     lang: str = "zh",
 ) -> EnergyReading:
     """Read electricity as :func:`monthly_energy` does, and keep what the rules on meters look at.
@@ -137,6 +138,9 @@ def read_energy(
     kappa : numpy.ndarray, shape (N,), optional
         Coefficient of each well [m³/kWh] as an earlier posterior has it: meters without stated shares are then split
         by area ÷ coefficient and not by power × area.
+    pairs : pandas.DataFrame, optional
+        The table ``pairs``: the electricity of sample wells tells how a season goes between months that meters read as
+        one. It is the energy of no well.
 
     Returns
     -------
@@ -156,7 +160,8 @@ def read_energy(
     forms = sort_out(readings, code)
     axis = Axis.of(_months_around(months, forms))
     decisions = Corrections.of(corrections, registry.meter_id)
-    gathered, seen = _gather(forms, registry, epochs, axis, reporter, settings, decisions)
+    beside = None if pairs is None else metered_pairs(pairs)
+    gathered, seen = _gather(forms, registry, epochs, axis, reporter, settings, decisions, beside)
     if epochs.basis is not None:
         size, by_power, spread = _learned_from_others(gathered.cells, epochs, axis, wells, kappa)
         epochs = epochs_of(registry.links, by_power, area, kappa, size).believing(spread)
@@ -221,6 +226,7 @@ def _gather(
     reporter: Reporter,
     settings: RuleSettings,
     decisions: Corrections,
+    beside: Intervals | None,
 ) -> tuple[_Gathered, Findings]:
     """Fill the cells of all meters: the orderly ones at once, the others interval by interval."""
     cells = Cells.empty(len(epochs.meter), len(axis.days))
@@ -237,7 +243,7 @@ def _gather(
     flat = DailyProfile(np.full(len(axis.days), np.nan), SHAPE_PER_DAY)
     _add(cells, intervals, pieces, ~crossing, flat, first_month)
     needed = crossing.any() or _partly_read(cells, axis)
-    profile = daily_profile(cells, epochs.meter, intervals, crosses, axis) if needed else flat
+    profile = daily_profile(cells, epochs.meter, intervals, crosses, axis, beside) if needed else flat
     _add(cells, intervals, pieces, crossing, profile, first_month)
     orderly = forms.billing if not rest.any() else forms.billing.take(~rest)
     seen = Intervals.concat([orderly, intervals]) if len(intervals) else orderly

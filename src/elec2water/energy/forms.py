@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from elec2water.energy.arrays import NO_DAY, Bools, Floats, Ints, days, numbers
+from elec2water.energy.arrays import NO_DAY, Bools, Floats, Ints, days, is_one_of, numbers
 from elec2water.energy.intervals import Intervals
 from elec2water.energy.registers import Reads
+
+_LEAST_DAYS = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +63,16 @@ def sort_out(readings: pd.DataFrame, meter: Ints) -> Forms:
         reads=reads.take(registers & ~adjusted),
         adjustments=billing.take(adjustments),
     )
+
+
+def metered_pairs(pairs: pd.DataFrame) -> Intervals:
+    """Give the electricity of sample wells over ten days and more, no short tests; ``meter`` numbers the wells."""
+    start, end, kwh = days(pairs, "start"), days(pairs, "end"), numbers(pairs, "energy_kwh")
+    test = is_one_of(pairs, "kind", ("test",))
+    stated = np.flatnonzero(~test & (start > NO_DAY) & (end - start >= _LEAST_DAYS) & (kwh >= 0))
+    well = pd.factorize(pairs["well_id"].iloc[stated])[0].astype(np.int64)
+    row = pairs.index.to_numpy(dtype=np.int64)[stated]
+    return Intervals(well, start[stated], end[stated], kwh[stated], np.zeros(stated.size, dtype=bool), row)
 
 
 def _reads(readings: pd.DataFrame, meter: Ints, estimated: Bools, row: Ints) -> Reads:

@@ -18,6 +18,8 @@ SHAPE_PER_DAY = 0.1
 """Gamma shape of a day's energy where the county's data do not tell: a month of 30 days then has a CV of 0.58."""
 SUPPORT = 30
 """Readings a month, or a day, must have before its rate is taken from them."""
+MOST_SPEAK = 0.8
+"""Part of the sample wells that must have a pair of a month: of others nobody knows whether they rested."""
 SHORT_DAYS = 3
 """Intervals up to this long tell how days differ within a month."""
 _SHAPE_BOUNDS = (0.02, 5.0)
@@ -57,7 +59,9 @@ class DailyProfile:
         return np.asarray(np.where(inside, span, days), dtype=np.float64)
 
 
-def daily_profile(cells: Cells, meter: Ints, intervals: Intervals, crosses: Bools, axis: Axis) -> DailyProfile:
+def daily_profile(
+    cells: Cells, meter: Ints, intervals: Intervals, crosses: Bools, axis: Axis, beside: Intervals | None = None
+) -> DailyProfile:
     """Learn from all readings how energy moves from month to month and how uneven days are.
 
     A county that reads on the 25th, or every other month, is told apart into months by :func:`month_rates`. Where daily
@@ -75,6 +79,8 @@ def daily_profile(cells: Cells, meter: Ints, intervals: Intervals, crosses: Bool
         Which of `intervals` cross a month end.
     axis : Axis
         The M months.
+    beside : Intervals, optional
+        Electricity that sample wells' pairs state: where the meters leave months untold it tells how a season goes.
 
     Returns
     -------
@@ -83,7 +89,10 @@ def daily_profile(cells: Cells, meter: Ints, intervals: Intervals, crosses: Bool
         each other share their total, by the method of moments: E²(s - f)² has mean E² f(1 - f)/(a n + 1).
     """
     crossing = _needed(intervals.take(crosses), cells, axis)
-    found, covariance = month_rates(_readings(cells, meter, crossing, axis), _bare(cells))
+    readings, bare = _readings(cells, meter, crossing, axis), _bare(cells)
+    if beside is not None and bare.any():
+        readings = readings.beside(_of_pairs(beside, axis))
+    found, covariance = month_rates(readings, bare)
     rate = np.where(_support(cells, crossing, axis) >= SUPPORT, found, np.nan)
     return DailyProfile(rate, _shape_per_day(cells, crossing, rate, axis), _within(intervals, axis), covariance)
 
@@ -114,6 +123,17 @@ def _readings(cells: Cells, meter: Ints, crossing: Intervals, axis: Axis) -> Rea
     return Readings(
         spells @ cells.days, spells @ cells.kwh, _overlap(crossing, axis), crossing.meter, kind, crossing.kwh
     )
+
+
+def _of_pairs(pairs: Intervals, axis: Axis) -> Readings:
+    """Lay out intervals that may lie within a month or cross its end; those beyond the axis are left out."""
+    held = pairs.take((pairs.start >= axis.edges[0]) & (pairs.end <= axis.edges[-1]))
+    first = np.searchsorted(axis.edges, held.start, side="right") - 1
+    within = held.end <= axis.edges[first + 1] if len(held) else np.zeros(0, dtype=bool)
+    cells = Cells.empty(int(pairs.meter.max(initial=-1)) + 1, len(axis.days))
+    np.add.at(cells.days, (held.meter[within], first[within]), (held.end - held.start)[within])
+    np.add.at(cells.kwh, (held.meter[within], first[within]), held.kwh[within])
+    return _readings(cells, np.arange(len(cells.kwh)), held.take(~within), axis).where_most_speak(MOST_SPEAK)
 
 
 def _overlap(crossing: Intervals, axis: Axis) -> sparse.csr_array:

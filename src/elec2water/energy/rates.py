@@ -8,17 +8,22 @@ import numpy as np
 from scipy import linalg, optimize, sparse
 
 from elec2water.energy.arrays import Bools, Floats, Ints
+from elec2water.energy.movement import BETWEEN_YEARS, MONTHS_PER_YEAR
 from elec2water.stats import spread_evenly
 from elec2water.sums import membership
 
 STEP = 0.8
 """Standard deviation of the step from one month's rate to the next, in mean rates, before any reading. Assumed: 0.6 to
 1.2 in simulated counties of six kinds; where months are read one by one it counts for nothing."""
+STEP_DF = 4.0
+"""Degrees of freedom of the steps' Student law: most of a year little moves, and a season sets in at once."""
 GROUPS_DIFFER = 0.05
 """Relative standard deviation by which meters that are read on the same days differ from the others in a period, for
 they are of the same villages and crops. Assumed."""
 ENOUGH_METERS = 4_000
 """Meters that tell the rates of a county to better than a percent; more only take time."""
+_REST = 0.3
+"""Mean rates below which a month of rest differs from that of another year as if it had so much."""
 _ROUNDS = 100
 _TOLERANCE = 1e-9
 _LEAST = 1e-4
@@ -54,6 +59,29 @@ class Readings:
         """All energy of each meter [kWh], (n,)."""
         return np.asarray(self.kwh.sum(axis=1) + np.bincount(self.meter, self.energy, len(self.days)))
 
+    def beside(self, other: Readings) -> Readings:
+        """Add the readings of other meters over the same months, whose intervals are of kinds of their own."""
+        n, kinds = len(self.days), int(self.kind.max(initial=-1)) + 1
+        return Readings(
+            np.vstack([self.days, other.days]),
+            np.vstack([self.kwh, other.kwh]),
+            sparse.csr_array(sparse.vstack([self.overlap, other.overlap])),
+            np.concatenate([self.meter, n + other.meter]),
+            np.concatenate([self.kind, kinds + other.kind]),
+            np.concatenate([self.energy, other.energy]),
+        )
+
+    def where_most_speak(self, share: float) -> Readings:
+        """Keep what touches only months of which so many of the meters tell that told of earlier and of later ones."""
+        n = len(self.days)
+        told = self.days + membership(self.meter, n) @ self.overlap.toarray() > 0
+        since = np.maximum.accumulate(told, axis=1)
+        until = np.maximum.accumulate(told[:, ::-1], axis=1)[:, ::-1]
+        few = told.sum(axis=0) < share * (since & until).sum(axis=0)
+        kept = np.flatnonzero(self.overlap @ few.astype(np.float64) == 0)
+        overlap, meter, energy = self.overlap[kept], self.meter[kept], self.energy[kept]
+        return Readings(self.days * ~few, self.kwh * ~few, overlap, meter, self.kind[kept], energy)
+
     def of_meters(self, some: Ints) -> Readings:
         """Give the readings of some of the meters."""
         place = np.full(len(self.days), -1)
@@ -75,9 +103,10 @@ def month_rates(readings: Readings, bare: Bools) -> tuple[Floats, Floats]:
 
     A meter's energy of an interval has the mean ``level_i Σ days_m r_m`` and a variance in proportion (quasi-Poisson).
     Levels are such that fitted totals of meters are the observed ones. A month read by itself has the rate at which its
-    total is observed; the others the most probable ones, not negative, when the steps of ``r`` are normal around 0 with
-    :data:`STEP`. Sums over two months, some from odd and some from even months on, are blind to a rate that alternates,
-    so that what they differ by otherwise would add up month by month: that is what the steps are for.
+    total is observed; the others the most probable ones, not negative, when the steps of ``r`` are Student's around 0
+    with :data:`STEP` and a month differs from that a year ago by :data:`~elec2water.energy.movement.BETWEEN_YEARS`.
+    Sums over two months, some from odd and some from even months on, are blind to a rate that alternates, so that what
+    they differ by otherwise would add up month by month: that is what the steps are for.
 
     Parameters
     ----------
@@ -90,7 +119,7 @@ def month_rates(readings: Readings, bare: Bools) -> tuple[Floats, Floats]:
     rate : numpy.ndarray, shape (M,)
         Energy of a day, of mean 1; not told by data in months nobody has read.
     covariance : numpy.ndarray, shape (M, M)
-        Of the rates of bare months; 0 for the others.
+        Of the rates of bare months, as if they might be negative; 0 for the others.
     """
     rate = np.ones(readings.days.shape[1])
     covariance = np.zeros((rate.size, rate.size))
@@ -120,17 +149,42 @@ def month_rates(readings: Readings, bare: Bools) -> tuple[Floats, Floats]:
 def _bare_rates(readings: Readings, level: Floats, known: Floats, rate: Floats, bare: Bools) -> tuple[Floats, Floats]:
     """Give the most probable rates (B,) of bare months and their covariance (B, B), the rates of the others known."""
     design, told, variance = _sums_of_kinds(readings, level, rate, bare)
-    steps = np.diff(np.eye(rate.size), axis=0) / STEP
-    rows = np.vstack([design / np.sqrt(variance)[:, None], steps])
-    held = np.concatenate([told / np.sqrt(variance), np.zeros(len(steps))]) - rows[:, ~bare] @ known[~bare]
-    rows = rows[:, bare]
-    precision = rows.T @ rows + _LEAST * np.eye(rows.shape[1])
+    scale = 1.0 / np.sqrt(variance)
+    prior = _expected(rate, _student_steps(rate))
+    rows = np.vstack([design * scale[:, None], prior])
+    held = np.concatenate([told * scale, np.zeros(len(prior))]) - rows[:, ~bare] @ known[~bare]
+    precision = _precision(rows[:, bare])
     factor = linalg.cholesky(precision, lower=True)
-    found, _ = optimize.nnls(factor.T, linalg.solve_triangular(factor, rows.T @ held, lower=True))
-    free = found > 0
-    covariance = np.zeros_like(precision)
-    covariance[np.ix_(free, free)] = linalg.inv(precision[np.ix_(free, free)])
-    return found, covariance
+    found, _ = optimize.nnls(factor.T, linalg.solve_triangular(factor, rows[:, bare].T @ held, lower=True))
+    wide = np.vstack([design * scale[:, None], _expected(rate, np.maximum(_student_steps(rate), STEP))])
+    return found, np.asarray(linalg.inv(_precision(wide[:, bare])))
+
+
+def _precision(rows: Floats) -> Floats:
+    return np.asarray(rows.T @ rows + _LEAST * np.eye(rows.shape[1]))
+
+
+def _student_steps(rate: Floats) -> Floats:
+    """Give the standard deviation (M - 1,) of normal steps that stand for Student's, from the last rates.
+
+    A quadratic law would have the rates alternate all year to round off the beginning and the end of a season. What
+    the rates err by is said by steps of :data:`STEP` at least: where nothing tells of one it seems to be small.
+    """
+    scale = (STEP_DF - 2.0) / STEP_DF * STEP**2
+    return np.asarray(np.sqrt((STEP_DF * scale + np.diff(rate) ** 2) / (STEP_DF + 1.0)))
+
+
+def _expected(rate: Floats, step: Floats) -> Floats:
+    """Give what is 0 ± 1 of the rates before any reading, (R, M): steps, and what a month has over that a year ago.
+
+    A season comes again: the steps of n years are n times the same one, and count as one.
+    """
+    months, place = np.eye(rate.size), np.arange(rate.size) % MONTHS_PER_YEAR
+    again = np.bincount(place)[place][1:]
+    size = 0.5 * (rate[:-MONTHS_PER_YEAR] + rate[MONTHS_PER_YEAR:])
+    sd = np.sqrt(BETWEEN_YEARS) * np.maximum(size, _REST)
+    years = months[MONTHS_PER_YEAR:] - months[:-MONTHS_PER_YEAR]
+    return np.vstack([np.diff(months, axis=0) / (step * np.sqrt(again))[:, None], years / sd[:, None]])
 
 
 def _sums_of_kinds(readings: Readings, level: Floats, rate: Floats, bare: Bools) -> tuple[Floats, Floats, Floats]:

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 Mask = npt.NDArray[np.bool_]
 Checked = tuple[TypedTable, Findings]
+Times = npt.NDArray[np.int64]
 
+_MEASURED = ("energy_kwh", "volume_m3")
+_SAME_FIGURE = 0.01  # pairs of one period that differ by less were rounded twice
 _FILLED_UP = "^[0-9]{15}0+$"
 _ROUNDED_FROM = 16
 _FILLED_SHARE = 0.2
@@ -407,21 +410,43 @@ def _undated_tests(table: TypedTable, undated: Mask, context: Context) -> Findin
     return context.finding("PAIR_UNDATED", observed=int(undated.sum()), row=table.rows[np.argmax(undated)])
 
 
-def _pair_overlaps(table: TypedTable, context: Context) -> Checked:
-    """Leave out the later of two pairs of one well and kind that share time."""
-    out = ("energy_kwh", "volume_m3")
+def _pair_contradictions(table: TypedTable, context: Context) -> Checked:
+    """Leave out all pairs of one well, kind and period that differ: nobody knows which of them is right."""
+    usable, key, start, end = _dated_pairs(table)
+    order = np.lexsort((end, start, key))
+    period = np.stack([key, start, end])[:, order]
+    if not usable.size:
+        return table, Findings.empty()
+    first = np.flatnonzero(np.concatenate([[True], (np.diff(period) != 0).any(axis=0)]))
+    differ = np.zeros(first.size, dtype=bool)
+    for name in _MEASURED:
+        value = table.numbers(name)[usable[order]]
+        most = np.fmax.reduceat(value, first)
+        differ |= most - np.fmin.reduceat(value, first) > _SAME_FIGURE * most
+    contradictory = np.zeros(len(table), dtype=bool)
+    contradictory[usable[order]] = np.repeat(differ, np.diff(np.append(first, usable.size)))
+    return _mark(table, context, "PAIR_CONTRADICTION", contradictory, leave_out=_MEASURED, period=_period(table))
+
+
+def _dated_pairs(table: TypedTable) -> tuple[npt.NDArray[np.intp], Times, Times, Times]:
+    """Give the rows with energy, well and period; a number for their well and kind, and first and last moment."""
     dated = ~np.isnat(table.dates("start")) & ~np.isnat(table.dates("end"))
     usable = np.flatnonzero(~np.isnan(table.numbers("energy_kwh")) & ~table.is_blank("well_id") & dated)
     kind = table.codes("kind") if "kind" in table else np.zeros(len(table), np.int64)
-    key = combine(table.codes("well_id"), kind)[usable]
     start, end = (table.dates(name)[usable].astype(np.int64) for name in ("start", "end"))
+    return usable, combine(table.codes("well_id"), kind)[usable], start, end
+
+
+def _pair_overlaps(table: TypedTable, context: Context) -> Checked:
+    """Leave out the later of two pairs of one well and kind that share time."""
+    usable, key, start, end = _dated_pairs(table)
     order = np.lexsort((end, start, key))
     # one timeline: every well and kind is shifted past the one before, so that a running maximum never reaches back
     shift = pd.factorize(key[order])[0] * (int(end.max(initial=0) - start.min(initial=0)) + 1)
     latest_end = np.maximum.accumulate(end[order] + shift)
     overlaps = np.zeros(len(table), dtype=bool)
     overlaps[usable[order[1:][(start[order] + shift)[1:] < latest_end[:-1]]]] = True
-    return _mark(table, context, "PAIR_OVERLAP", overlaps, leave_out=out, period=_period(table))
+    return _mark(table, context, "PAIR_OVERLAP", overlaps, leave_out=_MEASURED, period=_period(table))
 
 
 def _plan_above_permit(table: TypedTable, context: Context) -> Checked:
@@ -464,7 +489,7 @@ _CHECKS: dict[str, tuple[Callable[[TypedTable, Context], Checked], ...]] = {
         running_totals,
         _reading_forms,
     ),
-    "pairs": (exclusive_ends, _pair_checks, _pair_overlaps),
+    "pairs": (exclusive_ends, _pair_checks, _pair_contradictions, _pair_overlaps),
     "water_levels": (),
     "permits": (_unique_ids("DUPLICATE_PERMIT"), permit_numbers, _link_order, _plan_above_permit),
     "corrections": (_correction_checks,),
