@@ -375,7 +375,7 @@ def test_wells_tested_because_next_chose_them_are_no_convenience_sample(frames, 
     assert finished(folder)[0]["release"] == "r1"
     new = frames["pairs"].drop_duplicates("well_id").head(3).assign(well_id=[*others[:2], others[5]])
     pd.concat([frames["pairs"], new]).to_csv(folder / "inputs/pairs.csv", index=False)
-    summary, release, *_ = finished(folder)
+    _, release, *_ = finished(folder)
     found = read_table(release / "findings.csv").set_index("rule")["observed"].astype(str)
     assert float(found["SAMPLE_CHOSEN_NEXT"]) == 2
     assert float(found["SAMPLE_NOT_DESIGNED"]) == 1
