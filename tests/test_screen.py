@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -205,6 +206,20 @@ def test_another_unit_of_one_meter_and_of_a_whole_month():
     kwh = county()
     kwh[:, 5] /= 1e4
     assert findings(kwh).of(rule="UNIT_SUSPECT_MONTH").frame["period"].tolist() == ["2025-06"]
+
+
+def test_a_month_that_nobody_wrote_down_is_of_no_other_unit():
+    """What is left for a month of a reading over several is the season's word."""
+    kwh = county()
+    kwh[:, 5] /= 1e4
+    made, meters, readings = tables(kwh, 1.0)
+    read = read_energy(made, meters, readings, first=MONTHS[0], last=MONTHS[-1], lang="en")
+    spread = read.meters.estimated.copy()
+    spread[:, 5] = True
+    desk = Desk(read.reporter, made["well_id"].to_numpy(dtype=object), RuleSettings())
+    classes = np.zeros(len(kwh), dtype=np.int64)
+    assert screen(read.meters, classes, desk).of(rule="UNIT_SUSPECT_MONTH").count == 1
+    assert screen(replace(read.meters, estimated=spread), classes, desk).of(rule="UNIT_SUSPECT_MONTH").count == 0
 
 
 def test_zeros_count_in_the_season_only():

@@ -60,6 +60,8 @@ def months_in_other_units(series: MeterMonths, desk: Desk) -> Findings:
     """
     some = tellers(np.zeros(len(series.kwh), dtype=np.int64), desk.mixed)
     kwh, capacity = series.kwh[some], series.capacity_kw[some]
+    # What readings over several months leave for a month is the season's word, and no month as it was written down.
+    kwh = np.where(series.estimated[some], np.nan, kwh)
     turned = kwh > 0
     part = median(np.where(turned, kwh, np.nan) / (capacity[:, None] * HOURS_PER_MONTH), axis=0)
     many = turned.sum(axis=0) >= LEAST_TURNED * np.isfinite(kwh).sum(axis=0)
