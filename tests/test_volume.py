@@ -16,8 +16,8 @@ from elec2water.energy.split import Split
 from elec2water.errors import UsageError
 from elec2water.stats import mixture_quantile
 from elec2water.volume import totals as totals_module
-from elec2water.volume.estimate import _Parts
 from elec2water.volume.measured import measured_months
+from elec2water.volume.parts import Parts
 from elec2water.volume.wells import METHODS
 
 DRAWS = 100_000  # fewer tell the spread of a heavy-tailed mixture to 2 % only
@@ -54,7 +54,7 @@ def world(case, coefficient):
     months = quarter_months(QUARTER)
     posterior = coefficient.posterior.covering(months)
     context = coefficient.context(case.wells, case.water_levels, case.energy, months)
-    parts = _Parts.of(coefficient, posterior, context, case.energy, on_grid(case.wells))
+    parts = Parts.of(coefficient, posterior, context, case.energy, on_grid(case.wells))
     A = dense.county_loadings(coefficient, posterior, context)
     A[posterior.sample] -= parts.loadings.gain[:, None, :]
     kwh = np.nan_to_num(parts.kwh)

@@ -8,19 +8,19 @@ is ``g'(θ - θ̂)`` with ``g = Σ V_i a_i / Σ V_i``; what belongs to one well 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from elec2water.blocks import ROWS, blocks
 from elec2water.sums import membership, renumbered, row_sum
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-_CHUNK = 16_384
 _WELLS_A_KIND = 64
 """Wells a domain from which on it is asked how many kinds of wells there are."""
 _MOST_KEYS = 10_000_000
@@ -67,12 +67,14 @@ class Loadings:
 
     def take(self, wells: Ints | slice) -> Loadings:
         """Keep some wells."""
-        if isinstance(wells, slice) and wells == slice(None):
-            return self
-        kept = np.arange(self.dense.shape[0])[wells] if isinstance(wells, slice) else wells
-        order = np.argsort(kept, kind="stable")
-        place = np.append(order, 0)[np.searchsorted(kept, self.sample, sorter=order)]
-        inside = np.isin(self.sample, kept)
+        if isinstance(wells, slice):
+            first, end, _ = wells.indices(len(self.dense))
+            inside = (self.sample >= first) & (self.sample < end)
+            place = self.sample - first
+        else:
+            order = np.argsort(wells, kind="stable")
+            place = np.append(order, 0)[np.searchsorted(wells, self.sample, sorter=order)]
+            inside = np.isin(self.sample, wells)
         return replace(
             self,
             dense=self.dense[wells],
@@ -135,7 +137,7 @@ class Loadings:
         """Sum by effect, (G, p + 1), from the few kinds of wells there are in each of a few groups."""
         kinds = self.kinds.one
         sums = np.zeros((n_groups * kinds.size, brought.shape[1]))
-        for part in _chunks(group.size, _CHUNK):
+        for part in blocks(group.size):
             of_kind = membership(group[part] * kinds.size + self.kinds.number[part], len(sums))
             sums += of_kind @ brought[part]
         return self._laid_out(sums, np.repeat(np.arange(n_groups), kinds.size), np.tile(kinds, n_groups), n_groups)
@@ -143,7 +145,7 @@ class Loadings:
     def _by_well(self, brought: Floats, group: Ints, n_groups: int) -> Floats:
         """Sum by effect, (G, p + 1), well by well."""
         sums = np.zeros((n_groups, self.size + 1))
-        for part in _chunks(group.size, max(_CHUNK, sums.size)):
+        for part in blocks(group.size, max(ROWS, sums.size)):
             sums += self._laid_out(brought[part], group[part], part, n_groups)
         return sums
 
@@ -151,7 +153,7 @@ class Loadings:
         """Give what wells bring to sums, (N, M + q + r): volume by month (N, M); times dense and moving effects."""
         months, dense = volume.shape[1], self.dense_at.size
         out = np.empty((len(volume), months + dense + self.moving_at.size))
-        for part in _chunks(len(volume), _CHUNK):
+        for part in blocks(len(volume)):
             some, here = volume[part], out[part]
             here[:, :months] = some
             np.multiply(row_sum(some)[:, None], self.dense[part], out=here[:, months : months + dense])
@@ -185,7 +187,7 @@ class Loadings:
         months = forms.months[number]
         for k in range(len(forms.own)):
             alike = np.flatnonzero(months == k)
-            for part in _chunks(alike.size, _CHUNK):
+            for part in blocks(alike.size):
                 wells = alike[part]
                 moving = np.einsum("nm,nmr->nr", weight[wells], self.moving[wells])
                 own = np.hstack([self.dense[wells], moving, weight[wells]])
@@ -279,8 +281,3 @@ class _Forms:
 def _side_by_side(matrices: Floats) -> Floats:
     """Give J matrices (J, …, r) as one, (…, J·r)."""
     return np.concatenate(list(matrices), axis=-1)
-
-
-def _chunks(n: int, size: int) -> Iterator[slice]:
-    for start in range(0, n, size):
-        yield slice(start, min(start + size, n))
