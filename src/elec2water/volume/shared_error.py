@@ -69,6 +69,8 @@ class Loadings:
         """Keep some wells."""
         if isinstance(wells, slice):
             first, end, _ = wells.indices(len(self.dense))
+            if end - first == len(self.dense):
+                return self
             inside = (self.sample >= first) & (self.sample < end)
             place = self.sample - first
         else:
