@@ -1,6 +1,7 @@
 """Loadings of wells on the shared effects against the same written out, well by well and month by month."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dense
+from elec2water.blocks import blocks
 from elec2water.volume.shared_error import Loadings
 
 P, Q, R, M, CELLS = 14, 3, 2, 3, 4
@@ -79,7 +81,7 @@ def test_many_wells_go_through_in_portions(monkeypatch):
     loadings = loadings_of(5, n=40)
     weight, matrix = np.full((40, M), 1 / M), np.diag(np.arange(1.0, P + 1))
     whole = loadings.quadratic(matrix, weight)
-    monkeypatch.setattr("elec2water.volume.shared_error._CHUNK", 7)
+    monkeypatch.setattr("elec2water.volume.shared_error.blocks", partial(blocks, rows=7))
     np.testing.assert_allclose(loadings.quadratic(matrix, weight), whole)
 
 
