@@ -13,6 +13,7 @@ from elec2water.coefficient.context import on_grid
 from elec2water.coefficient.predict import blank_variance, unseen_blanks
 from elec2water.energy import MonthlyEnergy
 from elec2water.energy.split import Split
+from elec2water.energy.spreading import Spreading
 from elec2water.errors import UsageError
 from elec2water.stats import mixture_quantile
 from elec2water.volume import totals as totals_module
@@ -157,6 +158,33 @@ def test_totals_agree_with_simulation(case, volume, simulated, domain):
     np.testing.assert_allclose(inside, 0.90, atol=0.012)
     scale = np.sqrt(np.outer(*2 * [worlds.var(axis=0)]))
     np.testing.assert_allclose(volume.covariance(totals) / scale, np.cov(worlds.T) / scale, atol=0.045)
+
+
+def test_what_wells_err_by_together_where_readings_were_spread_is_in_totals_and_covariances(case, coefficient, volume):
+    """Rates of two months are uncertain in the county, and in every township by itself: against full matrices."""
+    rng, months, n = np.random.default_rng(8), quarter_months(QUARTER), 200
+    town, keys = pd.factorize(case.wells["township"], sort=True)
+    row, month, source = np.repeat(np.arange(n), 4), np.tile([0, 0, 1, 1], n), np.tile([0, 1, 0, 1], n)
+    slope = rng.lognormal(3.0, 1.0, n)[row] * np.tile([1.0, -0.7, -1.0, 0.7], n)
+    rates, apart = np.diag([0.04, 0.09, 0.0]), np.array([0.3, 0.2, 0.0])
+    spreading = Spreading(months, rates, row, month, source, slope, town[row], apart)
+    told = replace(case, energy=replace(case.energy, spreading=spreading)).volume(coefficient)
+    used = volume.monthly_kwh > 0
+    kappa = np.divide(volume.wells.converted_m3, volume.monthly_kwh, out=np.zeros((n, 3)), where=used)
+    load = np.zeros((n, 3))
+    np.add.at(load, (row, source), slope * kappa[row, month])
+    joint = load @ rates @ load.T + (town[:, None] == town) * (load @ np.diag(apart**2) @ load.T)
+    member = np.eye(len(keys))[town]
+    added = member.T @ joint @ member
+    before, after = (v.total(case.wells["township"]) for v in (volume, told))
+    assert after.keys.tolist() == keys.tolist()
+    np.testing.assert_allclose(after.own_m6 - before.own_m6, np.diag(added), rtol=1e-6)
+    off = ~np.eye(len(keys), dtype=bool)
+    np.testing.assert_allclose((told.covariance(after) - volume.covariance(before))[off], added[off], rtol=1e-6)
+    assert told.county.own_m6[0] - volume.county.own_m6[0] == pytest.approx(joint.sum(), rel=1e-6)
+    alone = 1.0 + np.diag(joint) / np.maximum(volume.wells.volume_m3, 1e-9) ** 2
+    known = np.isfinite(volume.wells.volume_m3) & ~volume.wells.sampled & (volume.wells.volume_m3 > 0)
+    assert (told.wells.se_m3 > volume.wells.se_m3)[known & (alone > 1.001)].all()
 
 
 def test_intervals_of_wells_hold_their_share_of_worlds(volume, simulated):

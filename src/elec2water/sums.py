@@ -45,6 +45,17 @@ def _reduced(operation: np.ufunc, values: NDArray[np.generic]) -> NDArray[np.gen
     return out
 
 
+def squares_of_rows(values: sparse.csr_array) -> Floats:
+    """Give the sum of the squares of each row of a sparse (N, F), (N,).
+
+    Examples
+    --------
+    >>> squares_of_rows(sparse.csr_array(np.array([[3.0, 0.0, 4.0], [0.0, 0.0, 0.0]])))
+    array([25.,  0.])
+    """
+    return np.asarray(values.multiply(values).sum(axis=1), dtype=np.float64)
+
+
 def membership(group: Ints, n_groups: int) -> sparse.csc_array:
     """Give the (G, N) matrix that adds up rows by ``group`` (N,), 0..G-1: one pass over the rows, as they lie.
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from elec2water.calendar_ import Months
 from elec2water.energy.aligned import add_whole_months
-from elec2water.energy.arrays import Bools, Floats, codes, numbers, texts
+from elec2water.energy.arrays import Bools, Floats, Ints, codes, numbers, positions, texts
 from elec2water.energy.axis import Axis
 from elec2water.energy.cells import ESTIMATED, SPREAD, Cells
 from elec2water.energy.checks import coverage_findings, link_findings, over_capacity, without_energy
@@ -17,10 +17,10 @@ from elec2water.energy.corrections import Corrections, Edits, corrected, correct
 from elec2water.energy.exchanges import one_a_day
 from elec2water.energy.forms import Forms, metered_pairs, sort_out
 from elec2water.energy.intervals import Intervals, distinct, merge_estimated, usable, without_overlaps
-from elec2water.energy.links import Epochs, Links, epochs_of
+from elec2water.energy.links import Epochs, Links, epochs_of, of_first_well
 from elec2water.energy.monthly import MonthlyEnergy, month_range
 from elec2water.energy.periods import Pieces, cut, rate_slopes, spread, spread_covariance
-from elec2water.energy.profile import SHAPE_PER_DAY, DailyProfile, daily_profile
+from elec2water.energy.profile import SHAPE_PER_DAY, DailyProfile, Metered, daily_profile
 from elec2water.energy.registers import (
     causes_of_fall,
     differences,
@@ -160,14 +160,16 @@ def read_energy(
     forms = sort_out(readings, code)
     axis = Axis.of(_months_around(months, forms))
     decisions = Corrections.of(corrections, registry.meter_id)
-    beside = None if pairs is None else metered_pairs(pairs)
-    gathered, seen = _gather(forms, registry, epochs, axis, reporter, settings, decisions, beside)
+    township = _townships(wells)
+    beside = None if pairs is None else _beside(pairs, wells, township)
+    of_meters = of_first_well(registry.links, township, len(registry.meter_id))
+    gathered, seen = _gather(forms, registry, epochs, axis, reporter, settings, decisions, of_meters, beside)
     if epochs.basis is not None:
         size, by_power, spread = _learned_from_others(gathered.cells, epochs, axis, wells, kappa)
         epochs = epochs_of(registry.links, by_power, area, kappa, size).believing(spread)
     of_wells = cells_of_wells(gathered.cells, epochs, len(wells), axis, gathered.profile.shape_per_day)
     split = split_of_meters(gathered.cells, epochs, axis.days)
-    spreading = None if gathered.spreading is None else gathered.spreading.of_wells(epochs)
+    spreading = None if gathered.spreading is None else gathered.spreading.of_wells(epochs, township)
     whole = replace(_energy_of(wells, of_wells, axis), split=split, spreading=spreading)
     energy = adjusted(whole, gathered.edits, epochs).window(months[0], months[-1])
     asked = slice(int(np.searchsorted(axis.months, months[0])), int(np.searchsorted(axis.months, months[-1])) + 1)
@@ -226,7 +228,8 @@ def _gather(
     reporter: Reporter,
     settings: RuleSettings,
     decisions: Corrections,
-    beside: Intervals | None,
+    township: Ints,
+    beside: Metered | None,
 ) -> tuple[_Gathered, Findings]:
     """Fill the cells of all meters: the orderly ones at once, the others interval by interval."""
     cells = Cells.empty(len(epochs.meter), len(axis.days))
@@ -243,7 +246,8 @@ def _gather(
     flat = DailyProfile(np.full(len(axis.days), np.nan), SHAPE_PER_DAY)
     _add(cells, intervals, pieces, ~crossing, flat, first_month)
     needed = crossing.any() or _partly_read(cells, axis)
-    profile = daily_profile(cells, epochs.meter, intervals, crosses, axis, beside) if needed else flat
+    metered = Metered(intervals, township)
+    profile = daily_profile(cells, epochs.meter, metered, crosses, axis, beside) if needed else flat
     _add(cells, intervals, pieces, crossing, profile, first_month)
     orderly = forms.billing if not rest.any() else forms.billing.take(~rest)
     seen = Intervals.concat([orderly, intervals]) if len(intervals) else orderly
@@ -259,7 +263,32 @@ def _spreading(intervals: Intervals, pieces: Pieces, profile: DailyProfile, axis
     month = pieces.month - first_month
     held = (month[piece] >= 0) & (month[piece] < len(axis.months))
     piece, source, slope = piece[held], source[held], slope[held]
-    return Spreading(axis.months, profile.covariance, pieces.epoch[piece], month[piece], month[source], slope)
+    return Spreading(
+        axis.months,
+        profile.covariance,
+        pieces.epoch[piece],
+        month[piece],
+        month[source],
+        slope,
+        np.full(piece.size, -1),
+        profile.apart * np.nan_to_num(profile.rate),
+    )
+
+
+def _townships(wells: pd.DataFrame) -> Ints:
+    """Give the number of the township of each well, (N,); of its village where there is one township."""
+    for name in ("township", "village"):
+        code = np.asarray(pd.factorize(texts(wells, name))[0], dtype=np.int64)
+        if code.max(initial=0) > 0:
+            return code
+    return np.zeros(len(wells), dtype=np.int64)
+
+
+def _beside(pairs: pd.DataFrame, wells: pd.DataFrame, township: Ints) -> Metered:
+    """Give the electricity of sample wells; those that the registry does not list are of a township of their own."""
+    intervals, names = metered_pairs(pairs)
+    place = positions(names, wells["well_id"])
+    return Metered(intervals, np.append(township, township.max(initial=-1) + 1)[place])
 
 
 def _settled(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,14 +66,20 @@ def sort_out(readings: pd.DataFrame, meter: Ints) -> Forms:
     )
 
 
-def metered_pairs(pairs: pd.DataFrame) -> Intervals:
-    """Give the electricity of sample wells over ten days and more, no short tests; ``meter`` numbers the wells."""
+def metered_pairs(pairs: pd.DataFrame) -> tuple[Intervals, pd.Index[Any]]:
+    """Give the electricity of sample wells over ten days and more, no short tests; ``meter`` numbers the wells named.
+
+    The wells' names are beside it.
+    """
     start, end, kwh = days(pairs, "start"), days(pairs, "end"), numbers(pairs, "energy_kwh")
     test = is_one_of(pairs, "kind", ("test",))
     stated = np.flatnonzero(~test & (start > NO_DAY) & (end - start >= _LEAST_DAYS) & (kwh >= 0))
-    well = pd.factorize(pairs["well_id"].iloc[stated])[0].astype(np.int64)
+    well, names = pd.factorize(pairs["well_id"].iloc[stated])
     row = pairs.index.to_numpy(dtype=np.int64)[stated]
-    return Intervals(well, start[stated], end[stated], kwh[stated], np.zeros(stated.size, dtype=bool), row)
+    found = Intervals(
+        well.astype(np.int64), start[stated], end[stated], kwh[stated], np.zeros(stated.size, dtype=bool), row
+    )
+    return found, names
 
 
 def _reads(readings: pd.DataFrame, meter: Ints, estimated: Bools, row: Ints) -> Reads:

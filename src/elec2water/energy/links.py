@@ -97,6 +97,13 @@ class Epochs:
         return replace(self, share_variance=self.share_variance * (before + 1.0) / (after + 1.0))
 
 
+def of_first_well(links: Links, values: Ints, n_meters: int) -> Ints:
+    """Give each meter what its first well has of ``values`` (N,), shape (n_meters,); 0 for a meter without a well."""
+    out = np.zeros(n_meters, dtype=values.dtype)
+    out[links.meter[::-1]] = values[links.well[::-1]]
+    return out
+
+
 def _open_wells(group: Ints, basis: Ints, n_groups: int) -> Ints:
     return np.asarray(np.bincount(group, weights=basis != STATED, minlength=n_groups)[group]).astype(np.int64)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import sparse
@@ -40,12 +40,15 @@ class DailyProfile:
         Energy of each day of the M months in terms of its month's mean; all 1 where the data tell nothing of days.
     covariance : numpy.ndarray, shape (M, M), optional
         Of the rates; 0 for months read by themselves.
+    apart : float
+        Relative standard deviation of the rate of a township in a month around the county's.
     """
 
     rate: Floats
     shape_per_day: float
     within: Floats = field(default_factory=lambda: np.zeros(0))
     covariance: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    apart: float = 0.0
 
     def days_between(self, start: Ints, days: Ints, first_month: int) -> Floats:
         """Give the length of spells in mean days of their month, shape (p,)."""
@@ -59,8 +62,16 @@ class DailyProfile:
         return np.asarray(np.where(inside, span, days), dtype=np.float64)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Metered:
+    """Electricity over intervals (n,) of meters, and the township (n_meters,) of each, 0..T-1."""
+
+    intervals: Intervals
+    township: Ints
+
+
 def daily_profile(
-    cells: Cells, meter: Ints, intervals: Intervals, crosses: Bools, axis: Axis, beside: Intervals | None = None
+    cells: Cells, meter: Ints, metered: Metered, crosses: Bools, axis: Axis, beside: Metered | None = None
 ) -> DailyProfile:
     """Learn from all readings how energy moves from month to month and how uneven days are.
 
@@ -73,13 +84,13 @@ def daily_profile(
         Energies of intervals that do not cross a month end.
     meter : numpy.ndarray, shape (R,)
         Meter of each row of `cells`.
-    intervals : Intervals
-        In order: those that cross, and short ones.
+    metered : Metered
+        Intervals in order: those that cross, and short ones.
     crosses : numpy.ndarray, shape (n,)
-        Which of `intervals` cross a month end.
+        Which of the intervals cross a month end.
     axis : Axis
         The M months.
-    beside : Intervals, optional
+    beside : Metered, optional
         Electricity that sample wells' pairs state: where the meters leave months untold it tells how a season goes.
 
     Returns
@@ -88,13 +99,14 @@ def daily_profile(
         Rates where at least 30 readings lie in the month; the shape from how two readings of one meter that follow
         each other share their total, by the method of moments: E²(s - f)² has mean E² f(1 - f)/(a n + 1).
     """
+    intervals = metered.intervals
     crossing = _needed(intervals.take(crosses), cells, axis)
-    readings, bare = _readings(cells, meter, crossing, axis), _bare(cells)
+    readings, bare = _readings(cells, meter, replace(metered, intervals=crossing), axis), _bare(cells)
     if beside is not None and bare.any():
         readings = readings.beside(_of_pairs(beside, axis))
-    found, covariance = month_rates(readings, bare)
+    found, covariance, apart = month_rates(readings, bare)
     rate = np.where(_support(cells, crossing, axis) >= SUPPORT, found, np.nan)
-    return DailyProfile(rate, _shape_per_day(cells, crossing, rate, axis), _within(intervals, axis), covariance)
+    return DailyProfile(rate, _shape_per_day(cells, crossing, rate, axis), _within(intervals, axis), covariance, apart)
 
 
 def _bare(cells: Cells) -> Bools:
@@ -112,28 +124,36 @@ def _needed(crossing: Intervals, cells: Cells, axis: Axis) -> Intervals:
     return crossing.take(running[np.clip(last, 0, n)] > running[np.clip(first, 0, n)])
 
 
-def _readings(cells: Cells, meter: Ints, crossing: Intervals, axis: Axis) -> Readings:
+def _readings(cells: Cells, meter: Ints, metered: Metered, axis: Axis) -> Readings:
     """Lay out what meters used within months (the rows of ``cells`` are spells of ``meter``) and across month ends."""
-    inside = np.flatnonzero((crossing.start >= axis.edges[0]) & (crossing.end <= axis.edges[-1]))
-    crossing = crossing.take(inside)
-    n = int(max(meter.max(initial=-1), crossing.meter.max(initial=-1))) + 1
+    crossing = metered.intervals
+    crossing = crossing.take((crossing.start >= axis.edges[0]) & (crossing.end <= axis.edges[-1]))
+    n = metered.township.size
     spells = membership(meter, n)
     days = int(axis.edges[-1] - axis.edges[0]) + 1
     kind, _ = renumbered((crossing.start - axis.edges[0]) * days + (crossing.end - axis.edges[0]), days * days)
     return Readings(
-        spells @ cells.days, spells @ cells.kwh, _overlap(crossing, axis), crossing.meter, kind, crossing.kwh
+        spells @ cells.days,
+        spells @ cells.kwh,
+        _overlap(crossing, axis),
+        crossing.meter,
+        kind,
+        crossing.kwh,
+        metered.township,
     )
 
 
-def _of_pairs(pairs: Intervals, axis: Axis) -> Readings:
+def _of_pairs(metered: Metered, axis: Axis) -> Readings:
     """Lay out intervals that may lie within a month or cross its end; those beyond the axis are left out."""
+    pairs, n = metered.intervals, metered.township.size
     held = pairs.take((pairs.start >= axis.edges[0]) & (pairs.end <= axis.edges[-1]))
     first = np.searchsorted(axis.edges, held.start, side="right") - 1
     within = held.end <= axis.edges[first + 1] if len(held) else np.zeros(0, dtype=bool)
-    cells = Cells.empty(int(pairs.meter.max(initial=-1)) + 1, len(axis.days))
+    cells = Cells.empty(n, len(axis.days))
     np.add.at(cells.days, (held.meter[within], first[within]), (held.end - held.start)[within])
     np.add.at(cells.kwh, (held.meter[within], first[within]), held.kwh[within])
-    return _readings(cells, np.arange(len(cells.kwh)), held.take(~within), axis).where_most_speak(MOST_SPEAK)
+    crossing = replace(metered, intervals=held.take(~within))
+    return _readings(cells, np.arange(n), crossing, axis).where_most_speak(MOST_SPEAK)
 
 
 def _overlap(crossing: Intervals, axis: Axis) -> sparse.csr_array:

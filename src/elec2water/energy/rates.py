@@ -10,7 +10,7 @@ from scipy import linalg, optimize, sparse
 from elec2water.energy.arrays import Bools, Floats, Ints
 from elec2water.energy.movement import BETWEEN_YEARS, MONTHS_PER_YEAR
 from elec2water.stats import spread_evenly
-from elec2water.sums import membership
+from elec2water.sums import membership, renumbered
 
 STEP = 0.8
 """Standard deviation of the step from one month's rate to the next, in mean rates, before any reading. Assumed: 0.6 to
@@ -19,7 +19,7 @@ STEP_DF = 4.0
 """Degrees of freedom of the steps' Student law: most of a year little moves, and a season sets in at once."""
 GROUPS_DIFFER = 0.05
 """Relative standard deviation by which meters that are read on the same days differ from the others in a period, for
-they are of the same villages and crops. Assumed."""
+they are of the same villages and crops, beside what townships are found to differ by. Assumed."""
 ENOUGH_METERS = 4_000
 """Meters that tell the rates of a county to better than a percent; more only take time."""
 _REST = 0.3
@@ -46,6 +46,8 @@ class Readings:
         Intervals of the same days are of one kind, 0..K-1.
     energy : numpy.ndarray, shape (c,)
         Energy of each interval [kWh].
+    group : numpy.ndarray, shape (n,)
+        Township of each meter, 0..T-1: its meters have a season of their own.
     """
 
     days: Floats
@@ -54,6 +56,7 @@ class Readings:
     meter: Ints
     kind: Ints
     energy: Floats
+    group: Ints
 
     def used(self) -> Floats:
         """All energy of each meter [kWh], (n,)."""
@@ -69,6 +72,7 @@ class Readings:
             np.concatenate([self.meter, n + other.meter]),
             np.concatenate([self.kind, kinds + other.kind]),
             np.concatenate([self.energy, other.energy]),
+            np.concatenate([self.group, other.group]),
         )
 
     def where_most_speak(self, share: float) -> Readings:
@@ -80,7 +84,7 @@ class Readings:
         few = told.sum(axis=0) < share * (since & until).sum(axis=0)
         kept = np.flatnonzero(self.overlap @ few.astype(np.float64) == 0)
         overlap, meter, energy = self.overlap[kept], self.meter[kept], self.energy[kept]
-        return Readings(self.days * ~few, self.kwh * ~few, overlap, meter, self.kind[kept], energy)
+        return Readings(self.days * ~few, self.kwh * ~few, overlap, meter, self.kind[kept], energy, self.group)
 
     def of_meters(self, some: Ints) -> Readings:
         """Give the readings of some of the meters."""
@@ -89,7 +93,7 @@ class Readings:
         kept = np.flatnonzero(place[self.meter] >= 0)
         _, kind = np.unique(self.kind[kept], return_inverse=True)
         overlap, meter = self.overlap[kept], place[self.meter[kept]]
-        return Readings(self.days[some], self.kwh[some], overlap, meter, kind, self.energy[kept])
+        return Readings(self.days[some], self.kwh[some], overlap, meter, kind, self.energy[kept], self.group[some])
 
     def levels(self, rate: Floats) -> Floats:
         """Energy of each meter over what the months' rates have it use, (n,); 0 where nothing is known of it."""
@@ -98,7 +102,7 @@ class Readings:
         return np.divide(self.used(), expected, out=np.zeros(n), where=expected > 0)
 
 
-def month_rates(readings: Readings, bare: Bools) -> tuple[Floats, Floats]:
+def month_rates(readings: Readings, bare: Bools) -> tuple[Floats, Floats, float]:
     """Estimate how the energy of a meter moves from month to month, whatever each meter's size.
 
     A meter's energy of an interval has the mean ``level_i Σ days_m r_m`` and a variance in proportion (quasi-Poisson).
@@ -120,6 +124,8 @@ def month_rates(readings: Readings, bare: Bools) -> tuple[Floats, Floats]:
         Energy of a day, of mean 1; not told by data in months nobody has read.
     covariance : numpy.ndarray, shape (M, M)
         Of the rates of bare months, as if they might be negative; 0 for the others.
+    apart : float
+        Relative standard deviation of the rate of a township in a month around the county's.
     """
     rate = np.ones(readings.days.shape[1])
     covariance = np.zeros((rate.size, rate.size))
@@ -127,7 +133,7 @@ def month_rates(readings: Readings, bare: Bools) -> tuple[Floats, Floats]:
         readings = readings.of_meters(spread_evenly(readings.used(), ENOUGH_METERS))
     total = float(readings.kwh.sum() + readings.energy.sum())
     if not total > 0:
-        return rate, covariance
+        return rate, covariance, 0.0
     readings = replace(readings, kwh=readings.kwh / total, energy=readings.energy / total)
     for _ in range(_ROUNDS):
         level = readings.levels(rate)
@@ -143,7 +149,7 @@ def month_rates(readings: Readings, bare: Bools) -> tuple[Floats, Floats]:
         rate = new
         if moved <= _TOLERANCE:
             break
-    return rate, covariance
+    return rate, covariance, _townships_apart(readings, readings.levels(rate), rate)
 
 
 def _bare_rates(readings: Readings, level: Floats, known: Floats, rate: Floats, bare: Bools) -> tuple[Floats, Floats]:
@@ -191,10 +197,7 @@ def _sums_of_kinds(readings: Readings, level: Floats, rate: Floats, bare: Bools)
     """Give exposures (K, M), energies (K,) and variances (K,) of the kinds, and of months read by too few meters."""
     size = level[readings.meter]
     length = readings.overlap @ rate
-    expected = size * length
-    busy = max(readings.energy.size - np.unique(readings.meter).size, 1) / max(readings.energy.size, 1)
-    spread = float(size @ expected) * busy
-    scatter = float(np.sum((readings.energy - expected) ** 2)) / spread if spread > 0 else 1.0
+    scatter = _scatter(readings, size, length)
     of_kind = membership(readings.kind, int(readings.kind.max(initial=-1)) + 1)
     design = (of_kind @ sparse.diags_array(size) @ readings.overlap).toarray()
     told = of_kind @ readings.energy
@@ -206,4 +209,82 @@ def _sums_of_kinds(readings: Readings, level: Floats, rate: Floats, bare: Bools)
     noise = scatter * np.concatenate([noise, ((level**2) @ readings.days)[some] * rate[some]])
     rest = 1.0 - np.minimum(of_kind @ size / max(float(level.sum()), _TINY), 1.0)
     apart = GROUPS_DIFFER**2 * np.concatenate([rest, np.ones(int(some.sum()))])
+    apart += _townships_apart(readings, level, rate) ** 2 * _unlike_the_county(readings, level, rate, some)
     return design, told, noise + apart * told**2 + (_LEAST * told.max(initial=0.0)) ** 2 + _TINY
+
+
+def _scatter(readings: Readings, size: Floats, length: Floats) -> float:
+    """Give the variance of an interval's energy over ``size² length``, quasi-Poisson."""
+    expected = size * length
+    spread = float(size @ expected) * _freedom(readings)
+    return float(np.sum((readings.energy - expected) ** 2)) / spread if spread > 0 else 1.0
+
+
+def _freedom(readings: Readings) -> float:
+    """Give the part of the intervals that is left when each meter has told its level."""
+    n = max(readings.energy.size, 1)
+    return max(n - np.unique(readings.meter).size, 1) / n
+
+
+def _townships_apart(readings: Readings, level: Floats, rate: Floats) -> float:
+    """Estimate the relative standard deviation of the rate of a township in a month around the county's.
+
+    By moments, from what a township's meters used between the same days as others, ``e_t``, less its part ``p_t`` of
+    what all of these used, ``e``. Deviations of months are independent and come again every year; x is what the
+    county's rates have the township use, v its part of what they have it use in all Y years, so that with
+    ``q = Σ (d r)²/(Σ d r)²`` over the months of an interval, and since levels are told by the same readings,
+    ``E (e_t - p_t e)² = Σ_u ([u = t] - p_t)² (s² x_u² (q (1 - 2Yv_u) + Y Σ v_u² q) + noise_u)``.
+    """
+    size, length = level[readings.meter], readings.overlap @ rate
+    n_kinds, n_groups = int(readings.kind.max(initial=-1)) + 1, int(readings.group.max(initial=0)) + 1
+    cell, there = renumbered(readings.kind * n_groups + readings.group[readings.meter], n_kinds * n_groups)
+    kind, group = np.divmod(there, n_groups)
+    values = np.column_stack([readings.energy, size * length, size * size * length])
+    told, expected, noise = (membership(cell, there.size) @ values).T
+    noise = noise * _scatter(readings, size, length) * _freedom(readings)
+    years = max(rate.size / MONTHS_PER_YEAR, 1.0)
+    uneven = _uneven(readings, rate, n_kinds)[kind]
+    part = _parts(expected, group, n_groups)
+    left = uneven * (1.0 - 2.0 * years * part) + years * np.bincount(group, part**2 * uneven, n_groups)[group]
+    unit = expected**2 * np.maximum(left, 0.0)
+    of_kind = _parts(expected, kind, n_kinds)
+    around = told - of_kind * np.bincount(kind, told, n_kinds)[kind]
+    found, by_noise, by_one = float(around @ around), *(_around_kind(x, of_kind, kind, n_kinds) for x in (noise, unit))
+    return float(np.sqrt(np.clip((found - by_noise) / by_one, 0.0, 1.0))) if by_one > 0 else 0.0
+
+
+def _parts(values: Floats, group: Ints, n_groups: int) -> Floats:
+    """Give each value's part of the sum of its group, (n,); 0 where that is nothing."""
+    total = np.bincount(group, values, n_groups)[group]
+    return np.divide(values, total, out=np.zeros_like(values), where=total > 0)
+
+
+def _around_kind(variance: Floats, part: Floats, kind: Ints, n_kinds: int) -> float:
+    """Sum the variances (n,) of values less their ``part`` of the sum of their kind."""
+    return float(np.sum(variance * (1.0 - 2.0 * part) + part**2 * np.bincount(kind, variance, n_kinds)[kind]))
+
+
+def _uneven(readings: Readings, rate: Floats, n_kinds: int) -> Floats:
+    """Give ``Σ (d r)²/(Σ d r)²`` over the months of each kind of interval, (K,): one over the number of like months."""
+    one = np.zeros(n_kinds, dtype=np.intp)
+    one[readings.kind] = np.arange(readings.kind.size)
+    use = readings.overlap[one].toarray() * rate
+    total = use.sum(axis=1) ** 2
+    return np.asarray(np.divide((use**2).sum(axis=1), total, out=np.ones(n_kinds), where=total > 0))
+
+
+def _unlike_the_county(readings: Readings, level: Floats, rate: Floats, some: Bools) -> Floats:
+    """Give the variance of the energy of kinds, and of some months read by few meters, for townships one apart, (K,).
+
+    Relative; ``q Σ_t (p_t - P_t)²`` with p the parts that townships have in it and P those in all: where each
+    township's meters are read on all days alike these differ from the county's rates by nothing.
+    """
+    n_kinds, n_groups = int(readings.kind.max(initial=-1)) + 1, int(readings.group.max(initial=0)) + 1
+    size, group = level[readings.meter], readings.group
+    cells = np.bincount(readings.kind * n_groups + group[readings.meter], size, n_kinds * n_groups)
+    within = membership(group, n_groups) @ (level[:, None] * readings.days[:, some])
+    parts = np.vstack([cells.reshape(n_kinds, n_groups), within.T])
+    parts /= np.maximum(parts.sum(axis=1, keepdims=True), _TINY)
+    county = np.bincount(group, level, n_groups) / max(float(level.sum()), _TINY)
+    uneven = np.concatenate([_uneven(readings, rate, n_kinds), np.ones(int(some.sum()))])
+    return np.asarray(uneven * ((parts - county) ** 2).sum(axis=1))

@@ -11,6 +11,7 @@ from elec2water.calendar_ import Months
 from elec2water.energy.arrays import Bools, Floats, Ints, runs
 from elec2water.energy.links import Epochs
 from elec2water.energy.movement import MONTHS_PER_YEAR
+from elec2water.sums import renumbered
 
 _LEAST = 1e-6
 
@@ -20,7 +21,8 @@ class Spreading:
     """How energies hang on the rates of months that only readings across their ends tell of.
 
     The error of a rate is common to all meters whose readings hold the month: it does not average out. To first order
-    ``Σ_k slope · (r_k - r̂_k)`` is added to the energy of row i in month m.
+    ``Σ_k slope · (r_k - r̂_k)`` is added to the energy of row i in month m. What the season of its township differs by
+    from the county's a well has in common with the others of this township.
 
     Attributes
     ----------
@@ -32,6 +34,10 @@ class Spreading:
         Spell of a meter or well, its month, and the month k whose rate it hangs on, both as places in ``months``.
     slope : numpy.ndarray, shape (P,)
         Energy for a unit of the rate [kWh].
+    group : numpy.ndarray, shape (P,)
+        Township of the well, whose rates differ from the county's; -1 where it is not one township's.
+    apart : numpy.ndarray, shape (M,)
+        Standard deviation of a township's rate around the county's.
     """
 
     months: Months
@@ -40,16 +46,20 @@ class Spreading:
     month: Ints
     source: Ints
     slope: Floats
+    group: Ints
+    apart: Floats
 
-    def of_wells(self, epochs: Epochs) -> Spreading:
-        """Share what spells of meters err by among their wells."""
+    def of_wells(self, epochs: Epochs, township: Ints) -> Spreading:
+        """Share what spells of meters err by among their wells, whose township is given (N,)."""
         order = np.argsort(epochs.epoch, kind="stable")
         count = np.bincount(epochs.epoch, minlength=len(epochs.meter))
         first = np.cumsum(count) - count
         entry, place = runs(count[self.row])
         link = order[first[self.row[entry]] + place]
-        slope = self.slope[entry] * np.nan_to_num(epochs.share[link])
-        return replace(self, row=epochs.well[link], month=self.month[entry], source=self.source[entry], slope=slope)
+        slope, well = self.slope[entry] * np.nan_to_num(epochs.share[link]), epochs.well[link]
+        return replace(
+            self, row=well, month=self.month[entry], source=self.source[entry], slope=slope, group=township[well]
+        )
 
     def with_filled(self, kwh: Floats, filled: Bools, months: Months) -> Spreading:
         """Let months that were filled err as those of the wells that were read do, in proportion.
@@ -64,16 +74,17 @@ class Spreading:
         months : numpy.ndarray, shape (M',)
             ``datetime64[M]``.
         """
-        parts = [(self.row, self.month, self.source, self.slope)]
+        parts = [(self.row, self.month, self.source, self.slope, self.group)]
         for place, month in enumerate(self.months):
             here = np.flatnonzero(months == month)
             wells = np.flatnonzero(filled[:, here].any(axis=1))
             told = self._of_read(place, np.where(filled, 0.0, kwh), months) if wells.size else np.zeros(0)
             k = np.flatnonzero(told)
             well, source = np.repeat(wells, k.size), np.tile(k, wells.size)
-            parts.append((well, np.full(well.size, place), source, np.outer(kwh[wells, here], told[k]).ravel()))
-        row, month, source, slope = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return replace(self, row=row, month=month, source=source, slope=slope)
+            slope = np.outer(kwh[wells, here], told[k]).ravel()
+            parts.append((well, np.full(well.size, place), source, slope, np.full(well.size, -1)))
+        row, month, source, slope, group = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return replace(self, row=row, month=month, source=source, slope=slope, group=group)
 
     def _of_read(self, place: int, kwh: Floats, months: Months) -> Floats:
         """Give slopes by source (M,) for a kWh of a month that was read, or of the same month of the years before."""
@@ -84,7 +95,7 @@ class Spreading:
                 return np.bincount(self.source[mine], self.slope[mine], len(self.months)) / read
         return np.zeros(len(self.months))
 
-    def loadings(self, months: Months, coefficient: Floats) -> Floats:
+    def loadings(self, months: Months, coefficient: Floats) -> sparse.csr_array:
         """Give the volumes [m³] of wells for a standard deviation of each of F independent errors, (N, F).
 
         Parameters
@@ -98,13 +109,27 @@ class Spreading:
         held, place = np.isin(self.months, months), np.searchsorted(months, self.months)
         column[held] = place[held]
         some = np.flatnonzero(column[self.month] >= 0)
-        volume = self.slope[some] * coefficient[self.row[some], column[self.month[some]]]
-        shape = (len(coefficient), len(self.months))
-        slopes = sparse.csr_array((volume, (self.row[some], self.source[some])), shape=shape)
-        touched = np.unique(self.source[some])
-        value, vector = linalg.eigh(self.covariance[np.ix_(touched, touched)]) if touched.size else _NOTHING
-        kept = value > _LEAST * value.max(initial=0.0)
-        return np.asarray(slopes[:, touched] @ (vector[:, kept] * np.sqrt(value[kept])))
+        row, source = self.row[some], self.source[some]
+        volume = self.slope[some] * coefficient[row, column[self.month[some]]]
+        size = len(coefficient)
+        county = sparse.csr_array((volume, (row, source)), shape=(size, len(self.months))) @ self._rate_errors(source)
+        own = np.flatnonzero(self.group[some] >= 0)
+        error, there = renumbered(
+            self.group[some][own] * len(self.months) + source[own],
+            (int(self.group.max(initial=-1)) + 1) * len(self.months),
+        )
+        of_townships = sparse.csr_array(
+            (volume[own] * self.apart[source[own]], (row[own], error)), shape=(size, there.size)
+        )
+        return sparse.csr_array(sparse.hstack([county, of_townships]))
 
-
-_NOTHING = (np.zeros(0), np.zeros((0, 0)))
+    def _rate_errors(self, source: Ints) -> sparse.csr_array:
+        """Give the rates (M, F) for a standard deviation of each independent error of those that are touched."""
+        out = np.zeros((len(self.months), 0))
+        touched = np.unique(source)
+        if touched.size:
+            value, vector = linalg.eigh(self.covariance[np.ix_(touched, touched)])
+            kept = value > _LEAST * value.max(initial=0.0)
+            out = np.zeros((len(self.months), int(kept.sum())))
+            out[touched] = vector[:, kept] * np.sqrt(value[kept])
+        return sparse.csr_array(out)

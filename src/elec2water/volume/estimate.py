@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import special
+from scipy import sparse, special
 
 from elec2water.blocks import by_block, rows_of
 from elec2water.calendar_ import quarter_months
@@ -17,7 +17,7 @@ from elec2water.coefficient.result import Coefficient
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import UsageError
 from elec2water.stats import lognormal_interval, lognormal_sd, mixture_quantile, spread_evenly
-from elec2water.sums import row_all, row_any, row_sum
+from elec2water.sums import row_all, row_any, row_sum, squares_of_rows
 from elec2water.threads import one_thread
 from elec2water.volume.parts import Parts, month_weight, zero_if_unknown
 from elec2water.volume.result import Volume
@@ -197,7 +197,8 @@ def _well_volumes(
     volume = row_sum(months.volume)
     common = _common_energy(parts, months)
     log_variance = months.log_variance + meter_rel_u**2
-    log_variance += row_sum(common[:, 1:] ** 2) / np.where(volume > 0, volume, 1.0) ** 2
+    if parts.spreading is not None:
+        log_variance += squares_of_rows(common[:, 1:]) / np.where(volume > 0, volume, 1.0) ** 2
     spread = _spread_at_nodes(posterior, parts, months)
     tails = _Tails.of(posterior, spread, float(log_variance.max(initial=0.0)), 0.5 * (1.0 - confidence))
 
@@ -278,16 +279,17 @@ def _told(
     )
 
 
-def _common_energy(parts: Parts, months: _Months) -> Floats:
+def _common_energy(parts: Parts, months: _Months) -> sparse.csr_array:
     """Volumes for a standard deviation of each error of the electricity that wells have in common, (N, F).
 
     The first is that of months nobody has read, the others those of the rates by which readings were spread.
     """
-    unread = months.unread_m3[:, None]
+    unread = sparse.csr_array(months.unread_m3[:, None])
     if parts.spreading is None:
         return unread
     safe = np.where(months.kwh > 0, months.kwh, 1.0)
-    return np.hstack([unread, parts.spreading.loadings(parts.months, months.converted / safe)])
+    spread = parts.spreading.loadings(parts.months, months.converted / safe)
+    return sparse.csr_array(sparse.hstack([unread, spread]))
 
 
 def _bounds(

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
 
 from elec2water.coefficient.posterior import Posterior
 from elec2water.errors import UsageError
 from elec2water.stats import mixture_quantile, spread_evenly
-from elec2water.sums import membership
+from elec2water.sums import membership, squares_of_rows
 from elec2water.threads import one_thread
 from elec2water.volume.wells import ADDITIVE, METHODS
 
@@ -51,6 +52,8 @@ class Totals:
         Volume of wells whose level is not measured [m³].
     bent_m3 : numpy.ndarray, shape (G,)
         Volume times the shared variance of ln κ [m³].
+    common_m3 : scipy.sparse.csr_array, shape (G, F)
+        Volume [m³] for a standard deviation of each error of the electricity that wells have in common.
     """
 
     keys: NDArray[np.object_]
@@ -66,6 +69,7 @@ class Totals:
     own_m6: Floats
     level_m3: Floats
     bent_m3: Floats
+    common_m3: sparse.csr_array
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -152,6 +156,7 @@ def domain_totals(volume: Volume, codes: Ints, keys: NDArray[np.object_]) -> Tot
         own_m6=sums.own_m6,
         level_m3=sums.level_m3,
         bent_m3=sums.bent_m3,
+        common_m3=sums.common_m3,
     )
 
 
@@ -171,6 +176,7 @@ def joint_covariance(volume: Volume, totals: Totals) -> Floats:
     share = np.column_stack([totals.level_m3, totals.bent_m3]) / safe[:, None]
     of_nodes = _one_covariance if totals.keys.size > _DOMAINS_BY_NODE else _mixed_covariance
     joint = np.outer(safe, safe) * of_nodes(volume, totals.sums / safe[:, None], share)
+    joint += (totals.common_m3 @ totals.common_m3.T).toarray()
     np.fill_diagonal(joint, totals.se_m3**2)
     return np.asarray(joint * np.outer(totals.volume_m3 > 0, totals.volume_m3 > 0))
 
@@ -205,13 +211,14 @@ class _Sums:
     level_m3: Floats
     level_squared_m6: Floats
     bent_m3: Floats  # volume times the shared variance of ln κ
+    common_m3: sparse.csr_array  # (G, F)
 
 
 def _sums(volume: Volume, codes: Ints, n_keys: int) -> _Sums:
     shared = volume.shared_meters
     adding = membership(codes + 1, n_keys + 1)
     sums = (adding @ volume.wells.additive)[1:]
-    common = (adding @ volume.wells.common_energy_m3)[1:]
+    common = sparse.csr_array(adding @ volume.wells.common_energy_m3)[1:]
     of = dict(zip(ADDITIVE, np.ascontiguousarray(sums.T), strict=True))
     own = of["own_variance_m6"]
     if shared is not None:
@@ -220,10 +227,11 @@ def _sums(volume: Volume, codes: Ints, n_keys: int) -> _Sums:
         of["kwh"],
         of["imputed_kwh"],
         of["volume_m3"],
-        np.maximum(own, 0.0) + (common**2).sum(axis=1),
+        np.maximum(own, 0.0) + squares_of_rows(common),
         of["at_level_m3"],
         of["level_squared_m6"],
         of["bent_m3"],
+        common,
     )
 
 

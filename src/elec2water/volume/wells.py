@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from elec2water.energy.split import Split
 from elec2water.sums import row_sum
@@ -52,7 +53,7 @@ class WellVolumes:
     converted_m3: Floats
     own_variance_m6: Floats
     path_variance: Floats  # of ln κ, from the well's own level and drift
-    common_energy_m3: Floats  # (N, F), for a standard deviation of each error of electricity that wells have in common
+    common_energy_m3: sparse.csr_array  # (N, F), for a standard deviation of each error of electricity in common
     level_squared_m6: Floats
     shared_variance: Floats  # of ln κ, from the shared effects
     resting_kwh: Floats  # of converted months, taken by other loads than the pump
