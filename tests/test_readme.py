@@ -125,3 +125,16 @@ def test_the_page_of_functions_has_every_public_name():
     assert set(e2w.__all__) <= words
     for path in re.findall(r":: (elec2water[\w.]+)", page):
         assert pkgutil.resolve_name(path) is not None
+
+
+def test_the_run_that_the_readmes_show_is_what_the_command_prints_today(tmp_path):
+    """Words to the letter, figures to a part in a thousand: other processors end in other digits."""
+    figures, number = script(ROOT / "docs" / "figures" / "make_figures.py"), r"[\d,]*\d(?:\.\d+)?"
+    county = e2w.demo(tmp_path / "county", wells=500, seed=2026)
+    today = figures.excerpt(figures.printed(county), county)
+    for name in READMES:
+        shown = re.search(r"<!-- run:begin -->\n```\n(.*?)\n```\n<!-- run:end -->", text_of(name), re.DOTALL)[1]
+        again = f"{name}: run docs/figures/make_figures.py"
+        assert re.sub(rf" *{number}", "#", shown) == re.sub(rf" *{number}", "#", today), again
+        old, new = ([float(x.replace(",", "")) for x in re.findall(number, text)] for text in (shown, today))
+        assert old == pytest.approx(new, rel=1e-3), again
