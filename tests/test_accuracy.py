@@ -42,7 +42,8 @@ def judge(results, counties):
     for name in ("township", "aquifer"):
         assert results[f"cover_{name}"].mean() > 0.88 - 3.5 * np.sqrt(0.1 / total)
     by_generator = results.groupby("generator")["cover_well"].mean()
-    assert by_generator.between(0.90 - 0.12 / np.sqrt(counties), 0.90 + 0.10 / np.sqrt(counties)).all(), by_generator
+    # What is asked of single wells is 88 to 92 %; to the 90 % of endlessly many counties no law of wells holds.
+    assert by_generator.between(0.88 - 0.08 / np.sqrt(counties), 0.92 + 0.06 / np.sqrt(counties)).all(), by_generator
     assert results["cv"].mean() == pytest.approx(rmse["model"], rel=0.6)
 
 

@@ -9,7 +9,15 @@ import pytest
 from core_kit import small_case
 from elec2water.coefficient.gauges import Gauges
 from elec2water.coefficient.state import from_dataset, to_dataset
-from elec2water.coefficient.unseen import RATE, YEAR_TO_YEAR, foretell, last_observed, unknown_sd
+from elec2water.coefficient.unseen import (
+    PUMPED,
+    RATE,
+    YEAR_TO_YEAR,
+    foretell,
+    last_observed,
+    pumping_anomaly,
+    unknown_sd,
+)
 from elec2water.volume import estimate_volume, volume_in
 
 MONTHS = np.arange(np.datetime64("2020-01", "M"), np.datetime64("2030-01", "M"))
@@ -134,3 +142,43 @@ def test_totals_err_by_what_the_water_may_have_done_unseen(case, fitted):
 def _county(coefficient, context, case):
     wells = np.ones(len(case.wells), dtype=bool)
     return volume_in(coefficient, context, case.energy, quarter="2026Q3", on_grid=wells, confidence=0.9)
+
+
+def test_pumping_is_compared_with_the_year_of_the_fit_month_by_month_over_wells_known_in_both():
+    months = np.arange(np.datetime64("2024-01", "M"), np.datetime64("2026-07", "M"))
+    rng = np.random.default_rng(3)
+    season = rng.uniform(0.1, 3.0, 12)
+    kwh = rng.lognormal(5.0, 1.0, (40, 1)) * np.tile(season, 3)[:30]
+    fitted = months[17]
+    assert not pumping_anomaly(kwh, months, months[:18], fitted).any()
+    dry = kwh * np.where(months > fitted, 1.8, 1.0)
+    told = pumping_anomaly(dry, months, months[[18, 23, 29]], fitted)
+    year = [kwh[:, k - 11 : k + 1].sum(axis=0) for k in (18, 23, 29)]
+    by_hand = [
+        np.log((y * np.where(months[k - 11 : k + 1] > fitted, 1.8, 1.0)).sum() / y.sum())
+        for y, k in zip(year, (18, 23, 29), strict=True)
+    ]
+    np.testing.assert_allclose(told, by_hand, rtol=1e-12)
+    assert told[2] == pytest.approx(np.log(1.8))
+    unread, new = dry.copy(), dry.copy()
+    unread[:8, 20:] = np.nan
+    new[8:16, :18] = np.nan
+    assert pumping_anomaly(unread, months, months[29:], fitted)[0] == pytest.approx(np.log(1.8))
+    assert pumping_anomaly(new, months, months[29:], fitted)[0] == pytest.approx(np.log(1.8))
+    assert not pumping_anomaly(dry[:, 18:], months[18:], months[[29]], fitted).any()
+
+
+def test_a_year_of_twice_the_pumping_widens_what_nobody_observed(monkeypatch):
+    """Without levels a total is less certain by as much as the head may have moved, in part common to all aquifers."""
+    case = replace(small_case(120, 14, 5, last_pair=-7), water_levels=None)
+    coefficient = case.fit()
+    months, fitted = case.energy.months, coefficient.windows.level[-1]
+    twice = replace(case.energy, kwh=case.energy.kwh * np.where(months > fitted, 2.0, 1.0))
+    dry = replace(case, energy=twice)
+    total = dry.volume(coefficient).county
+    monkeypatch.setattr("elec2water.coefficient.context.PUMPED", 0.0)
+    without = dry.volume(coefficient).county
+    added = np.log1p((total.se_m3 / total.volume_m3) ** 2) - np.log1p((without.se_m3 / without.volume_m3) ** 2)
+    grown = [PUMPED * pumping_anomaly(twice.kwh, months, months[-k:][:1], fitted)[0] for k in (3, 1)]
+    assert min(grown) > 0.01
+    assert (0.5 + 0.5 / len(coefficient.spec.aquifers)) * min(grown) ** 2 < added[0] < max(grown) ** 2

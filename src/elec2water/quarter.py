@@ -30,6 +30,7 @@ from elec2water.review import (
     model_findings,
     pair_energy_findings,
     pairs_off_grid,
+    pumping_findings,
     pumps_to_come,
     sample_findings,
 )
@@ -186,6 +187,7 @@ class _Told:
             + pairs_off_grid(county.pairs, county.wells, lang=lang)
             + pumps_to_come(county.wells, _reading_days(county.tables.readings)[1], lang=lang)
             + level_findings(coefficient, county.wells, county.water_levels, self.volume.quarter, lang=lang)
+            + pumping_findings(coefficient, self.energy, county.water_levels, self.volume.quarter, lang=lang)
             + model_findings(coefficient, self.volume, county.wells, pairs_file=pairs_file, lang=lang)
             + incomplete_totals(self.volume, county.wells, self.domains, lang=lang)
             + change_findings(coefficient, lang=lang)

@@ -13,13 +13,14 @@ from elec2water.calendar_ import month_of, quarter_months
 from elec2water.coefficient import Coefficient
 from elec2water.coefficient.context import on_grid
 from elec2water.coefficient.posterior import WELL_LIMIT, outlying_z
-from elec2water.coefficient.unseen import last_observed
+from elec2water.coefficient.unseen import PUMPED, last_observed, pumping_anomaly
 from elec2water.coefficient.water import level_movement
 from elec2water.design import read_chosen, read_sample
 from elec2water.energy import MonthlyEnergy
 from elec2water.energy.arrays import is_one_of
 from elec2water.findings import Findings, findings_of
 from elec2water.keys import Keys
+from elec2water.levels import observation_days
 from elec2water.strata import UNKNOWN, WORDS, Strata
 from elec2water.survey import domain_name
 from elec2water.volume import Volume
@@ -32,6 +33,8 @@ UNKNOWN_LEVELS = 0.2
 """Share of the wells without a water level from which it is said."""
 LATE_LEVELS = 3
 """Months between the last water level of an aquifer and the end of a quarter from which it is said."""
+UNUSUAL_PUMPING = 1.5
+"""Times by which the electricity of a year may be that of the year of the fit, or less, before it is said."""
 _NOT_IN_USE = ("standby", "sealed", "abandoned")
 UNCOUNTED = 0.05
 """Share of the water of a domain, by the rated power of its wells, that a total leaves out from which it is said."""
@@ -166,6 +169,33 @@ def level_findings(
             lang=lang,
         )
     return found
+
+
+def pumping_findings(
+    coefficient: Coefficient, energy: MonthlyEnergy, water_levels: pd.DataFrame, quarter: str, *, lang: str = "zh"
+) -> Findings:
+    """Say where a county pumps far more or less than in the year of the fit and nobody looks at its water."""
+    last_month = quarter_months(quarter)[-1:]
+    day = observation_days(water_levels)
+    seen = day[np.isfinite(day) & np.isfinite(water_levels["depth_m"].to_numpy(dtype=np.float64, na_value=np.nan))]
+    since = coefficient.windows.level[-1]
+    if seen.size:
+        since = np.datetime64(int(seen.max()), "D").astype("datetime64[M]")
+    if (last_month[0] - since).astype(np.int64) < LATE_LEVELS:
+        return Findings.empty()
+    anomaly = float(pumping_anomaly(energy.kwh, energy.months, last_month, since)[0])
+    if abs(anomaly) < np.log(UNUSUAL_PUMPING):
+        return Findings.empty()
+    return findings_of(
+        "PUMPING_UNUSUAL",
+        table="water_levels",
+        period=quarter,
+        observed=f"{np.exp(anomaly):.2f}",
+        limit=f"{UNUSUAL_PUMPING:g}",
+        since=str(since),
+        percent=f"{100.0 * PUMPED * abs(anomaly):.0f}",
+        lang=lang,
+    )
 
 
 def pair_energy_findings(

@@ -18,7 +18,7 @@ from elec2water.coefficient.equipment import METER_CHECKED, NEVER, Equipment
 from elec2water.coefficient.features import FeatureSpec, Static
 from elec2water.coefficient.options import FitOptions
 from elec2water.coefficient.split_energy import own_energy_factor
-from elec2water.coefficient.unseen import Foretold, foretell, last_observed
+from elec2water.coefficient.unseen import PUMPED, Foretold, foretell, last_observed, pumping_anomaly
 from elec2water.coefficient.water import YEAR, first_level, lasting_movement, level_movement
 from elec2water.energy import MonthlyEnergy
 from elec2water.energy.resting import LEAST_MONTHS, LONGEST, pumping_share, resting_load
@@ -281,13 +281,13 @@ def _water(
 ) -> tuple[Foretold, Floats]:
     """Foretell the water of the months after the last observation, and give its mean of a year by aquifer, (A, M).
 
-    Nothing is foretold where there is no level to start from.
+    Where there is no level to start from nothing is foretold but what unusual pumping may do to the water.
     """
     wells, water_levels = known.wells, known.water_levels
     n_aquifers = len(spec.aquifers)
     still = np.zeros((n_aquifers, months.size))
     if water_levels is None or water_levels.empty:
-        return Foretold(level, still), still
+        return Foretold(level, pumped_sd(known.energy, months, np.full(n_aquifers, window[-1]))), still
     last = last_observed(wells, water_levels, aquifer, n_aquifers)
     first, own, beyond = first_level(water_levels), observed_wells(water_levels, wells), spec.beyond(wells)
     spread = np.arange(0, len(wells), max(1, len(wells) // _WELLS_THAT_TELL))
@@ -301,6 +301,7 @@ def _water(
     if (last < months[-1]).any():
         told_by = np.union1d(own, spread).astype(np.intp)
         foretold = foretell(level, months, aquifer, (last, first), told_by[told_by >= 0], movement)
+        foretold = replace(foretold, sd=np.hypot(foretold.sd, pumped_sd(known.energy, months, last)))
     year = np.arange(months[0] - (YEAR - 1), months[-1] + 1)
     told = foretell(
         movement(year, spread),
@@ -311,6 +312,29 @@ def _water(
         lambda some, places: movement(some, spread[places]),
     )
     return foretold, lasting_movement(told.level, aquifer[spread], n_aquifers)[:, (months - months[0]).astype(np.intp)]
+
+
+def pumped_sd(energy: MonthlyEnergy | None, months: Months, last: Months) -> Floats:
+    """Give the standard deviation of ln head by aquifer and month that unusual pumping adds after the last observation.
+
+    Parameters
+    ----------
+    energy : MonthlyEnergy, optional
+    months : (M,) datetime64[M]
+    last : (A,) datetime64[M]
+        Last month in which the water of each aquifer was observed.
+
+    Returns
+    -------
+    (A, M)
+        Of the county's electricity in the year that ends with each month against that of the year before ``last``.
+    """
+    found = np.zeros((last.size, months.size))
+    if energy is None:
+        return found
+    for since in np.unique(last[~np.isnat(last)]):
+        found[last == since] = PUMPED * np.abs(pumping_anomaly(energy.kwh, energy.months, months, since))
+    return found
 
 
 def _resting_load(known: Known, last: np.datetime64) -> Floats:

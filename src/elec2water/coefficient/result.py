@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.coefficient.classes import class_table
-from elec2water.coefficient.context import Known, Months, WellContext, Windows, describe_wells
+from elec2water.coefficient.context import Known, Months, WellContext, Windows, describe_wells, pumped_sd
 from elec2water.coefficient.equipment import WATER_METER, Equipment
 from elec2water.coefficient.features import FeatureSpec
 from elec2water.coefficient.gauges import Gauges
@@ -166,7 +166,8 @@ class Coefficient:
         context = describe_wells(known, months, self.windows, self.spec, self.options, first)
         if self.outlook.level.any() and first_level(water_levels) > self.windows.level[-1]:
             last = np.full(len(self.spec.aquifers), self.windows.level[-1])
-            return replace(self._water_last_known(context), unseen=unknown_sd(context.months, last))
+            unseen = np.hypot(unknown_sd(context.months, last), pumped_sd(energy, context.months, last))
+            return replace(self._water_last_known(context), unseen=unseen)
         return context
 
     def _water_last_known(self, context: WellContext) -> WellContext:
