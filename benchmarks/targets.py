@@ -92,7 +92,10 @@ def interval_targets(cases: pd.DataFrame) -> list[Target]:
         own = rows[rows["generator"] == "demo"]
         rest = rows[rows["generator"].isin(OTHERS)]
         mean = [[100 * float(part[f"cover_{name}"].mean()) for name in DOMAINS] for part in (own, rest)]
-        why = f"county, townships, aquifers, wells; {len(own)} and {len(rest)} counties, the first known to ± 3"
+        known = 100 * (0.09 / min(len(own), len(rest))) ** 0.5
+        why = (
+            f"county, townships, aquifers, wells; {len(own)} and {len(rest)} counties, the first known to ± {known:.0f}"
+        )
         shown = [" / ".join(f"{value:.0f}" for value in values) for values in mean]
         good = [COVERED[0] - 0.5 <= value <= COVERED[1] + 0.5 for values in mean for value in values]
         reached = "yes" if all(good) else "in part" if any(good) else "no"
