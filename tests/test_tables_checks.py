@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from elec2water.tables import validate
 from elec2water.tables.context import Context
+from elec2water.tables.names import alike
 from elec2water.tables.places import may_be_near
 from elec2water.tables.typed import TypedTable
 from tables_kit import PAIRS, READINGS, WELLS, read, rows_of
@@ -512,3 +513,40 @@ def test_pairs_of_wells_are_listed_up_to_a_twentieth_of_the_wells(tmp_path, pair
     found = findings.frame
     assert found["rule"].isin(["POSSIBLE_SAME_WELL", "POSITION_COARSE"]).sum() == count
     assert found["rule"].eq(rule).sum() == count
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("01团场", "01团场场部", True), ("城关", "城关镇", True), ("ＡＢ镇", "ab镇", True),
+        ("王庄镇", "王家庄镇", True), ("浅层", "深层", False),
+        ("浅层", "中浅层", False), ("东村", "西村", False), ("三组", "十三组", False), ("张庄镇", "李庄镇", False),
+        ("柳林镇", "柳林乡", True), ("1号机井站", "11号机井站", False), ("王庄", "大王庄", False),
+    ],
+)  # fmt: skip
+def test_names_that_may_be_one(one, other, same):
+    assert alike(one, other) is alike(other, one) is same
+
+
+def test_a_name_of_few_wells_that_is_nearly_another_is_told_with_both_counts(tmp_path):
+    head = WELLS.split("\n")[0] + "\n"
+    rows = [f"{k:04d},{'城关镇' if k < 8 else '城关'},{'浅层' if k < 5 else '浅层水'},7.5,45" for k in range(10)]
+    _, found = read(
+        tmp_path, wells__csv=head + "\n".join(rows) + "\n", pairs__csv=PAIR_HEAD + "0001,2026-07-01,2026-08-01,1,4\n"
+    )
+    told = found.of(rule="NAMES_ALIKE").frame
+    assert told["row"].tolist() == [10]
+    assert told["message"].iloc[0].startswith("“城关”（2 眼井）与“城关镇”（8 眼井）写法相近，疑为同一名称；")
+
+
+def test_water_levels_of_a_name_that_no_well_has_are_told_and_not_used_without_a_word(tmp_path):
+    levels = "month,township,aquifer,depth_m\n2026-07,东乡,浅层,20\n2026-07,东乡,浅层水,21\n2026-08,北乡,浅层水,21\n"
+    _, found = read(tmp_path, water_levels__csv=levels)
+    told = found.of(rule="LEVEL_NAME_UNKNOWN").frame
+    assert told["row"].tolist() == [3, 4]
+    assert told["severity"].unique().tolist() == ["warning"]
+    aquifer, township = told["message"]
+    assert aquifer.startswith("“浅层水”的 2 行水位没有取水口与之对应，未采用（登记表中相近的名称：浅层）")
+    assert township.startswith("“北乡”的 1 行水位没有取水口与之对应，未采用。")
+    of_a_well = "month,well_id,aquifer,depth_m\n2026-07,0012,别名,20\n"
+    assert not len(read(tmp_path, water_levels__csv=of_a_well)[1].of(rule="LEVEL_NAME_UNKNOWN").frame)

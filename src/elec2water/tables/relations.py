@@ -15,6 +15,7 @@ from elec2water.identifiers import places
 from elec2water.tables.coefficients import doubtful_coefficients
 from elec2water.tables.context import Context
 from elec2water.tables.depths import below_pumps
+from elec2water.tables.names import names_alike, names_unknown
 from elec2water.tables.places import far_links, permits_and_pumps
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ def relate(tables: Mapping[str, TypedTable], lang: str = "zh") -> Findings:
     contexts = {name: Context(name, ", ".join(table.files), lang) for name, table in tables.items()}
     found = [_unknown(tables, contexts, "pairs", "well_id", "ORPHAN_PAIR")]
     found.append(_unknown(tables, contexts, "water_levels", "well_id", "ORPHAN_LEVEL"))
+    found.append(names_alike(tables["wells"], contexts["wells"]))
     if "water_levels" in tables:
+        found.append(names_unknown(tables["water_levels"], tables["wells"], contexts["water_levels"]))
         found.append(below_pumps(tables["water_levels"], tables["wells"], contexts["water_levels"]))
     if "permits" in tables:
         found.append(permits_and_pumps(tables["wells"], tables["permits"], contexts["permits"]))
