@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +10,7 @@ import pandas as pd
 
 from elec2water.calendar_ import Months, days_in_month
 from elec2water.errors import UsageError
+from elec2water.stamps import wall_time
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -354,18 +354,14 @@ def observation_days(frame: pd.DataFrame) -> Floats:
     """Give the day of each observation since 1970-01-01: its date, else the middle of its month; NaN where neither."""
     day = np.full(len(frame), np.nan)
     if "month" in frame.columns:
-        stamps = _stamps(frame["month"])
+        stamps = wall_time(frame["month"])
         known = ~np.isnat(stamps)
         day[known] = _mid_months(stamps[known].astype("datetime64[M]"))
     if "date" in frame.columns:
-        stamps = _stamps(frame["date"])
+        stamps = wall_time(frame["date"])
         known = ~np.isnat(stamps)
         day[known] = stamps[known].astype("datetime64[D]").astype(np.int64)
     return day
-
-
-def _stamps(column: pd.Series[Any]) -> npt.NDArray[np.datetime64]:
-    return column.to_numpy(dtype="datetime64[s]")
 
 
 def plausible_depths(frame: pd.DataFrame) -> Floats:

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.calendar_ import month_of
+from elec2water.stamps import wall_time
 
 Floats = NDArray[np.float64]
 
@@ -123,8 +124,7 @@ def measurements(pairs: pd.DataFrame, well_id: NDArray[np.object_]) -> Measureme
     energy[by_rate] = _column(pairs, "power_kw")[by_rate]
     volume[by_rate] = _column(pairs, "flow_m3_per_h")[by_rate]
     well = pd.Index(well_id, dtype=object).get_indexer(pd.Index(pairs["well_id"].astype(object)))
-    start = pairs["start"].to_numpy(dtype="datetime64[s]")
-    end = pairs["end"].to_numpy(dtype="datetime64[s]")
+    start, end = wall_time(pairs["start"]), wall_time(pairs["end"])
     brief = (kind != "meter") & (end > start) & (end - start < _DAY)
     table = Measurements(
         np.asarray(well, dtype=np.intp),

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from elec2water import schema
 from elec2water.errors import UsageError
 from elec2water.keys import Keys
 from elec2water.sums import renumbered
@@ -255,11 +256,24 @@ def _checked_weights(weight: ArrayLike | None, n: int) -> Floats:
 def _column(values: pd.Series, name: str, limits: tuple[float, ...] | None, classes: int, weights: Floats) -> _Column:
     if pd.api.types.is_datetime64_any_dtype(values):
         values = values.dt.year
+    elif name in schema.names("wells") and schema.column("wells", name).type == "number":
+        values = _numbers(values, name)
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         return _numeric_column(values.to_numpy(dtype=np.float64, na_value=np.nan), name, limits, classes, weights)
     if limits is not None:
         raise UsageError(f"strata: breaks are given for {name!r}, which is not numeric but {values.dtype}")
     return _category_column(values, name)
+
+
+def _numbers(values: pd.Series, name: str) -> pd.Series:
+    """Give a column of numbers as such, also where they are text: ``7.5`` kW is a class of power, no word."""
+    if pd.api.types.is_numeric_dtype(values):
+        return values
+    found = pd.to_numeric(values, errors="coerce")
+    strange = values[found.isna() & values.notna()]
+    if len(strange):
+        raise UsageError(f"strata: expected numbers in {name}, found {strange.iloc[0]!r}; read it with read_tables")
+    return found
 
 
 def _numeric_column(x: Floats, name: str, limits: tuple[float, ...] | None, classes: int, weights: Floats) -> _Column:

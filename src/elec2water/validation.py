@@ -14,6 +14,7 @@ from scipy import linalg, special
 
 from elec2water.calendar_ import month_of
 from elec2water.coefficient import FitOptions, fit_coefficient
+from elec2water.coefficient.context import registered_ids
 from elec2water.coefficient.nested import fit_nested
 from elec2water.coefficient.predict import forecast_pairs
 from elec2water.energy import MonthlyEnergy
@@ -115,11 +116,12 @@ def validate_coefficient(
     Raises
     ------
     UsageError
-        Fewer than three sample wells.
+        Fewer than three sample wells; registry and electricity as for a fit.
     """
     tell = progress or (lambda _: None)
     options = options or FitOptions()
-    well_id = wells["well_id"].to_numpy(dtype=object)
+    well_id = registered_ids(wells)
+    energy = None if energy is None else energy.of_wells(well_id)
     measured = measurements(pairs, well_id)
     sampled = np.unique(measured.well)
     if sampled.size < 3:

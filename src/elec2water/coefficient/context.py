@@ -22,6 +22,7 @@ from elec2water.coefficient.unseen import PUMPED, Foretold, foretell, last_obser
 from elec2water.coefficient.water import YEAR, first_level, lasting_movement, level_movement
 from elec2water.energy import MonthlyEnergy
 from elec2water.energy.resting import LEAST_MONTHS, LONGEST, pumping_share, resting_load
+from elec2water.errors import UsageError
 from elec2water.levels import observed_wells
 from elec2water.pairs import Measurements
 from elec2water.strata import Strata, classify
@@ -86,6 +87,29 @@ def on_grid(wells: pd.DataFrame) -> NDArray[np.bool_]:
     if "power_source" not in wells.columns:
         return np.ones(len(wells), dtype=bool)
     return np.asarray(wells["power_source"].fillna(GRID).eq(GRID).to_numpy(dtype=bool))
+
+
+def registered_ids(wells: pd.DataFrame) -> NDArray[np.object_]:
+    """Give the identifiers of a registry, (N,).
+
+    Raises
+    ------
+    UsageError
+        There is no column ``well_id``, or a blank one or one that is there twice.
+    """
+    if "well_id" not in wells.columns:
+        raise UsageError(
+            f"wells: expected the column well_id, found {list(wells.columns)[:8]}; read it with read_tables"
+        )
+    ids = wells["well_id"]
+    wrong = ids.isna() | ids.duplicated()
+    if wrong.any():
+        first = ", ".join(str(name) for name in ids[wrong].iloc[:3])
+        raise UsageError(
+            f"wells: expected every well once and named, found {int(wrong.sum())} blank or repeated well_id ({first}); "
+            "take them out"
+        )
+    return ids.to_numpy(dtype=object)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.coefficient.changes import Seen, see_changes
-from elec2water.coefficient.context import Known, WellContext, Windows, learn_wells, on_grid
+from elec2water.coefficient.context import Known, WellContext, Windows, learn_wells, on_grid, registered_ids
 from elec2water.coefficient.curvature import bent_rows, learned_curvature
 from elec2water.coefficient.equipment import Equipment
 from elec2water.coefficient.features import FeatureSpec
@@ -66,10 +66,12 @@ def fit_coefficient(
     Raises
     ------
     UsageError
-        No usable pair of a well of the registry.
+        No usable pair of a well of the registry; a well without a name or there twice; one of which ``energy``, in
+        whatever order, knows nothing.
     """
     options = options or FitOptions()
-    well_id = Known(wells, water_levels, energy).well_id
+    well_id = registered_ids(wells)
+    energy = None if energy is None else energy.of_wells(well_id)
     measured = measurements(pairs, well_id)
     measured = measured.take(np.flatnonzero(on_grid(wells)[measured.well]))
     known = Known(wells, water_levels, energy, measured)

@@ -13,7 +13,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.coefficient.classes import class_table
-from elec2water.coefficient.context import Known, Months, WellContext, Windows, describe_wells, pumped_sd
+from elec2water.coefficient.context import (
+    Known,
+    Months,
+    WellContext,
+    Windows,
+    describe_wells,
+    pumped_sd,
+    registered_ids,
+)
 from elec2water.coefficient.equipment import WATER_METER, Equipment
 from elec2water.coefficient.features import FeatureSpec
 from elec2water.coefficient.gauges import Gauges
@@ -148,7 +156,7 @@ class Coefficient:
         wells, water_levels : DataFrame
             Tables of the contract; N wells.
         energy : MonthlyEnergy, optional
-            Electricity of the wells [kWh].
+            Electricity of the wells [kWh], in whatever order.
         months : numpy.ndarray, shape (M,)
             ``datetime64[M]``, consecutive.
         pairs : Measurements, optional
@@ -159,6 +167,7 @@ class Coefficient:
         WellContext
         """
         water_levels = self.gauges.joined(water_levels)
+        energy = None if energy is None else energy.of_wells(registered_ids(wells))
         known = Known(wells, water_levels, energy)
         pairs = self._measured_in(known.well_id) if pairs is None else pairs
         known = replace(known, measured=pairs)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from elec2water.calendar_ import decimal_year, month_of
 from elec2water.coefficient.changes import Seen, see_changes, watched
-from elec2water.coefficient.context import WellContext, on_grid
+from elec2water.coefficient.context import WellContext, on_grid, registered_ids
 from elec2water.coefficient.equipment import FAULT_VARIANCE, FAULTS, Equipment
 from elec2water.coefficient.features import OF_SEASON, OF_WATER
 from elec2water.coefficient.gauges import Gauges
@@ -89,9 +89,11 @@ def update_coefficient(
     Raises
     ------
     UsageError
-        Pairs of wells that the coefficient does not know and no registry to find them in.
+        Pairs of wells that the coefficient does not know and no registry to find them in; registry and electricity as
+        for a fit.
     """
     coefficient, well_id, grid = _located(coefficient, pairs, wells)
+    energy = energy if energy is None or wells is None else energy.of_wells(well_id)
     water_levels = water_levels if wells is None else coefficient.gauges.joined(water_levels)
     given = coefficient.measured.take(np.zeros(0, dtype=np.intp)) if pairs is None else measurements(pairs, well_id)
     given = given.take(np.flatnonzero(grid[given.well]))
@@ -120,6 +122,7 @@ def seen_today(
     First with its own pairs as they were, then as the whole table has them now.
     """
     coefficient, well_id, grid = _located(coefficient, pairs, wells)
+    energy = None if energy is None else energy.of_wells(well_id)
     water_levels = coefficient.gauges.joined(water_levels)
     table = measurements(pairs, well_id)
     merged = merge_pairs(coefficient.measured, table.take(np.flatnonzero(grid[table.well])), whole=True)
@@ -262,7 +265,7 @@ def _located(
 ) -> tuple[Coefficient, NDArray[np.object_], NDArray[np.bool_]]:
     """Place the sample wells in the registry, or in a registry of themselves alone where none is given."""
     if wells is not None:
-        well_id = wells["well_id"].to_numpy(dtype=object)
+        well_id = registered_ids(wells)
         return coefficient.placed(well_id), well_id, on_grid(wells)
     asked = np.zeros(0, dtype=object) if pairs is None else pairs["well_id"].unique().astype(object)
     unknown = asked[~np.isin(asked.astype(str), coefficient.sample_id.astype(str))]

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from elec2water.identifiers import in_order, places
+from elec2water.stamps import wall_time
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -36,7 +37,7 @@ def days(frame: pd.DataFrame, column: str) -> Ints:
     """Give a date column as whole days since 1970-01-01, :data:`NO_DAY` where blank or absent; shape (n,)."""
     if column not in frame.columns or not len(frame):
         return np.full(len(frame), NO_DAY)
-    stamps = frame[column].to_numpy(dtype="datetime64[s]")
+    stamps = wall_time(frame[column])
     number = stamps.view(np.int64) // SECONDS_PER_DAY
     number[np.isnat(stamps)] = NO_DAY
     return number

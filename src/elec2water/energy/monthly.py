@@ -112,6 +112,49 @@ class MonthlyEnergy:
         """Sum of everything known [kWh]; unknown well-months are left out, not counted as zero."""
         return float(np.nansum(self.kwh))
 
+    def of_wells(self, well_id: Texts) -> MonthlyEnergy:
+        """Give the energy of wells of these names, in their order.
+
+        Parameters
+        ----------
+        well_id : numpy.ndarray, shape (n,)
+            Text, each once.
+
+        Returns
+        -------
+        MonthlyEnergy
+            Of n wells; this one where they are its own in the same order.
+
+        Raises
+        ------
+        UsageError
+            A name is there twice, or the energy of a well is not known at all.
+        """
+        if len(well_id) == len(self.well_id) and bool(np.all(well_id == self.well_id)):
+            return self
+        place = pd.Index(self.well_id, dtype=object).get_indexer(pd.Index(well_id, dtype=object))
+        strange = np.flatnonzero(place < 0)
+        if strange.size:
+            first = ", ".join(str(name) for name in well_id[strange[:3]])
+            raise UsageError(
+                f"energy: expected the electricity of every well of the registry, found none of {strange.size} of "
+                f"{len(well_id)} ({first} …); make it of the same registry, with well_id as text"
+            )
+        now = np.full(len(self.well_id), -1)
+        now[place] = np.arange(len(place))
+        return MonthlyEnergy(
+            np.asarray(well_id, dtype=object),
+            self.months,
+            self.kwh[place],
+            self.variance[place],
+            self.quality[place],
+            self.common,
+            self.reason[place],
+            self.lags[:, place],
+            None if self.split is None else self.split.moved(now),
+            None if self.spreading is None else self.spreading.moved(now),
+        )
+
     def carried(self, last: np.datetime64) -> MonthlyEnergy:
         """Expect of the months up to ``last`` what the same months used the year before, as imputed energy.
 

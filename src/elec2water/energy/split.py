@@ -52,6 +52,19 @@ class Split:
             spread[lag, :, -lag:] = 0.0
         return replace(self, kwh=kwh, spread=spread)
 
+    def moved(self, place: Ints) -> Split:
+        """Give the links with the wells at other places, ``place`` (N,) of each; those at -1 are left out."""
+        kept = np.flatnonzero(place[self.well] >= 0)
+        spread = None if self.spread is None else self.spread[:, kept]
+        return replace(
+            self,
+            well=place[self.well[kept]],
+            group=self.group[kept],
+            kwh=self.kwh[kept],
+            damping=self.damping[kept],
+            spread=spread,
+        )
+
     def common(self) -> Floats:
         """Relative variance, shape (K,), of the meter's energy over all months: what its wells err by together."""
         if self.spread is None:

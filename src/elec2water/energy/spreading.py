@@ -61,6 +61,12 @@ class Spreading:
             self, row=well, month=self.month[entry], source=self.source[entry], slope=slope, group=township[well]
         )
 
+    def moved(self, place: Ints) -> Spreading:
+        """Give the same with the wells at other places, ``place`` (N,) of each; those at -1 are left out."""
+        kept = np.flatnonzero(place[self.row] >= 0)
+        names = ("month", "source", "slope", "group")
+        return replace(self, row=place[self.row[kept]], **{name: getattr(self, name)[kept] for name in names})
+
     def with_filled(self, kwh: Floats, filled: Bools, months: Months) -> Spreading:
         """Let months that were filled err as those of the wells that were read do, in proportion.
 

@@ -188,7 +188,8 @@ def next_tests(
     if years_ahead < 0:
         raise UsageError(f"years_ahead: expected zero or more, found {years_ahead}")
     coefficient = coefficient.placed(volume.wells.well_id)
-    labels = {name: Keys.of(values) for name, values in (domains or {"county": np.full(len(wells), "")}).items()}
+    named = domains or {"county": np.full(len(wells), "")}
+    labels = {name: volume.keys_of(values) for name, values in named.items()}
     totals = _totals(volume, labels)
     candidates = _candidates(volume, totals, kind)
     before = candidates.total_variances()

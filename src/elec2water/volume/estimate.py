@@ -11,7 +11,7 @@ from scipy import sparse, special
 
 from elec2water.blocks import by_block, rows_of
 from elec2water.calendar_ import quarter_months
-from elec2water.coefficient.context import WellContext, on_grid
+from elec2water.coefficient.context import WellContext, on_grid, registered_ids
 from elec2water.coefficient.posterior import Posterior
 from elec2water.coefficient.result import Coefficient
 from elec2water.energy import MonthlyEnergy
@@ -53,9 +53,9 @@ def estimate_volume(
     quarter : str
         Text like ``2026Q3``.
     wells, water_levels : DataFrame
-        Registry in the order of ``energy``, and levels as in the fit.
+        Registry, whose wells ``energy`` knows in whatever order, and levels as in the fit.
     confidence : float
-        Level of the intervals.
+        Level of the intervals, between 0 and 1.
 
     Returns
     -------
@@ -65,9 +65,13 @@ def estimate_volume(
     Raises
     ------
     UsageError
-        A month of the quarter is outside ``energy``, or no sample well is in the registry.
+        A month of the quarter is outside ``energy``, or no sample well is in the registry; a well without a name, there
+        twice or unknown to ``energy``.
     """
     months = quarter_months(quarter)
+    if not 0.0 < confidence < 1.0:
+        raise UsageError(f"confidence: expected a number between 0 and 1, such as 0.90, found {confidence}")
+    energy = energy.of_wells(registered_ids(wells))
     if not np.isin(months, energy.months).all():
         raise UsageError(f"energy: expected the months of {quarter}, found {energy!r}; give every month of the quarter")
     coefficient = coefficient.placed(energy.well_id)

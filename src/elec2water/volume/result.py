@@ -142,7 +142,8 @@ class Volume:
         labels : (N,) or str, optional
             The domain of each well, blank (NaN or None) for none; or the name of one of ``domains``, such as
             ``township``, where blank ones are a domain of their own (未知) as in a release. The whole county if left
-            out.
+            out. A Series goes by its index, that of the registry or ``well_id``; one counted from 0, as arrays, by
+            place.
 
         Returns
         -------
@@ -152,14 +153,36 @@ class Volume:
         Raises
         ------
         UsageError
-            Not a label a well, or a name that is not among ``domains``.
+            Not a label a well, or a name that is not among ``domains``; a Series of other wells.
         """
         n_wells = self.wells.well_id.size
         given = np.zeros(n_wells) if labels is None else self._named(labels) if isinstance(labels, str) else labels
-        keys = Keys.of(given)
+        keys = self.keys_of(given)
+        return domain_totals(self, keys.codes, keys.names)
+
+    def keys_of(self, labels: Labels) -> Keys:
+        """Give the groups of wells that labels make, a Series by its index as :meth:`total` says."""
+        n_wells = self.wells.well_id.size
+        keys = Keys.of(self._in_place(labels) if isinstance(labels, pd.Series) else labels)
         if keys.size != n_wells:
             raise UsageError(f"labels: expected one for each of the {n_wells} wells, found {keys.size}")
-        return domain_totals(self, keys.codes, keys.names)
+        return keys
+
+    def _in_place(self, labels: pd.Series) -> pd.Series:
+        """Bring a Series into the order of the wells; the registry's index is known from ``domains``."""
+        n_wells, index = self.wells.well_id.size, labels.index
+        of_registry = [series.index for series in self.domains.values()][:1]
+        if len(index) != n_wells or any(index.equals(known) for known in of_registry):
+            return labels
+        for known in (*of_registry, pd.Index(self.wells.well_id, dtype=object)):
+            if index.is_unique and known.is_unique and index.isin(known).all():
+                return labels.reindex(known)
+        if index.equals(pd.RangeIndex(n_wells)):
+            return labels
+        raise UsageError(
+            f"labels: expected a Series whose index is the registry's or well_id, found {list(index[:3])} …; "
+            "give them in the order of the wells: labels.to_numpy()"
+        )
 
     def _named(self, domain: str) -> Labels:
         if domain == "county":
