@@ -161,7 +161,23 @@ class Volume:
         return domain_totals(self, keys.codes, keys.names)
 
     def keys_of(self, labels: Labels) -> Keys:
-        """Give the groups of wells that labels make, a Series by its index as :meth:`total` says."""
+        """Give the groups of wells that labels make, a Series by its index.
+
+        Parameters
+        ----------
+        labels : (N,)
+            As for :meth:`total`.
+
+        Returns
+        -------
+        Keys
+            Of the N wells.
+
+        Raises
+        ------
+        UsageError
+            Not a label a well; a Series of other wells.
+        """
         n_wells = self.wells.well_id.size
         keys = Keys.of(self._in_place(labels) if isinstance(labels, pd.Series) else labels)
         if keys.size != n_wells:
