@@ -14,7 +14,7 @@ from scipy import linalg, special
 
 from elec2water.calendar_ import month_of
 from elec2water.coefficient import FitOptions, fit_coefficient
-from elec2water.coefficient.context import registered_ids
+from elec2water.coefficient.context import in_order_of, registered_ids
 from elec2water.coefficient.nested import fit_nested
 from elec2water.coefficient.predict import forecast_pairs
 from elec2water.energy import MonthlyEnergy
@@ -121,7 +121,7 @@ def validate_coefficient(
     tell = progress or (lambda _: None)
     options = options or FitOptions()
     well_id = registered_ids(wells)
-    energy = None if energy is None else energy.of_wells(well_id)
+    energy = None if energy is None else in_order_of(wells, energy)
     measured = measurements(pairs, well_id)
     sampled = np.unique(measured.well)
     if sampled.size < 3:

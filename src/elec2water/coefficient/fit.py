@@ -10,7 +10,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.coefficient.changes import Seen, see_changes
-from elec2water.coefficient.context import Known, WellContext, Windows, learn_wells, on_grid, registered_ids
+from elec2water.coefficient.context import (
+    Known,
+    WellContext,
+    Windows,
+    in_order_of,
+    learn_wells,
+    on_grid,
+    registered_ids,
+)
 from elec2water.coefficient.curvature import bent_rows, learned_curvature
 from elec2water.coefficient.equipment import Equipment
 from elec2water.coefficient.features import FeatureSpec
@@ -70,8 +78,8 @@ def fit_coefficient(
         whatever order, knows nothing.
     """
     options = options or FitOptions()
-    well_id = registered_ids(wells)
-    energy = None if energy is None else energy.of_wells(well_id)
+    energy = None if energy is None else in_order_of(wells, energy)
+    well_id = registered_ids(wells) if energy is None else energy.well_id
     measured = measurements(pairs, well_id)
     measured = measured.take(np.flatnonzero(on_grid(wells)[measured.well]))
     known = Known(wells, water_levels, energy, measured)

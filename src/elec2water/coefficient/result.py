@@ -19,8 +19,8 @@ from elec2water.coefficient.context import (
     WellContext,
     Windows,
     describe_wells,
+    in_order_of,
     pumped_sd,
-    registered_ids,
 )
 from elec2water.coefficient.equipment import WATER_METER, Equipment
 from elec2water.coefficient.features import FeatureSpec
@@ -167,7 +167,7 @@ class Coefficient:
         WellContext
         """
         water_levels = self.gauges.joined(water_levels)
-        energy = None if energy is None else energy.of_wells(registered_ids(wells))
+        energy = None if energy is None else in_order_of(wells, energy)
         known = Known(wells, water_levels, energy)
         pairs = self._measured_in(known.well_id) if pairs is None else pairs
         known = replace(known, measured=pairs)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from elec2water.calendar_ import decimal_year, month_of
 from elec2water.coefficient.changes import Seen, see_changes, watched
-from elec2water.coefficient.context import WellContext, on_grid, registered_ids
+from elec2water.coefficient.context import WellContext, in_order_of, on_grid, registered_ids
 from elec2water.coefficient.equipment import FAULT_VARIANCE, FAULTS, Equipment
 from elec2water.coefficient.features import OF_SEASON, OF_WATER
 from elec2water.coefficient.gauges import Gauges
@@ -93,7 +93,7 @@ def update_coefficient(
         for a fit.
     """
     coefficient, well_id, grid = _located(coefficient, pairs, wells)
-    energy = energy if energy is None or wells is None else energy.of_wells(well_id)
+    energy = energy if energy is None or wells is None else in_order_of(wells, energy)
     water_levels = water_levels if wells is None else coefficient.gauges.joined(water_levels)
     given = coefficient.measured.take(np.zeros(0, dtype=np.intp)) if pairs is None else measurements(pairs, well_id)
     given = given.take(np.flatnonzero(grid[given.well]))
@@ -122,7 +122,7 @@ def seen_today(
     First with its own pairs as they were, then as the whole table has them now.
     """
     coefficient, well_id, grid = _located(coefficient, pairs, wells)
-    energy = None if energy is None else energy.of_wells(well_id)
+    energy = None if energy is None else in_order_of(wells, energy)
     water_levels = coefficient.gauges.joined(water_levels)
     table = measurements(pairs, well_id)
     merged = merge_pairs(coefficient.measured, table.take(np.flatnonzero(grid[table.well])), whole=True)

@@ -11,7 +11,7 @@ from scipy import sparse, special
 
 from elec2water.blocks import by_block, rows_of
 from elec2water.calendar_ import quarter_months
-from elec2water.coefficient.context import WellContext, on_grid, registered_ids
+from elec2water.coefficient.context import WellContext, in_order_of, on_grid
 from elec2water.coefficient.posterior import Posterior
 from elec2water.coefficient.result import Coefficient
 from elec2water.energy import MonthlyEnergy
@@ -71,7 +71,7 @@ def estimate_volume(
     months = quarter_months(quarter)
     if not 0.0 < confidence < 1.0:
         raise UsageError(f"confidence: expected a number between 0 and 1, such as 0.90, found {confidence}")
-    energy = energy.of_wells(registered_ids(wells))
+    energy = in_order_of(wells, energy)
     if not np.isin(months, energy.months).all():
         raise UsageError(f"energy: expected the months of {quarter}, found {energy!r}; give every month of the quarter")
     coefficient = coefficient.placed(energy.well_id)
