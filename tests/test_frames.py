@@ -82,8 +82,19 @@ def test_labels_counted_from_zero_go_by_place_and_those_of_other_wells_are_refus
     labels = case.wells["township"].reset_index(drop=True)
     np.testing.assert_allclose(volume.total(labels).volume_m3, volume.total(labels.to_numpy()).volume_m3)
     strange = pd.Series(labels.to_numpy(), index=[f"x{k}" for k in range(60)])
-    with pytest.raises(UsageError, match=r"labels: expected a Series whose index .* found \['x0'"):
+    with pytest.raises(UsageError, match=r"labels: expected a Series whose index .* found 60 others \(\['x0'"):
         volume.total(strange)
+
+
+def test_a_design_takes_the_energy_of_a_series_by_its_index(case):
+    """As ``groupby("well_id")`` gives it: by ascending name, without the wells that nobody read."""
+    took = pd.Series(np.nansum(case.energy.kwh[:, -12:], axis=1), index=case.wells["well_id"])
+    unread = took.index[[4, 9]]
+    expected = e2w.design_sample(case.wells, took.where(~took.index.isin(unread)).to_numpy(), n=12, seed=1)
+    found = e2w.design_sample(case.wells, took.drop(unread).sort_index(ascending=False), n=12, seed=1)
+    pd.testing.assert_frame_equal(found.sample, expected.sample)
+    with pytest.raises(UsageError, match=r"energy_kwh: expected a Series .* found 1 others \(\['nobody'\]\)"):
+        e2w.design_sample(case.wells, took.rename({took.index[0]: "nobody"}), n=12, seed=1)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from elec2water.design.scheme import Scheme
 from elec2water.design.stratified import COUNTY, STRATUM, StratifiedFrame
 from elec2water.errors import UsageError
 from elec2water.findings import Findings, findings_of
+from elec2water.placing import in_place
 from elec2water.strata import Strata
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -73,7 +74,8 @@ def design_sample(
     wells : DataFrame
         The registry: ``well_id`` and ``township``, and whatever else is known.
     energy_kwh : (N,) array, optional
-        Energy of each well over the last year [kWh]; NaN where not known. By default the column ``annual_kwh`` or
+        Energy of each well over the last year [kWh]; NaN where not known. A Series goes by its index, that of the
+        registry or ``well_id``. By default the column ``annual_kwh`` or
         ``energy_kwh`` of the wells; failing that rated power × 600 h stands for it, with a finding.
     strata : Strata, optional
         Classes of all N wells; by default those of :func:`~.cuts.design_strata`, thin ones joined.
@@ -129,6 +131,9 @@ def design_sample(
         If no well can be sampled, `n` does not fit the frame or the strata, no number of wells reaches a target, not
         exactly one way to find the size is given, an argument has the wrong shape, or a `well_id` is repeated.
     """
+    energy_kwh, linked = (
+        _in_place(wells, values, name) for values, name in ((energy_kwh, "energy_kwh"), (linked, "linked"))
+    )
     energy, size_note = _energy_of(wells, energy_kwh, lang)
     _check_arguments(wells, energy, strata, reserve_ratio)
     expected = _expected(wells, energy, anticipated, anticipated_log_sd)
@@ -217,6 +222,12 @@ def _size(n: int | None, target_cv: float | None, budget: Budget | None, frame: 
     if n is not None or target_cv is not None:
         raise UsageError("design: give one of n, target_cv and budget, not two")
     return budget.wells(int(frame.wells["township"].nunique(dropna=False)), len(frame.wells))
+
+
+def _in_place(wells: pd.DataFrame, values: ArrayLike | None, name: str) -> ArrayLike | None:
+    if not isinstance(values, pd.Series):
+        return values
+    return in_place(values, [wells.index, pd.Index(wells["well_id"].astype(object))], name)
 
 
 def _energy_of(wells: pd.DataFrame, energy_kwh: ArrayLike | None, lang: str) -> tuple[Floats, Findings]:

@@ -16,7 +16,7 @@ from scipy import special
 from elec2water.coefficient.posterior import Posterior
 from elec2water.errors import UsageError
 from elec2water.keys import Keys, Labels
-from elec2water.strata import UNKNOWN
+from elec2water.placing import in_place
 from elec2water.volume.shared_error import Loadings
 from elec2water.volume.totals import Bend, Totals, domain_totals, joint_covariance
 from elec2water.volume.wells import METHODS, SharedMeters, WellVolumes
@@ -185,20 +185,11 @@ class Volume:
         return keys
 
     def _in_place(self, labels: pd.Series) -> pd.Series:
-        """Bring a Series into the order of the wells; the registry's index is known from ``domains``."""
-        n_wells, index = self.wells.well_id.size, labels.index
+        """Bring a Series of all wells into their order; the registry's index is known from ``domains``."""
         of_registry = [series.index for series in self.domains.values()][:1]
-        if len(index) != n_wells or any(index.equals(known) for known in of_registry):
+        if len(labels) != self.wells.well_id.size:
             return labels
-        for known in (*of_registry, pd.Index(self.wells.well_id, dtype=object)):
-            if index.is_unique and known.is_unique and index.isin(known).all():
-                return labels.reindex(known)
-        if index.equals(pd.RangeIndex(n_wells)):
-            return labels
-        raise UsageError(
-            f"labels: expected a Series whose index is the registry's or well_id, found {list(index[:3])} …; "
-            "give them in the order of the wells: labels.to_numpy()"
-        )
+        return in_place(labels, [*of_registry, pd.Index(self.wells.well_id, dtype=object)], "labels")
 
     def _named(self, domain: str) -> Labels:
         if domain == "county":
