@@ -17,6 +17,7 @@ from elec2water.coefficient.posterior import Posterior
 from elec2water.errors import UsageError
 from elec2water.keys import Keys, Labels
 from elec2water.placing import in_place
+from elec2water.strata import UNKNOWN
 from elec2water.volume.shared_error import Loadings
 from elec2water.volume.totals import Bend, Totals, domain_totals, joint_covariance
 from elec2water.volume.wells import METHODS, SharedMeters, WellVolumes
