@@ -131,13 +131,10 @@ def design_sample(
         If no well can be sampled, `n` does not fit the frame or the strata, no number of wells reaches a target, not
         exactly one way to find the size is given, an argument has the wrong shape, or a `well_id` is repeated.
     """
-    energy_kwh, linked = (
-        _in_place(wells, values, name) for values, name in ((energy_kwh, "energy_kwh"), (linked, "linked"))
-    )
-    energy, size_note = _energy_of(wells, energy_kwh, lang)
+    energy, size_note = _energy_of(wells, _in_place(wells, energy_kwh, "energy_kwh"), lang)
     _check_arguments(wells, energy, strata, reserve_ratio)
     expected = _expected(wells, energy, anticipated, anticipated_log_sd)
-    frame, coverage = _frame_of(wells, energy, linked, strata, expected)
+    frame, coverage = _frame_of(wells, energy, _in_place(wells, linked, "linked"), strata, expected)
     n = _size(n, target_cv, budget, frame)
     scheme = Scheme(
         frame=frame,
