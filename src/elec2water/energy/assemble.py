@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -160,16 +161,14 @@ def read_energy(
     forms = sort_out(readings, code)
     axis = Axis.of(_months_around(months, forms))
     decisions = Corrections.of(corrections, registry.meter_id)
-    township = _townships(wells)
-    beside = None if pairs is None else _beside(pairs, wells, township)
-    of_meters = of_first_well(registry.links, township, len(registry.meter_id))
-    gathered, seen = _gather(forms, registry, epochs, axis, reporter, settings, decisions, of_meters, beside)
+    townships = _Townships(wells, registry, pairs)
+    gathered, seen = _gather(forms, registry, epochs, axis, reporter, settings, decisions, townships)
     if epochs.basis is not None:
         size, by_power, spread = _learned_from_others(gathered.cells, epochs, axis, wells, kappa)
         epochs = epochs_of(registry.links, by_power, area, kappa, size).believing(spread)
     of_wells = cells_of_wells(gathered.cells, epochs, len(wells), axis, gathered.profile.shape_per_day)
     split = split_of_meters(gathered.cells, epochs, axis.days)
-    spreading = None if gathered.spreading is None else gathered.spreading.of_wells(epochs, township)
+    spreading = None if gathered.spreading is None else gathered.spreading.of_wells(epochs, townships.of_wells)
     whole = replace(_energy_of(wells, of_wells, axis), split=split, spreading=spreading)
     energy = adjusted(whole, gathered.edits, epochs).window(months[0], months[-1])
     asked = slice(int(np.searchsorted(axis.months, months[0])), int(np.searchsorted(axis.months, months[-1])) + 1)
@@ -228,8 +227,7 @@ def _gather(
     reporter: Reporter,
     settings: RuleSettings,
     decisions: Corrections,
-    township: Ints,
-    beside: Metered | None,
+    townships: _Townships,
 ) -> tuple[_Gathered, Findings]:
     """Fill the cells of all meters: the orderly ones at once, the others interval by interval."""
     cells = Cells.empty(len(epochs.meter), len(axis.days))
@@ -246,8 +244,10 @@ def _gather(
     flat = DailyProfile(np.full(len(axis.days), np.nan), SHAPE_PER_DAY)
     _add(cells, intervals, pieces, ~crossing, flat, first_month)
     needed = crossing.any() or _partly_read(cells, axis)
-    metered = Metered(intervals, township)
-    profile = daily_profile(cells, epochs.meter, metered, crosses, axis, beside) if needed else flat
+    profile = flat
+    if needed:
+        metered = Metered(intervals, townships.of_meters)
+        profile = daily_profile(cells, epochs.meter, metered, crosses, axis, townships.beside)
     _add(cells, intervals, pieces, crossing, profile, first_month)
     orderly = forms.billing if not rest.any() else forms.billing.take(~rest)
     seen = Intervals.concat([orderly, intervals]) if len(intervals) else orderly
@@ -275,20 +275,36 @@ def _spreading(intervals: Intervals, pieces: Pieces, profile: DailyProfile, axis
     )
 
 
-def _townships(wells: pd.DataFrame) -> Ints:
-    """Give the number of the township of each well, (N,); of its village where there is one township."""
-    for name in ("township", "village"):
-        code = np.asarray(pd.factorize(texts(wells, name))[0], dtype=np.int64)
-        if code.max(initial=0) > 0:
-            return code
-    return np.zeros(len(wells), dtype=np.int64)
+@dataclass(frozen=True)
+class _Townships:
+    """Where wells and meters are, asked for only where readings are to be told apart into months."""
 
+    wells: pd.DataFrame
+    registry: Registry
+    pairs: pd.DataFrame | None
 
-def _beside(pairs: pd.DataFrame, wells: pd.DataFrame, township: Ints) -> Metered:
-    """Give the electricity of sample wells; those that the registry does not list are of a township of their own."""
-    intervals, names = metered_pairs(pairs)
-    place = positions(names, wells["well_id"])
-    return Metered(intervals, np.append(township, township.max(initial=-1) + 1)[place])
+    @cached_property
+    def of_wells(self) -> Ints:
+        """Number of the township of each well, (N,); of its village where there is one township."""
+        for name in ("township", "village"):
+            code = np.asarray(pd.factorize(texts(self.wells, name))[0], dtype=np.int64)
+            if code.max(initial=0) > 0:
+                return code
+        return np.zeros(len(self.wells), dtype=np.int64)
+
+    @property
+    def of_meters(self) -> Ints:
+        """The same of each meter, by its first well, (n_meters,)."""
+        return of_first_well(self.registry.links, self.of_wells, len(self.registry.meter_id))
+
+    @property
+    def beside(self) -> Metered | None:
+        """Electricity that sample wells' pairs state; unlisted wells are a township of their own."""
+        if self.pairs is None:
+            return None
+        intervals, names = metered_pairs(self.pairs)
+        place = positions(names, self.wells["well_id"])
+        return Metered(intervals, np.append(self.of_wells, self.of_wells.max(initial=-1) + 1)[place])
 
 
 def _settled(
