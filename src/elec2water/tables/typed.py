@@ -122,7 +122,9 @@ class TypedTable:
         """Give integers of any column, equal where cells are; dates keep their order, missing ones come first."""
         values = self.columns[name]
         if not isinstance(values, np.ndarray):
-            return np.asarray(values.indices if values.indices.null_count == 0 else values.indices.fill_null(-1))
+            return np.asarray(
+                values.indices if values.indices.null_count == 0 else values.indices.cast(pa.int64()).fill_null(-1)
+            )
         return values.view(np.int64) if values.dtype == np.dtype("datetime64[s]") else self.codes(name)
 
     def distinct(self, name: str) -> pa.Array:
@@ -243,7 +245,7 @@ def _series(values: Values, *, coded: bool) -> Values | pd.Series[str]:
         return values
     if coded and values.dictionary.null_count == 0:
         categories = pd.Index(pd.array(values.dictionary.cast(pa.large_string()), dtype=TEXT))
-        filled = values.indices if values.indices.null_count == 0 else values.indices.fill_null(-1)
+        filled = values.indices if values.indices.null_count == 0 else values.indices.cast(pa.int64()).fill_null(-1)
         codes = np.asarray(filled.to_numpy(zero_copy_only=False))
         # Names in order are all different; pandas then hashes none of them to see that.
         _ = categories.is_monotonic_increasing
