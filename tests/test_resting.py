@@ -38,11 +38,24 @@ def year(seed=1, n=60, load=0.2, winter=0.05):
     return pumped, lamp, pumped + lamp[:, None] * np.exp(0.2 * rng.standard_normal((n, 24))), power
 
 
+def lowest_alike(kwh, small):
+    """Months of rest in the order of their electricity, until one takes more than twice the median of those before."""
+    rising = sorted(small, key=lambda m: kwh[m])
+    spared = len(rising) // 10
+    alike = rising[: spared + 1]
+    for month in rising[spared + 1 :]:
+        if kwh[month] > AT_REST * np.median([kwh[m] for m in alike[spared:]]):
+            break
+        alike.append(month)
+    return alike
+
+
 def by_hand(kwh, power, well):
     """Bayes' rule month by month for one well."""
     if (kwh[well] == 0).any() or np.isfinite(kwh[well]).sum() < LEAST_MONTHS:
         return 0.0
     small = [m for m in range(kwh.shape[1]) if kwh[well, m] <= REST_HOURS * power[well]]
+    small = lowest_alike(kwh[well], small)
     if len(small) < 2:
         return 0.0
     middle = np.median([kwh[well, m] for m in small])
@@ -109,6 +122,24 @@ def test_where_no_well_ever_rests_small_months_are_irrigation(seed, least):
     rng = np.random.default_rng(seed)
     kwh = rng.lognormal(3.0, 2.0, (40, 18)) + least
     assert not resting_load(kwh, np.full(40, 15.0)).any()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_large_pump_that_irrigates_for_a_few_hours_has_no_more_than_its_lamp_behind_the_meter(seed):
+    """Half of its months are within eight hours of its 37 kW, and irrigate all the same."""
+    rng = np.random.default_rng(seed)
+    _, _, kwh, power = year(9, n=120, load=0.0)
+    lamp = 10.0 * np.exp(0.2 * rng.standard_normal(24))
+    pumped = np.where(np.arange(24) % 2, 37.0 * rng.uniform(2.5, 7.0, 24), 0.0)
+    load = resting_load(np.vstack([kwh, pumped + lamp]), np.append(power, 37.0))[-1]
+    assert load == pytest.approx(10.0, rel=0.25)
+
+
+def test_a_month_read_late_does_not_hide_a_lamp():
+    _, _, kwh, power = year(9, n=120, load=0.0)
+    lamp = np.full(24, 10.0)
+    lamp[0] = 0.4
+    assert resting_load(np.vstack([kwh, lamp]), np.append(power, 15.0))[-1] == pytest.approx(10.0, rel=0.05)
 
 
 def test_a_small_pump_of_unknown_power_that_irrigates_every_month_does_not_rest():

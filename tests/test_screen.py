@@ -279,6 +279,19 @@ def test_a_load_above_a_day_of_pumping_is_told_by_the_months_in_which_the_class_
     assert not resting_load(kwh, np.full(len(kwh), 15.0)).any()
 
 
+def test_wells_that_irrigate_when_others_do_not_have_no_other_load():
+    """Half of a class stands still in every month: what a meter takes in such months is irrigation as in any other."""
+    kwh = np.random.default_rng(8).choice([0.0, 150.0], county().shape)
+    often = 300.0 * np.exp(np.random.default_rng(9).normal(0.0, 0.2, len(MONTHS)))
+    often[::4] = 130.0
+    kwh[2] = np.round(often, 2)
+    assert "m002" not in set(findings(kwh).of(rule="NON_PUMP_LOAD").frame["meter_id"])
+    lamp = 110.0 * np.exp(np.random.default_rng(10).normal(0.0, 0.02, len(MONTHS)))
+    kwh[3] = np.round(lamp, 2)
+    found = findings(kwh).of(rule="NON_PUMP_LOAD").frame.set_index("meter_id")
+    assert 0.9 < float(found.loc["m003", "limit"]) <= 1.0
+
+
 def test_flat_lines_and_copied_blocks():
     kwh = county()
     kwh[11, 3:8] = 321.0

@@ -1,10 +1,12 @@
 """Electricity that pumps nothing: a lamp, a hut or a fan behind the meter of a well, told by the months of rest.
 
 A pump at rest takes nothing, so a well that takes a little in every month of rest has something else behind its meter.
-A month within ``REST_HOURS`` of the pump's rated power irrigates nothing. Of the wells that used so little in month m
-the share z_m used none at all; a well that never used none, and so little in its months S, would have done so by
-pumping with the chance ``q = prod(1 - z_m over S)``. With π the share of wells with another load, the probability of
-one is ``p = π / (π + (1 - π) q)`` (Bayes), and ``(p - π) / (1 - π)`` what the other wells' rest tells beyond what was
+A month within ``REST_HOURS`` of the pump's rated power irrigates nothing, or next to nothing. Of the wells that used so
+little in month m the share z_m used none at all. Of a well that never used none the months of rest S are the lowest of
+these that are alike: from the least upwards, up to ``AT_REST`` times the median of those below, since where it
+irrigates little its larger months are no rest. It would have used so little in each of S by pumping with the chance
+``q = prod(1 - z_m over S)``. With π the share of wells with another load, the probability of one is
+``p = π / (π + (1 - π) q)`` (Bayes), and ``(p - π) / (1 - π)`` what the other wells' rest tells beyond what was
 believed: one where all of them rested, zero where no well of the county ever does, since small months are then small
 irrigations.
 """
@@ -34,6 +36,8 @@ ALIKE = 0.2
 NEAR = 0.25
 """Deviation of ln up to which a month repeats the months of rest."""
 _LEAST_AT_REST = 2
+_SELDOM = 10
+"""One month in so many may be less than the load: read late, or the lamp was broken."""
 _BELIEVED = 0.1
 _STEADY = 0.5
 _SURELY = 0.999
@@ -61,7 +65,7 @@ class Rest:
     def load(self) -> Floats:
         """Electricity of a month that pumps nothing, (N,) [kWh]: the middle times what is believed of it.
 
-        Zero where the small months are not alike (a median deviation of ln above 0.5).
+        Zero where they are not alike (a median deviation of ln above 0.5).
         """
         return np.where(self.apart <= _STEADY, self.belief * self.middle, 0.0)
 
@@ -103,7 +107,7 @@ def resting_load(kwh: Floats, power_kw: Floats) -> Floats:
     -------
     (N,)
         Median of a well's months of rest, times what is believed of it. Zero for wells with a month of none at all,
-        with fewer than ``LEAST_MONTHS``, or whose small months are not alike (a median deviation of ln above 0.5).
+        with fewer than ``LEAST_MONTHS``, or whose months of rest are not alike (a median deviation of ln above 0.5).
     """
     return rest_of(kwh, power_kw).load
 
@@ -132,17 +136,40 @@ def rest_of(kwh: Floats, power_kw: Floats) -> Rest:
     rested = none.sum(axis=0) / np.maximum(none.sum(axis=0) + small.sum(axis=0), 1)
     enough = (np.isfinite(kwh).sum(axis=1) >= LEAST_MONTHS) & (small.sum(axis=1) >= _LEAST_AT_REST)
     some = np.flatnonzero(enough & ~none.any(axis=1))
+    resting = _lowest_alike(kwh[some], small[some])
+    least = resting.sum(axis=1) >= _LEAST_AT_REST
+    some, resting = some[least], resting[least]
     if not some.size:
         return Rest(nothing, nothing, nothing)
-    at_rest = np.where(small[some], kwh[some], np.nan)
+    at_rest = np.where(resting, kwh[some], np.nan)
     middle = np.nanmedian(at_rest, axis=1)
     apart = np.nanmedian(np.abs(np.log(at_rest / middle[:, None])), axis=1)
-    by_pumping = np.exp((small[some] * np.log1p(-np.minimum(rested, _SURELY))).sum(axis=1))
+    by_pumping = np.exp((resting * np.log1p(-np.minimum(rested, _SURELY))).sum(axis=1))
     probability = _BELIEVED / (_BELIEVED + (1.0 - _BELIEVED) * by_pumping)
     told = (probability - _BELIEVED) / (1.0 - _BELIEVED)
     rest = Rest(nothing.copy(), nothing.copy(), nothing.copy())
     rest.middle[some], rest.belief[some], rest.apart[some] = middle, told, apart
     return rest
+
+
+def _lowest_alike(kwh: Floats, small: Bools) -> Bools:
+    """Tell which of the small months (N, M) are the lowest that are alike.
+
+    From the least upwards a month belongs to them up to ``AT_REST`` times the median of those before it. One in ten may
+    be less than all that follow.
+    """
+    rising = np.sort(np.where(small, kwh, np.inf), axis=1)
+    count = small.sum(axis=1)
+    first = count // _SELDOM
+    well, last = np.arange(count.size), first.copy()
+    goes_on = last + 1 < count
+    while goes_on.any():
+        middle = 0.5 * (rising[well, (first + last) // 2] + rising[well, (first + last + 1) // 2])
+        goes_on &= rising[well, np.minimum(last + 1, kwh.shape[1] - 1)] <= AT_REST * middle
+        last += goes_on
+        goes_on &= last + 1 < count
+    most = rising[well, last] if count.size else np.zeros(0)
+    return np.asarray(small & (kwh <= most[:, None]))
 
 
 def _power_by_use(kwh: Floats, power_kw: Floats, known_power: NDArray[np.bool_]) -> Floats:

@@ -17,6 +17,8 @@ _STANDS_STILL = 0.5
 _STEADY = 0.6
 _LEAST_WINTER = 4
 _MOST_READ = 0.5
+_BOUND = 0.5
+_SELDOM = 0.1
 
 
 def long_zeros(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
@@ -127,7 +129,7 @@ def base_loads(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
     load = series.other_load
     load = np.where(load > 0.0, load, _load_out_of_season(series, usual))
     months = np.isfinite(series.kwh).sum(axis=1)
-    share = load * months / np.maximum(np.nansum(series.kwh, axis=1), 1e-9)
+    share = np.minimum(load * months / np.maximum(np.nansum(series.kwh, axis=1), 1e-9), 1.0)
     meter = np.flatnonzero(share > desk.settings.limit("NON_PUMP_LOAD"))
     cause = desk.reporter.choose("住户或看井房用电|照明|其他用电", "household or hut|lamp|another load")
     return desk.findings(
@@ -146,17 +148,23 @@ def base_loads(series: MeterMonths, usual: Usual, desk: Desk) -> Findings:
 
 
 def _load_out_of_season(series: MeterMonths, usual: Usual) -> Floats:
-    """Give the steady load of a month in those in which half of the class stands still, (R,) [kWh]; 0 for none."""
+    """Give the steady load of a month in those in which half of the class stands still, (R,) [kWh]; 0 for none.
+
+    What is there in every month bounds every month from below: where more than one in ten takes less than half of it,
+    the wells of the class merely irrigate at different times.
+    """
     seen = (usual.zero_share >= _STANDS_STILL)[usual.group] & np.isfinite(series.kwh)
     count = seen.sum(axis=1)
     turned = (seen & (series.kwh > 0)).sum(axis=1)
-    some = np.flatnonzero((count >= _LEAST_WINTER) & (turned >= 0.9 * count))
+    some = np.flatnonzero((count >= _LEAST_WINTER) & (count - turned <= _SELDOM * count))
     load = np.zeros(len(series.kwh))
     if some.size:
         value = np.where(seen[some] & (series.kwh[some] > 0), series.kwh[some], np.nan)
         middle = np.nanmedian(value, axis=1)
         steady = np.nanmedian(np.abs(value - middle[:, None]), axis=1) <= _STEADY * middle
-        load[some] = np.where(steady, middle, 0.0)
+        every, known = series.kwh[some], np.isfinite(series.kwh[some]).sum(axis=1)
+        below = (every < _BOUND * middle[:, None]).sum(axis=1)
+        load[some] = np.where(steady & (below <= _SELDOM * known), middle, 0.0)
     return load
 
 
