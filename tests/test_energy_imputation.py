@@ -1,6 +1,7 @@
 """Missing months: hidden-month tests on counties of three kinds, closed forms, and what must not change."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -111,6 +112,23 @@ def test_order_of_wells_and_unit_do_not_matter():
     in_mwh = impute(energy_of(kwh / 1000.0), group, power_kw=power)
     np.testing.assert_allclose(in_mwh.kwh * 1000.0, filled.kwh, rtol=1e-6)
     np.testing.assert_allclose(in_mwh.variance * 1e6, filled.variance, rtol=1e-5)
+
+
+def test_a_series_named_by_wells_goes_by_its_names_and_any_other_by_place():
+    kwh, group, power = county("lognormal", 12, n=90)
+    kwh[np.random.default_rng(4).random(kwh.shape) < 0.2] = np.nan
+    energy = energy_of(kwh)
+    filled = impute(energy, group, power_kw=power, neighbours=group % 2)
+    order = np.random.default_rng(5).permutation(90)
+    named = (pd.Series(values, index=energy.well_id).iloc[order] for values in (group, power, group % 2))
+    groups, sizes, villages = named
+    by_name = impute(energy, groups, power_kw=sizes, neighbours=villages)
+    np.testing.assert_array_equal(by_name.kwh, filled.kwh)
+    rows = pd.RangeIndex(2, 92)
+    by_place = impute(energy, pd.Series(group, rows), power_kw=pd.Series(power, rows), neighbours=group % 2)
+    np.testing.assert_array_equal(by_place.kwh, filled.kwh)
+    with pytest.raises(UsageError, match="once"):
+        impute(energy, pd.concat([groups, groups.iloc[:3]]), power_kw=power)
 
 
 def test_the_interval_is_that_of_a_lognormal_with_a_point_at_zero():

@@ -130,6 +130,19 @@ def test_numbers_as_text_are_numbers_and_words_are_refused(case):
         e2w.classify(words, ["pump_power_kw"])
 
 
+@pytest.mark.parametrize(
+    ("renamed", "named"),
+    [
+        ({"volume_m3": "水量"}, "found none named volume_m3 among"),
+        ({"well_id": "井号", "end": "止"}, "found none named well_id, end among"),
+        ({"energy_kwh": "kwh", "volume_m3": "m3"}, "found none named energy_kwh, volume_m3 among"),
+    ],
+)
+def test_pairs_without_a_column_that_is_needed_are_refused_by_its_name(case, renamed, named):
+    with pytest.raises(e2w.UsageError, match=named):
+        e2w.fit_coefficient(case.pairs.rename(columns=renamed), case.wells, case.water_levels, energy=case.energy)
+
+
 def test_pairs_of_a_time_zone_are_of_the_days_on_its_wall(case, coefficient):
     zoned = case.pairs.assign(**{name: case.pairs[name].dt.tz_localize("Asia/Shanghai") for name in ("start", "end")})
     told = replace(case, pairs=zoned).fit()

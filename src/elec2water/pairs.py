@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elec2water.calendar_ import month_of
+from elec2water.errors import UsageError
 from elec2water.stamps import wall_time
 
 Floats = NDArray[np.float64]
@@ -17,6 +18,8 @@ _DAY = np.timedelta64(1, "D")
 _HALF_A_MONTH = np.timedelta64(16, "D")
 _LONG_AGO = np.datetime64("1000-01", "M")
 _NEVER = np.iinfo(np.int64).max
+_WHEN = ("well_id", "start", "end")
+_AS_METERED, _BY_RATE = ("energy_kwh", "volume_m3"), ("power_kw", "flow_m3_per_h")
 TEST_REL_U = 0.05
 """Relative standard uncertainty of a short test beside a month of metering."""
 
@@ -115,7 +118,13 @@ def measurements(pairs: pd.DataFrame, well_id: NDArray[np.object_]) -> Measureme
         pair of less than a day whose ``kind`` is not stated is a short test.
     well_id : (N,)
         Identifiers of the registry, whose places are returned.
+
+    Raises
+    ------
+    UsageError
+        A column is not there without which no pair can be read.
     """
+    _check_columns(pairs)
     n = len(pairs)
     energy = _column(pairs, "energy_kwh").copy()
     volume = _column(pairs, "volume_m3").copy()
@@ -139,6 +148,20 @@ def measurements(pairs: pd.DataFrame, well_id: NDArray[np.object_]) -> Measureme
     usable = (well >= 0) & (energy > 0) & (volume > 0) & np.isfinite(energy) & np.isfinite(volume)
     table = table.take(np.flatnonzero(usable))
     return table.take(table.order())
+
+
+def _check_columns(pairs: pd.DataFrame) -> None:
+    """Raise a usage error unless wells, dates, and water with electricity or flow with power have their columns."""
+    missing = [name for name in _WHEN if name not in pairs]
+    read = [[name for name in names if name not in pairs] for names in (_AS_METERED, _BY_RATE)]
+    if all(read):
+        missing += read[0]
+    if missing:
+        raise UsageError(
+            f"pairs: expected the columns {', '.join(_WHEN)} and {' and '.join(_AS_METERED)} (or "
+            f"{' and '.join(_BY_RATE)}), found none named {', '.join(missing)} among {list(pairs.columns)[:10]}; "
+            "read it with read_tables, or rename the columns"
+        )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from elec2water.energy.monthly import MonthlyEnergy
 from elec2water.energy.movement import BETWEEN_YEARS, fit_movement, follow_years_before
 from elec2water.energy.neighbours import neighbour_factor
 from elec2water.errors import UsageError
+from elec2water.placing import in_place
 
 ENOUGH_WELLS = 4_000
 """Wells without a gap that tell the movement of a class to better than a percent; more only take time."""
@@ -115,6 +116,8 @@ def impute(
     neighbours : array_like, shape (N,), optional
         Neighbourhood of each well, such as its village (labels of any kind, blank for none).
 
+    A Series whose index is ``well_id`` goes by its index; anything else stands in the order of the wells.
+
     Returns
     -------
     MonthlyEnergy
@@ -127,13 +130,13 @@ def impute(
     UsageError
         If `groups` or `power_kw` does not have N elements.
     """
-    labels = _labels(groups, len(energy.well_id))
-    size = _sizes(power_kw, len(labels))
+    labels = _labels(_by_name(groups, energy.well_id), len(energy.well_id))
+    size = _sizes(None if power_kw is None else _by_name(power_kw, energy.well_id), len(labels))
     gaps = np.asarray(np.isnan(energy.kwh).any(axis=1))
     if not gaps.any():
         return energy
     asked = np.flatnonzero(gaps | _spoken_for(energy.well_id, labels, ~gaps))
-    around = None if neighbours is None else np.asarray(neighbours)[asked]
+    around = None if neighbours is None else np.asarray(_by_name(neighbours, energy.well_id))[asked]
     law = predict_missing(_rows(energy, asked), labels[asked], power_kw=size[asked], neighbours=around)
     kwh, variance, quality = energy.kwh.copy(), energy.variance.copy(), energy.quality.astype("<U1")
     well, month = np.nonzero(np.isnan(energy.kwh[asked]) & np.isfinite(law.mean))
@@ -246,6 +249,14 @@ def _quantiles(z: Floats) -> Floats:
     return np.quantile(shown, (np.arange(_QUANTILES) + 0.5) / _QUANTILES)
 
 
+def _by_name(given: npt.ArrayLike, well_id: npt.NDArray[np.object_]) -> npt.ArrayLike:
+    """Bring a Series that is indexed by ``well_id`` into the order of the wells."""
+    wells = pd.Index(well_id, dtype=object)
+    if isinstance(given, pd.Series) and len(given) and given.index.isin(wells).all():
+        return np.asarray(in_place(given, [wells], str(given.name)).to_numpy())
+    return given
+
+
 def _labels(groups: npt.ArrayLike, n: int) -> npt.NDArray[Any]:
     labels = np.asarray(groups)
     if labels.shape != (n,):
@@ -253,7 +264,7 @@ def _labels(groups: npt.ArrayLike, n: int) -> npt.NDArray[Any]:
     return labels
 
 
-def _sizes(power_kw: Floats | None, n: int) -> Floats:
+def _sizes(power_kw: npt.ArrayLike | None, n: int) -> Floats:
     if power_kw is None:
         return np.ones(n)
     power = np.asarray(power_kw, dtype=np.float64)
