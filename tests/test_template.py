@@ -19,7 +19,8 @@ FILLED = {
     "wells": {
         "well_id": "0012", "name": "东井", "township": "城关镇", "village": "李庄", "aquifer": "浅层",
         "pump_power_kw": 7.5, "pump_depth_m": 36, "pump_head_m": 40, "irrigation_method": ("管灌", "pipe"),
-        "irrigated_area_mu": 120, "water_depth_m": 21.5, "pump_installed_on": dt.date(2020, 5, 1),
+        "irrigated_area_mu": 120, "water_depth_m": 21.5, "irrigation_method_since": dt.date(2024, 4, 10),
+        "pump_installed_on": dt.date(2020, 5, 1),
         "power_source": ("电网", "grid"), "status": ("在用", "in_use"), "permit_no": "D410000G2021-0012",
         "longitude": 114.25, "latitude": 36.5,
     },

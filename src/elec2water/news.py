@@ -131,15 +131,24 @@ def _points(
     # A refit learns its features anew, and sees the wells its own way.
     then_final = _context(stages.final, county, energy, last_quarter)
     now = _context(stages.final, county, energy, volume.quarter)
-    fallen = while_pumping(now.level, now.kwh) - while_pumping(then_final.level, then_final.kwh)
+    rebuilt = _of_works(now) - _of_works(then_final)
+    fallen = while_pumping(now.level, now.kwh) - while_pumping(then_final.level, then_final.kwh) - rebuilt
     deeper = replace(then_final, level=np.nan_to_num(then_final.level) + fallen[:, None], lasting=now.lasting)
     before, corrected, updated = (at(c, then, last_quarter) for c in (stages.before, stages.corrected, stages.updated))
     final, water = (at(stages.final, context, last_quarter) for context in (then_final, deeper))
-    # What a later year of electricity tells of a well, and that it rests or works, is news of its energy, not of wear.
-    use = while_pumping(limited_anomaly(then_final.anomaly), then_final.kwh)
-    same_use = replace(now, static=then_final.static, anomaly=np.repeat(use[:, None], now.months.size, axis=1))
+    # What a later year of electricity tells of a well, and that it rests or works, is news of its energy, not of wear;
+    # other works are news of the registry.
+    use = np.repeat(
+        while_pumping(limited_anomaly(then_final.anomaly), then_final.kwh)[:, None], now.months.size, axis=1
+    )
+    same_use = replace(now, static=then_final.static, anomaly=use, level=np.nan_to_num(now.level) - rebuilt[:, None])
     worn = at(stages.final, same_use, volume.quarter)
     return before, corrected, updated, final, water, worn, _Point.of(volume)
+
+
+def _of_works(context: WellContext) -> Floats:
+    """Give the ln head of each well over a quarter less that of its present works, (N,)."""
+    return while_pumping(context.works.movement(context.months), context.kwh)
 
 
 def while_pumping(values: Floats, kwh: Floats) -> Floats:

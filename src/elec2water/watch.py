@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 
 from elec2water.calendar_ import month_of, quarter_months
 from elec2water.coefficient import Coefficient
+from elec2water.coefficient.delivery import METHOD
 from elec2water.coefficient.equipment import FAULT_OVER, LOW_WATER, MULTIPLIER, NEW_PUMP, OTHER_LOAD, WATER_METER, WEAR
 from elec2water.coefficient.innovations import Limits
 from elec2water.coefficient.rows import pair_moments
 from elec2water.findings import Findings, findings_of
+from elec2water.strata import WORDS
 
 _NAMES: Mapping[str, Mapping[str, str]] = {
     "zh": {
@@ -76,6 +79,19 @@ def meter_findings(coefficient: Coefficient, quarter: str, *, lang: str = "zh") 
     )
 
 
+def _method_findings(methods: pd.DataFrame, lang: str) -> Findings:
+    words = WORDS[METHOD] if lang == "zh" else {}
+    before, now = (methods[name].map(lambda method: words.get(method, method)) for name in ("before", "now"))
+    return findings_of(
+        "METHOD_CHANGED",
+        table="wells",
+        well_id=methods["well_id"].to_numpy(dtype=object),
+        limit=before.to_numpy(dtype=object),
+        observed=now.to_numpy(dtype=object),
+        lang=lang,
+    )
+
+
 def change_findings(coefficient: Coefficient, *, lang: str = "zh") -> Findings:
     """Name the wells that changed or drift since the release before, since when, by how much, and the likely cause.
 
@@ -102,6 +118,7 @@ def change_findings(coefficient: Coefficient, *, lang: str = "zh") -> Findings:
     loads = coefficient.record.loads
     return (
         found
+        + _method_findings(coefficient.record.methods, lang)
         + findings_of(
             "PAIRS_SHOW_LOAD",
             table="pairs",

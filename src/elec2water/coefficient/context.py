@@ -20,6 +20,7 @@ from elec2water.coefficient.options import FitOptions
 from elec2water.coefficient.split_energy import own_energy_factor
 from elec2water.coefficient.unseen import PUMPED, Foretold, foretell, last_observed, pumping_anomaly
 from elec2water.coefficient.water import YEAR, first_level, lasting_movement, level_movement
+from elec2water.coefficient.works import Works
 from elec2water.energy import MonthlyEnergy
 from elec2water.energy.resting import LEAST_MONTHS, LONGEST, pumping_share, resting_load
 from elec2water.errors import UsageError
@@ -43,11 +44,11 @@ _KNOWN_OF_MOST = 0.5
 class WellContext:
     """All wells of a registry as the model sees them over some months.
 
-    ``months`` (M,), ``kwh`` (N, M), ``annual_kwh`` (N,), ``level`` (N, M) ln head less the well's own
-    reference, ``anomaly`` (N, M) of energy, ``static`` features and the frame's ``well_id`` (N,). ``unseen`` (A, M) is
-    the standard deviation of ``level`` by aquifer in months after the last observation, where it is foretold, and
-    ``lasting`` (A, M) the mean of ``level`` over the year that ends with each month. ``pumping`` (N, M) is the share of
-    the electricity that pumps.
+    ``months`` (M,), ``kwh`` (N, M), ``annual_kwh`` (N,), ``level`` (N, M) ln head less the well's own reference, by its
+    water and its ``works``, ``anomaly`` (N, M) of energy, ``static`` features and the frame's ``well_id`` (N,).
+    ``unseen`` (A, M) is the standard deviation of ``level`` by aquifer in months after the last observation, where it
+    is foretold, and ``lasting`` (A, M) the mean of ``level`` over the year that ends with each month. ``pumping``
+    (N, M) is the share of the electricity that pumps.
     """
 
     well_id: NDArray[np.object_]
@@ -63,11 +64,16 @@ class WellContext:
     pumping: Floats
     pump_installed: NDArray[np.datetime64]
     meter_checked: NDArray[np.datetime64]
+    works: Works
+
+    def water(self, places: NDArray[np.intp]) -> Floats:
+        """Give the movement of ln head of some wells by their water alone, (K, M); NaN where unknown."""
+        return np.asarray(self.level[places] - self.works.take(places).movement(self.months))
 
     def registered(self, places: NDArray[np.intp]) -> Equipment:
-        """Give what the registry tells of the pumps and water meters of some wells, by their places."""
+        """Give what the registry tells of the pumps, works and water meters of some wells, by their places."""
         well_id = self.well_id[places]
-        pumps = Equipment.of(well_id, self.pump_installed[places])
+        pumps = Equipment.of(well_id, self.pump_installed[places]).adding(self.works.take(places).equipment(well_id))
         return pumps.adding(Equipment.of(well_id, self.meter_checked[places], cause=METER_CHECKED))
 
 
@@ -298,6 +304,8 @@ def _context(
     wells, static = known.wells, spec.static(columns)
     annual = np.asarray(columns["annual_kwh"], dtype=np.float64) / known.own_energy
     foretold, lasting = _water(known, moving.level, months, windows.level, spec, static.aquifer)
+    delivery = np.asarray(columns["delivery"], dtype=np.float64)
+    works = Works.of(_dates(wells, "irrigation_method_since"), delivery)
     return WellContext(
         known.well_id,
         moving.strata,
@@ -305,13 +313,14 @@ def _context(
         months,
         moving.kwh,
         annual,
-        foretold.level,
+        works.added_to(foretold.level, months),
         foretold.sd,
         lasting,
         energy_anomaly(moving.kwh, annual, static.aquifer),
         pumping_share(moving.kwh, _resting_load(known, months[-1]) if options.resting_load else np.zeros(len(wells))),
         _dates(wells, "pump_installed_on"),
         _dates(wells, "water_meter_checked_on"),
+        works,
     )
 
 

@@ -22,6 +22,9 @@ FAULT_OVER = "fault_over"
 """The well is back where it was before a fault that nobody said was mended."""
 METER_CHECKED = "meter_checked"
 """The registry's word that the water meter is right from a date on: no change of the well, but the end of a fault."""
+WORKS = "works"
+"""The well delivers to other works, at another head: pump and meters are the same."""
+_SAME_PUMP = (METER_CHECKED, WORKS)
 FAULTS = (WATER_METER, MULTIPLIER, OTHER_LOAD)
 """What tells nothing of the class any more."""
 FAULT_VARIANCE = 25.0
@@ -41,7 +44,8 @@ class Equipment:
     detected : (K,)
         True where readings showed it and no registry said so.
     cause : (K,)
-        Text: ``new_pump``, ``low_water``, ``fault_over``, the fault that the readings point to, or ``meter_checked``.
+        Text: ``new_pump``, ``low_water``, ``fault_over``, the fault that the readings point to, ``works`` or
+        ``meter_checked``.
     """
 
     well_id: NDArray[np.object_]
@@ -110,22 +114,20 @@ class PumpHistory:
     date: Dates
     cause: NDArray[np.object_]
 
-    @property
-    def _changes(self) -> PumpHistory:
-        """The changes that make another well of it."""
-        kept = self.cause.astype(str) != METER_CHECKED
+    def _without(self, *causes: str) -> PumpHistory:
+        kept = ~np.isin(self.cause.astype(str), causes)
         return PumpHistory(self.well[kept], self.date[kept], self.cause[kept])
 
     def number(self, well: Ints, when: Dates) -> Ints:
-        """Count the changes that each well (R,) has had by a moment (R,)."""
-        changes = self._changes
+        """Count the changes that made another well of each (R,) by a moment (R,)."""
+        changes = self._without(METER_CHECKED)
         order = np.lexsort((changes.date, changes.well))
         key, asked = _keys(changes.well[order], changes.date[order]), _keys(well, when)
         return np.asarray(np.searchsorted(key, asked, side="right") - np.searchsorted(key, _keys(well)), dtype=np.intp)
 
     def since(self, well: Ints, when: Dates) -> Dates:
-        """Give the date of the last change up to a moment, NaT where there was none, (R,)."""
-        changes = self._changes
+        """Give the date of the last change of the pump up to a moment, NaT where there was none, (R,)."""
+        changes = self._without(*_SAME_PUMP)
         some, last = changes._last(well, when)
         found = np.full(well.size, np.datetime64("NaT", "s"))
         found[some] = changes.date[last]
@@ -134,11 +136,12 @@ class PumpHistory:
     def under(self, faults: Sequence[str], well: Ints, when: Dates) -> NDArray[np.bool_]:
         """Tell whether the last change up to a moment was one of some faults, (R,).
 
-        A fault lasts until the next change, or until its meter was checked.
+        A fault lasts until the next change, or until its meter was checked; other works do not end it.
         """
-        some, last = self._last(well, when)
+        changes = self._without(WORKS)
+        some, last = changes._last(well, when)
         found = np.zeros(well.size, dtype=bool)
-        found[some] = np.isin(self.cause[last].astype(str), faults)
+        found[some] = np.isin(changes.cause[last].astype(str), faults)
         return found
 
     def _last(self, well: Ints, when: Dates) -> tuple[NDArray[np.bool_], Ints]:

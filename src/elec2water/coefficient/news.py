@@ -45,6 +45,11 @@ def empty_loads() -> pd.DataFrame:
     return pd.DataFrame({"well_id": pd.Series(dtype=object)} | figures)
 
 
+def empty_methods() -> pd.DataFrame:
+    """Give the table of changed irrigation methods without a row."""
+    return pd.DataFrame({name: pd.Series(dtype=object) for name in ("well_id", "before", "now")})
+
+
 @dataclass(frozen=True)
 class UpdateRecord:
     """What an update was made of and what it did.
@@ -58,6 +63,8 @@ class UpdateRecord:
     loads : DataFrame
         ``well_id, kwh, probability``: wells whose readings swing as a steady load beside the pump makes them, which no
         change explains as well.
+    methods : DataFrame
+        ``well_id, before, now``: sample wells whose irrigation method is another, of which no day says since when.
     new, corrected, withdrawn : Measurements
         Pairs that came in, that took the place of others, and those that no longer stand.
     """
@@ -65,6 +72,7 @@ class UpdateRecord:
     news: pd.DataFrame = field(default_factory=empty_news)
     changes: pd.DataFrame = field(default_factory=empty_changes)
     loads: pd.DataFrame = field(default_factory=empty_loads)
+    methods: pd.DataFrame = field(default_factory=empty_methods)
     new: Measurements | None = None
     corrected: Measurements | None = None
     withdrawn: Measurements | None = None

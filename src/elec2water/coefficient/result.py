@@ -189,7 +189,8 @@ class Coefficient:
             return np.where(later, carried_movement(level, of_sample, of_wells)[:, None], known)
 
         lasting = carried(np.arange(len(self.spec.aquifers)), context.lasting)
-        return replace(context, level=carried(aquifer, context.level), lasting=lasting)
+        water = carried(aquifer, context.water(np.arange(aquifer.size)))
+        return replace(context, level=context.works.added_to(water, context.months), lasting=lasting)
 
     def _at_home(self, well_id: NDArray[np.object_]) -> bool:
         """Tell whether the sample wells stand in a registry where they stood in that of the fit."""

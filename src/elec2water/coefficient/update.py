@@ -16,17 +16,19 @@ from numpy.typing import NDArray
 from elec2water.calendar_ import decimal_year, month_of
 from elec2water.coefficient.changes import Seen, see_changes, watched
 from elec2water.coefficient.context import WellContext, in_order_of, on_grid, registered_ids
-from elec2water.coefficient.equipment import FAULT_VARIANCE, FAULTS, Equipment
+from elec2water.coefficient.delivery import METHOD
+from elec2water.coefficient.equipment import FAULT_VARIANCE, FAULTS, WORKS, Equipment
 from elec2water.coefficient.features import OF_SEASON, OF_WATER
 from elec2water.coefficient.gauges import Gauges
 from elec2water.coefficient.gaussian import Rows
 from elec2water.coefficient.innovations import Limits
-from elec2water.coefficient.news import UpdateRecord, class_news
+from elec2water.coefficient.news import UpdateRecord, class_news, empty_methods
 from elec2water.coefficient.posterior import Posterior, fingerprint, posterior_at
 from elec2water.coefficient.result import Coefficient, Outlook
 from elec2water.coefficient.rows import measured_rows, pair_moments, unread_years
 from elec2water.coefficient.shared import Layout
 from elec2water.coefficient.water import first_level
+from elec2water.coefficient.works import changed_methods
 from elec2water.energy import MonthlyEnergy
 from elec2water.errors import UsageError
 from elec2water.pairs import Measurements, MergedPairs, measurements, merge_pairs, short_test_rel_u
@@ -106,7 +108,10 @@ def update_coefficient(
     updated = absorb(coefficient, told, well_id, months, progress)
     if wells is not None:
         updated = replace(updated, gauges=Gauges.of(water_levels))
-    return replace(updated, record=_record(coefficient, told, updated, with_news=with_news))
+    record = _record(coefficient, told, updated, with_news=with_news)
+    if wells is not None and context is not None:
+        record = replace(record, methods=_other_methods(coefficient, wells, context))
+    return replace(updated, record=record)
 
 
 def seen_today(
@@ -330,11 +335,12 @@ def _as_known(coefficient: Coefficient, given: Given, sample: NDArray[np.intp], 
     y = rows.y.copy()
     for column in (level, lasting, *layout.unseen):
         moving[here[unleveled], column] = old.moving[origin[unleveled], column]
+    moving[here[unleveled], level] = _at_other_works(coefficient, given, sample, moving[:, level])[here[unleveled]]
     for column in (anomaly, *season):
         moving[here[unmetered], column] = old.moving[origin[unmetered], column]
     scale[here[unmetered]] = old.scale[origin[unmetered]]
     y[here[unmetered]] = old.y[origin[unmetered]]
-    had_levels = bool(old.moving[:, level].any())
+    had_levels = bool(old.moving[:, lasting].any() or old.moving[~_of_works(coefficient)[old.well], level].any())
     had_energy = any(f.name == "log_energy" for f in coefficient.spec.numeric)
     windows = coefficient.windows
     if (had_levels and given.levels_from > windows.level[0]) or (
@@ -346,6 +352,45 @@ def _as_known(coefficient: Coefficient, given: Given, sample: NDArray[np.intp], 
     return replace(rows, y=y, moving=moving, scale=scale, static=static)
 
 
+def _other_methods(coefficient: Coefficient, wells: pd.DataFrame, context: WellContext) -> pd.DataFrame:
+    """Give the sample wells whose irrigation method is another than it was, and of which no day says since when."""
+    before, layout = coefficient.posterior, coefficient.posterior.layout
+    factor = next((f for f in layout.factors if f.name == METHOD), None)
+    if factor is None:
+        return empty_methods()
+    start = layout.factor_start(METHOD)
+    had = before.rows.static[:, start : start + len(factor.levels)]
+    return changed_methods(factor.levels, had, wells.iloc[before.sample], context.works.take(before.sample))
+
+
+def _of_works(coefficient: Coefficient) -> NDArray[np.bool_]:
+    """Tell of which sample wells, (W,), the coefficient knows that their works were changed."""
+    equipment = coefficient.equipment
+    changed = equipment.well_id[equipment.cause.astype(str) == WORKS]
+    return np.isin(coefficient.sample_id.astype(str), changed.astype(str))
+
+
+def _at_other_works(coefficient: Coefficient, given: Given, sample: NDArray[np.intp], level: Floats) -> Floats:
+    """Give the answer to the ln head of pairs (R,) with works that the registry tells of now and did not before.
+
+    ``level`` (R,) is their answer as the coefficient knew it, of which no water level is given again.
+    """
+    if given.context is None:
+        return level
+    told = coefficient.sample_id[_of_works(coefficient)].astype(str)
+    new = ~np.isin(given.context.well_id[sample].astype(str), told)
+    raised = np.where(new, given.context.works.raised[sample], 0.0)
+    pairs, spec = given.merged.pairs, coefficient.spec
+    some = np.flatnonzero(raised[np.searchsorted(sample, pairs.well)])
+    if not some.size:
+        return level
+    works = given.context.works.take(pairs.well[some])
+    before = pair_moments(pairs, coefficient.posterior.layout)[some] < works.since
+    answer = level.copy()
+    answer[some] = spec.bent(spec.unbent(level[some]) - np.where(before, works.raised, 0.0))
+    return answer
+
+
 def _outlook(coefficient: Coefficient, given: Given, months: Months, posterior: Posterior) -> Outlook:
     """When the coefficient stands, and where water stood at its sample wells over the last year known till then."""
     year = float(decimal_year(np.array([months[-1] + 1], dtype="datetime64[s]"))[0])
@@ -354,7 +399,7 @@ def _outlook(coefficient: Coefficient, given: Given, months: Months, posterior: 
     if coefficient.outlook.level.size:
         level[before >= 0] = coefficient.outlook.level[before[before >= 0]]
     if given.context is not None and given.levels_from < _NEVER:
-        recent = given.context.level[posterior.sample, -_YEAR:]
+        recent = given.context.water(posterior.sample)[:, -_YEAR:]
         known = np.isfinite(recent)
         bent = coefficient.spec.bent(np.where(known, recent, 0.0))
         mean = bent.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
