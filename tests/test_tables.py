@@ -23,6 +23,17 @@ def test_clean_files_give_no_finding(tmp_path):
     assert repr(tables) == "Tables(wells 2, meters 0, readings 2, pairs 1, water_levels 0, permits 0, corrections 0)"
 
 
+def test_registries_that_know_months_or_years_of_pumps_lose_none(tmp_path):
+    rows = "0012,城关镇,浅层,7.5,45,2018年\n0013,城关镇,浅层,7.5,45,2019-05\n0014,城关镇,浅层,7.5,45,不详\n"
+    text = "取水口编号,乡镇（街道）,取水层位,水泵功率,水泵安装深度,水泵安装日期\n" + rows
+    tables, findings = read(tmp_path, wells__csv=text.encode())
+    days = tables.wells["pump_installed_on"].dt.strftime("%Y-%m-%d").tolist()
+    assert days[:2] == ["2018-07-01", "2019-05-01"]
+    (told,) = findings.of(rule="DATE_COARSE").frame["message"]
+    assert "2 个日期只到月或年（如“2018年”）" in told
+    assert rows_of(findings, "NOT_A_DATE", "warning") in ([4], [])
+
+
 @pytest.mark.parametrize("codec", ["gb18030", "utf-8", "utf-8-sig", "utf-16"])
 def test_encodings_read_alike(tmp_path, codec):
     text = "取水口编号,乡镇（街道）,取水层位,水泵功率,水泵安装深度\n0012,䶮㙍㐂𠮷,浅层,7.5,45\n"

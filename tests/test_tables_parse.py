@@ -119,6 +119,20 @@ def test_dates_that_are_none(text):
     assert parsed.wrong["NOT_A_DATE"].tolist() == [True]
 
 
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("2018-05", "2018-05-01"), ("2018年5月", "2018-05-01"), ("201805", "2018-05-01"), ("2018.10", "2018-10-01"),
+        ("2018", "2018-07-01"), ("2018年", "2018-07-01"), ("2018年春", "2018-07-01"), ("2018.1", "2018-07-01"),
+        ("18", None), ("2018年13月", None), ("2018-00", None), ("3018", None), ("2018-05-32", None), ("约2018", None),
+    ],
+)  # fmt: skip
+def test_dates_known_to_the_month_or_the_year(text, day):
+    found = dates.coarse_dates(pa.array([text, None]))
+    assert found[0] == np.datetime64(day, "s") if day else np.isnat(found[0])
+    assert np.isnat(found[1])
+
+
 @pytest.mark.parametrize("text", ["2026-03", "202603", "2026年3月", "2026/3", "2026-03-17", "46112"])
 def test_months(text):
     parsed = dates.parse_dates(pa.array([text]), months=True)

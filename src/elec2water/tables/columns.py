@@ -107,6 +107,11 @@ def _checked(column: schema.Column, heading: Heading, cells: pa.Array) -> _Check
         parsed = parse.parse_numbers(cells, column.unit)
     values = parsed.values * heading.factor if heading.factor != 1.0 else parsed.values
     wrong, noted = dict(parsed.wrong), {}
+    if column.table == "wells" and column.type == "date" and wrong["NOT_A_DATE"].any():
+        coarse = dates.coarse_dates(cells)
+        read = wrong["NOT_A_DATE"] & ~np.isnat(coarse)
+        values, noted["DATE_COARSE"] = np.where(read, coarse, values), read
+        wrong["NOT_A_DATE"] = wrong["NOT_A_DATE"] & ~read
     if column.column == "multiplier" and wrong["NOT_A_NUMBER"].any():
         ratio = parse.parse_ratios(cells)
         read = wrong["NOT_A_NUMBER"] & np.isfinite(ratio)
@@ -216,7 +221,11 @@ def _reported(check: _Checked, table: TypedTable, context: Context) -> list[Find
         if rule == "UNKNOWN_WORD" and name in _FOR_UNKNOWN:
             rule = "UNKNOWN_WORD@QUALITY"
         at = np.flatnonzero(mask)
-        if len(at):
+        if rule == "DATE_COARSE" and len(at):
+            example = _raw(check.cells, at[:1])[0]
+            row = int(table.rows[at[0]])
+            found.append(context.finding(rule, row=row, observed=len(at), limit=example, column=name))
+        elif len(at):
             where = table.place(at)
             found.append(
                 context.finding(

@@ -27,6 +27,8 @@ _SPELT = re.compile(
 )
 _ENGLISH = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = r"^(?P<y>(?:19|20)[0-9]{2})\s*[-/.年Mm]?\s*第?(?P<m>[0-9]{1,2})\s*(?:月份?|期|\.0+)?$"
+_YEAR = r"^(?P<y>(?:19|20)[0-9]{2})(?:\.1|\s*年?(?:初|春|上半年|夏|秋|下半年|冬|末|底|左右)?)$"
+_NAT = np.datetime64("NaT", "s")
 _SHANGHAI = 8 * 3600
 _DAY_FIRST = r"^(?P<d>1[3-9]|2[0-9]|3[01])[-/.](?P<m>[0-9]{1,2})[-/.](?P<y>(?:19|20)[0-9]{2})$"
 _DAY_SECOND = r"^(?P<m>[0-9]{1,2})[-/.](?P<d>1[3-9]|2[0-9]|3[01])[-/.](?P<y>(?:19|20)[0-9]{2})$"
@@ -73,6 +75,33 @@ def parse_dates(column: pa.Array, *, months: bool = False) -> Parsed:
         },
         int(coded.spread(~np.isnat(serial) & (values == serial), missing=False).sum()),
     )
+
+
+def coarse_dates(column: pa.Array) -> npt.NDArray[np.datetime64]:
+    """Read what a registry knows to the month or the year alone: the first of that month, the first of July.
+
+    Parameters
+    ----------
+    column : pyarrow.Array
+        (n,) text.
+
+    Returns
+    -------
+    (n,) datetime64[s]
+        NaT where it is neither. 2018.1 may be an October that lost its zero, and is the year.
+
+    Examples
+    --------
+    >>> coarse_dates(pa.array(["2018-05", "2018年", "2018.1", "老泵"])).astype("datetime64[D]").astype(str).tolist()
+    ['2018-05-01', '2018-07-01', '2018-07-01', 'NaT']
+    """
+    coded = encode(column)
+    clean = tidy(coded.values)
+    months = np.where(np.array(lost_zero(clean.to_pylist()), dtype=bool), _NAT, _dates_of(clean, _MONTH))
+    year = pc.struct_field(pc.extract_regex(clean, _YEAR), "y")
+    middle = ((_integers(year) - 1970) * 12 + 6).astype("datetime64[M]").astype("datetime64[s]")
+    middle = np.where(mask_of(pc.is_null(year)), _NAT, middle)
+    return np.asarray(coded.spread(np.where(np.isnat(months), middle, months), missing=_NAT))
 
 
 def _spelt_dates(text: pa.Array, *, months: bool) -> npt.NDArray[np.datetime64]:
