@@ -105,6 +105,8 @@ def impute(
 ) -> MonthlyEnergy:
     """Fill the missing months of wells that have some energy.
 
+    A Series whose index is ``well_id`` goes by its index; anything else stands in the order of the wells.
+
     Parameters
     ----------
     energy : MonthlyEnergy
@@ -115,8 +117,6 @@ def impute(
         Rated power [kW]; a well of which little is known is then expected to use energy in proportion to it.
     neighbours : array_like, shape (N,), optional
         Neighbourhood of each well, such as its village (labels of any kind, blank for none).
-
-    A Series whose index is ``well_id`` goes by its index; anything else stands in the order of the wells.
 
     Returns
     -------

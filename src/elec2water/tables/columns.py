@@ -107,7 +107,7 @@ def _checked(column: schema.Column, heading: Heading, cells: pa.Array) -> _Check
         parsed = parse.parse_numbers(cells, column.unit)
     values = parsed.values * heading.factor if heading.factor != 1.0 else parsed.values
     wrong, noted = dict(parsed.wrong), {}
-    if column.table == "wells" and column.type == "date" and wrong["NOT_A_DATE"].any():
+    if column.table == "wells" and column.type == "date" and "NOT_A_DATE" in wrong and wrong["NOT_A_DATE"].any():
         coarse = dates.coarse_dates(cells)
         read = wrong["NOT_A_DATE"] & ~np.isnat(coarse)
         values, noted["DATE_COARSE"] = np.where(read, coarse, values), read
