@@ -13,6 +13,7 @@ from elec2water.coefficient.equipment import FAULTS, METER_CHECKED, Equipment
 from elec2water.coefficient.gaussian import Rows, WellVariances
 from elec2water.coefficient.innovations import OWN_SLOPE_SD, Allowed, Limits, lone_outliers, scan
 from elec2water.coefficient.state import from_dataset, to_dataset
+from elec2water.coefficient.steady import SteadyLoads
 from elec2water.watch import change_findings, meter_findings
 
 VARIANCES = WellVariances(0.05, 0.002, 0.0025, 2.0)
@@ -199,6 +200,30 @@ def fallen(case, early):
     well = busiest(case)
     pairs = with_factor(case.pairs, well, "2026-04-01", 0.4)
     return well, pairs, followed(early, case, pairs)
+
+
+class TestLoads:
+    """Of what is weighed as a steady load the noise widens what readings may do, and wells that changed have none."""
+
+    @pytest.mark.parametrize("noise", [0.0, 25.0])
+    def test_what_is_uncertain_of_a_load_is_allowed_for(self, monkeypatch, fallen, noise):
+        coefficient = fallen[2]
+        rows = coefficient.posterior.rows
+        unaware = replace(rows, extra=0.0 * rows.extra, pump=0 * rows.pump)
+        posterior = replace(coefficient.posterior, rows=unaware)
+        looked_at = []
+
+        def weighed(residual, _allowed, _taken, wells):
+            looked_at.extend(coefficient.sample_id[wells])
+            certain, size = np.ones(wells.size), residual.size
+            return SteadyLoads(wells, certain, 5.0 * certain, np.zeros(size), np.zeros(size), np.full(size, noise))
+
+        monkeypatch.setattr("elec2water.coefficient.changes.steady_loads", weighed)
+        found = find_changes(posterior, coefficient.measured, LIMITS)
+        changed = set(coefficient.sample_id[found.changes.well])
+        assert fallen[0] in looked_at
+        assert (fallen[0] in changed) == (noise == 0.0)
+        assert set(found.loads.table(coefficient.sample_id)["well_id"]) == set(looked_at) - changed
 
 
 class TestCounty:

@@ -69,6 +69,22 @@ def test_what_is_stated_or_alone_or_hardly_read_stays():
     np.testing.assert_array_equal(own_energy_factor(county(0.4 * USED), beyond), 1.0)
 
 
+def test_a_month_is_held_against_the_usual_of_the_same_reckoning():
+    """The own electricity is what a well is known by; its months are as the meter was split, and so is their usual."""
+    case = small_case(60, 40, 5, pair_months=18, last_pair=-1, missing=0.0)
+    split = Split(np.arange(60), np.arange(60) // 2, np.nan_to_num(0.5 * case.energy.kwh), np.full(60, 0.2))
+    halved = replace(case, energy=replace(case.energy, kwh=0.5 * case.energy.kwh, split=split))
+    fitted, usual = halved.fit(), case.fit()
+    months = case.energy.months[-3:]
+    seen = fitted.context(halved.wells, halved.water_levels, halved.energy, months)
+    plain = usual.context(case.wells, case.water_levels, case.energy, months)
+    place = fitted.posterior.sample
+    read = own_energy_factor(halved.energy, fitted.measured)[place]
+    assert (np.abs(read - 2.0) < 0.2).mean() > 0.8
+    np.testing.assert_allclose(seen.annual_kwh[place], 0.5 * plain.annual_kwh[place], rtol=1e-9)
+    np.testing.assert_allclose(seen.anomaly[place], plain.anomaly[place], atol=1e-9)
+
+
 def test_the_answer_to_energy_is_not_watered_down_by_shares_that_are_off():
     """A county with meters of its own, and the same where all wells share and shares are off by a factor of two."""
     case = small_case(60, 40, 5, pair_months=18, last_pair=-1, missing=0.0)

@@ -172,6 +172,8 @@ def test_other_works_make_another_well_but_no_new_pump_and_mend_no_meter():
     assert history.number(well, when) == 3
     assert history.since(well, when)[0] == day[0] - np.timedelta64(90, "D")
     assert history.under((WATER_METER,), well, when).all()
+    same_day = Equipment.of(ids, day, cause=WORKS).adding(Equipment.of(ids, day, cause=METER_CHECKED))
+    assert not faulty.adding(same_day).history(ids).under((WATER_METER,), well, when).any()
     mended = pump.adding(faulty).adding(Equipment.of(ids, day, cause=METER_CHECKED)).history(ids)
     assert not mended.under((WATER_METER,), well, when).any()
     assert mended.number(well, when) == 2

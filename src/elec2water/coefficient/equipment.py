@@ -72,7 +72,10 @@ class Equipment:
         return Equipment.none().adding(made)
 
     def adding(self, other: Equipment) -> Equipment:
-        """Join two; a change that both know is one, and the registry's word stands before that of readings."""
+        """Join two; a change that both know is one, and the registry's word stands before that of readings.
+
+        A meter that was checked on the day of a change was checked all the same.
+        """
         frame = pd.DataFrame(
             {
                 "well": np.concatenate([self.well_id, other.well_id]),
@@ -81,7 +84,7 @@ class Equipment:
                 "cause": np.concatenate([self.cause, other.cause]),
             }
         ).sort_values(["well", "date", "detected"], kind="stable")
-        frame = frame.drop_duplicates(["well", "date"])
+        frame = frame.assign(check=frame["cause"].eq(METER_CHECKED)).drop_duplicates(["well", "date", "check"])
         if len(frame) == self.date.size:
             return self
         return Equipment(
