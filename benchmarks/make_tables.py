@@ -465,10 +465,10 @@ def main() -> None:
     energy.write_text(between(text, "again", faults_again(again)), encoding="utf-8")
     page = ROOT / "docs" / "updating.md"
     text = between(page.read_text(encoding="utf-8"), "updating", updating_table())
-    made = RESULTS / "pumps.md"
-    page.write_text(
-        between(text, "pumps", made.read_text(encoding="utf-8")) if made.exists() else text, encoding="utf-8"
-    )
+    for name in ("pumps", "works"):
+        made = RESULTS / f"{name}.md"
+        text = between(text, name, made.read_text(encoding="utf-8")) if made.exists() else text
+    page.write_text(text, encoding="utf-8")
     page, worth = ROOT / "docs" / "design.md", RESULTS / "design_study.json"
     if worth.exists():
         made = design_worth(json.loads(worth.read_text(encoding="utf-8")))
