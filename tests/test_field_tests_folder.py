@@ -115,3 +115,28 @@ def test_nine_wells_of_ten_must_have_a_depth_and_tests_of_other_wells_count_for_
     pairs = pd.DataFrame({"well_id": [tested], "start": [np.datetime64("2025-06-01")], "static_depth_m": [7.0]})
     expected = np.where(wells["well_id"].eq(tested), 7.0, depths) if filled else depths
     np.testing.assert_array_equal(with_rest_depths(wells, pairs)["water_depth_m"], expected)
+
+
+def test_classes_domains_and_covariates_may_be_named_by_any_heading_of_a_column(tmp_path):
+    tests = campaign()
+    where = folder(tmp_path, tests, pairs=stated(tests))
+    months = pd.DataFrame({"表号": tests["id"], "开始日期": "2025-06-01", "结束日期": "2025-07-01", "电量": 100.0})
+    months.to_csv(where / "inputs" / "readings.csv", index=False, encoding="utf-8-sig")
+    names = '[strata]\nby = ["{}"]\nclasses = 2\n[model]\ncovariates = ["{}"]\n[estimate]\ndomains = ["county", "{}"]\n'
+    totals = []
+    for words in (("water_depth_m", "pump_power_kw", "aquifer"), ("groundwater_depth_m", "额定功率", "含水层")):
+        text = '[project]\nname = "试验县"\n' + names.format(*words)
+        (where / "elec2water.toml").write_text(text, encoding="utf-8")
+        county = e2w.read_project(where)
+        assert county.config.strata.by == ("water_depth_m",)
+        assert all(label.startswith("埋深") for label in county.strata.labels)
+        totals.append(e2w.run(where, quarter="2025Q2").totals)
+    pd.testing.assert_frame_equal(*totals)
+    assert set(totals[0]["domain"]) == {"county", "aquifer"}
+
+
+def test_headings_of_its_own_name_columns_in_the_configuration_too(tmp_path):
+    where = folder(tmp_path, campaign(), pairs=stated(campaign()))
+    text = '[project]\nname = "试验县"\n[aliases.wells]\n"片区" = "township"\n[design]\ntargets = {"片区" = 0.1}\n'
+    (where / "elec2water.toml").write_text(text, encoding="utf-8")
+    assert e2w.read_project(where).config.design.targets == {"township": 0.1}

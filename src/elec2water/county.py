@@ -25,6 +25,7 @@ from elec2water.pairs import measurements
 from elec2water.renamed import renamed_wells
 from elec2water.strata import UNKNOWN, Strata, classify
 from elec2water.tables import Tables, read_tables
+from elec2water.tables.naming import with_column_names
 
 _YEAR = 12
 _QUARTER = 3
@@ -195,7 +196,7 @@ def read_project(folder: str | Path) -> County:
         There is no such folder.
     """
     root = existing_folder(folder)
-    config = load_config(root)
+    config = with_column_names(load_config(root))
     tables, findings = read_tables(root, config)
     return County(root, config, tables, findings.under(config.rules.settings))
 

@@ -30,6 +30,7 @@ SHORT_NAMES: Mapping[str, str] = {
     "pump_power_kw": "功率",
     "pump_depth_m": "泵深",
     "well_depth_m": "井深",
+    "water_depth_m": "埋深",
     "pump_head_m": "扬程",
     "irrigation_method": "灌溉方式",
     "irrigated_area_mu": "面积",
