@@ -1,11 +1,12 @@
 """How far the design-based answer is from the model's where both are right: what a gap must be to be a finding.
 
 Small counties with known truth are drawn, sampled by the design, measured with refusals, and a quarter is estimated by
-the model and by the estimators of ``design_totals.csv``. Kept of every county and township with five sample wells: both
-totals, both standard errors, the degrees of freedom and the truth. ::
+the model and by the estimators of ``design_totals.csv``. Kept of every county, township and stratum with five sample
+wells: both totals, both standard errors, the degrees of freedom and the truth. ::
 
     python benchmarks/gap_study.py --counties 32 --generators demo lognormal
     python benchmarks/gap_study.py --counties 24 --first 101 --generators two_age shallow --name gap_study_others
+    python benchmarks/gap_study.py --counties 60 --sizes 60 --when next --name gap_study_next --generators demo
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def study(case: Case) -> list[dict[str, object]]:
     frame = drawn.frame.set_index("well_id")["coefficient_m3_per_kwh"]
     kappa = np.append(frame.to_numpy(dtype=np.float64), np.nan)[positions(county.wells["well_id"], frame.index)]
     township = county.wells["township"].fillna("未知").to_numpy(dtype=object)
-    domains = {"county": np.full(len(county.wells), "县", dtype=object), "township": township}
+    whole = np.full(len(county.wells), "县", dtype=object)
+    domains = {"county": whole, "township": township, "stratum": strata.labels}
     survey = design_totals(
         sample=place,
         volume_m3=m3,
@@ -110,12 +112,15 @@ def summary(records: pd.DataFrame) -> pd.DataFrame:
     frame = records.loc[records["n_sample"] >= WELLS_A_TOTAL]
     design, model = frame["se_m3"], frame["se_m3_model"]
     gap = (frame["volume_m3"] - frame["volume_m3_model"]).abs()
+    joint = joint_standard_error(design, model, frame["degrees_of_freedom"])
     t = stats.t.ppf(0.95, np.maximum(frame["degrees_of_freedom"], 1)) * design / frame["volume_m3"]
     told = frame[["generator", "domain", "estimator", "n"]].assign(
         totals=1.0,
+        bias=frame["volume_m3"] / frame["truth_m3"] - 1.0,
+        bias_model=frame["volume_m3_model"] / frame["truth_m3"] - 1.0,
         sd_of_gap=(gap / frame["truth_m3"]) ** 2,
-        joint=(joint_standard_error(design, model) / frame["truth_m3"]) ** 2,
-        found=gap > 2.0 * joint_standard_error(design, model),
+        joint=(joint / frame["truth_m3"]) ** 2,
+        found=gap > 2.0 * joint,
         as_independent=gap > 2.0 * np.hypot(design, model),
         hausman=gap**2 > 4.0 * np.maximum(design**2 - model**2, 0.0),
         interval_90=np.abs(np.log(frame["truth_m3"] / frame["volume_m3"])) <= t,
@@ -132,12 +137,16 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--generators", nargs="+", default=["demo", "lognormal"])
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES))
+    parser.add_argument("--when", choices=["same", "next"], default="same", help="pairs up to the quarter, or in it")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--name", default="gap_study")
     given = parser.parse_args()
     seeds = range(given.first, given.first + given.counties)
     cases = [
-        Case(generator, seed, n, "same", WELLS) for generator in given.generators for n in given.sizes for seed in seeds
+        Case(generator, seed, n, given.when, WELLS)
+        for generator in given.generators
+        for n in given.sizes
+        for seed in seeds
     ]
     with ProcessPoolExecutor(given.jobs) as pool:
         records = pd.DataFrame([record for found in pool.map(study, cases) for record in found])

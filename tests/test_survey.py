@@ -403,8 +403,10 @@ def test_a_gap_beyond_chance_is_a_finding():
     assert gap_findings(model, result).count == 0
     model.loc[1, "volume_m3"] += 4 * model.loc[1, "se_m3"]
     found = gap_findings(model, result, lang="en").frame
-    # The same wells are behind both, se each: the joint error is se √½, not the se √2 of independent answers
-    assert found["observed"].tolist() == ["5.7"]
+    # The same wells are behind both, se each: the joint error is se √½, not the se √2 of independent answers; t with
+    # 155 degrees of freedom holds 95.45 % within 2.016
+    assert result.total("township")["degrees_of_freedom"].iloc[1] == 155
+    assert found["observed"].tolist() == [f"{4 * np.sqrt(2) * 2 / 2.016:.1f}"]
     assert model.loc[1, "key"] in found["message"].item()
 
 
@@ -427,7 +429,9 @@ def test_a_total_is_published_with_its_interval_or_with_a_reason():
     t = stats.t.ppf(0.975, given["degrees_of_freedom"]) * given["se_m3"] / given["volume_m3"]
     assert county["lower_m3"] == pytest.approx(given["volume_m3"] * np.exp(-t))
     assert county["upper_m3"] == pytest.approx(given["volume_m3"] * np.exp(t))
-    joint = np.sqrt(max(given["se_m3"] ** 2 - (0.055 * given["volume_m3"]) ** 2, 0.5 * given["se_m3"] ** 2))
+    v_design, v_model = given["se_m3"] ** 2, (0.055 * given["volume_m3"]) ** 2
+    joint = np.sqrt(max(v_design - v_model, 0.5 * max(v_design, v_model)))
+    joint *= stats.t.ppf(stats.norm.cdf(2), given["degrees_of_freedom"]) / 2
     assert county["gap_joint_se"] == pytest.approx(-0.1 * given["volume_m3"] / joint)
     assert county["model_m3"] == pytest.approx(1.1 * given["volume_m3"])
     assert (county["quarter"], county["confidence"], county["reason"]) == ("2026Q3", 0.95, "")
@@ -471,13 +475,20 @@ def test_no_sample_is_published_as_no_row():
     assert table.columns[:6].tolist() == ["domain", "key", "estimator", "volume_m3", "se_m3", "n_sample"]
 
 
-def test_the_standard_error_of_a_gap_lies_between_those_of_hausman_and_of_the_design_alone():
+def test_the_standard_error_of_a_gap_lies_between_those_of_hausman_and_of_the_greater_alone():
     design, model = np.meshgrid(np.linspace(0.1, 5.0, 30), np.linspace(0.0, 5.0, 30))
-    joint = joint_standard_error(design, model)
-    assert (joint <= design).all()
+    joint, greater = joint_standard_error(design, model), np.maximum(design, model)
+    assert (joint <= greater * (1 + 1e-12)).all()
     assert (joint**2 >= design**2 - model**2 - 1e-12).all()
-    assert (joint**2 >= 0.5 * design**2 - 1e-12).all()
+    assert (joint**2 >= 0.5 * greater**2 - 1e-12).all()
     assert np.isnan(joint_standard_error([1.0, np.nan], [np.nan, 1.0])).all()
+
+
+def test_two_joint_standard_errors_of_few_degrees_of_freedom_hold_what_two_of_a_known_variance_hold():
+    # t with 5 degrees of freedom: 95.45 % lie within 2.649 (Student's table)
+    assert joint_standard_error(1.0, 0.0, 5) == pytest.approx(2.6487 / 2, abs=1e-4)
+    assert joint_standard_error(1.0, 0.0, 0) == joint_standard_error(1.0, 0.0, 1)
+    assert joint_standard_error(1.0, 0.0) == pytest.approx(1.0, rel=1e-12)
 
 
 @pytest.mark.parametrize("draws", [400, pytest.param(2_000, marks=pytest.mark.slow)])

@@ -79,6 +79,7 @@ def test_tables_follow_from_the_forecasts(validation):
             row, error = accuracy.loc[(held_out, method)], part[method] / part["observed"] - 1
             assert row["n_wells"] == len(part)
             assert row["mean_error"] == pytest.approx(error.mean())
+            assert row["total_error"] == pytest.approx(part[method].sum() / part["observed"].sum() - 1)
             assert row["mean_absolute_error"] == pytest.approx(error.abs().mean())
             weighted = (part[method] - part["observed"]).abs().sum() / part["observed"].sum()
             assert row["weighted_absolute_error"] == pytest.approx(weighted)

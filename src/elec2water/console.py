@@ -65,7 +65,7 @@ def _yes(values: pd.Series[Any], lang: str) -> list[str]:
 
 _FORMATS: Mapping[str, Callable[[float], str]] = {
     **dict.fromkeys(("n_wells", "energy_kwh", "volume_m3", "se_after_m3", "cost"), _thousands),
-    **dict.fromkeys(("relative_error", "expected_cv", "energy_share", "variance_cut", "mean_error"), _percent),
+    **dict.fromkeys(("relative_error", "expected_cv", "energy_share", "variance_cut", "total_error"), _percent),
     **dict.fromkeys(("mean_absolute_error", "weighted_absolute_error", "level", "coverage", "mean_width"), _percent),
     **dict.fromkeys(("coefficient_m3_per_kwh", "crps_m3_per_kwh", "rmse_log"), _decimals),
     "years_since_test": lambda value: "–" if pd.isna(value) else f"{value:.1f}",
@@ -190,10 +190,14 @@ def plan_text(plan: RetestPlan, lang: str) -> str:
 
 
 def validation_text(result: Validation, lang: str) -> str:
-    """Show the errors of the model and its peers at what was held out, then the coverage of the model's intervals."""
+    """Show the errors of the model and its peers at what was held out, then the coverage of the model's intervals.
+
+    Without the mean of relative errors, which is above zero for a right mean and would be read as too high.
+    """
     parts = []
     for name in ("accuracy", "calibration"):
-        frame: pd.DataFrame = getattr(result, name)
+        table: pd.DataFrame = getattr(result, name)
+        frame = table.drop(columns="mean_error", errors="ignore")
         said = {column: _said(frame[column], lang) for column in ("held_out", "method") if column in frame}
         parts.append(f"{_text(name, lang)}\n{table_text(frame.assign(**said), lang)}")
     return "\n\n".join(parts)

@@ -36,9 +36,11 @@ from elec2water.review import (
 )
 from elec2water.revisions import record_findings, revised_quarters, revision_findings
 from elec2water.sampled import sampled_wells
+from elec2water.sums import row_sum
 from elec2water.survey import DesignEstimate, design_totals, gap_findings
 from elec2water.threads import one_thread
 from elec2water.volume import Volume, estimate_volume
+from elec2water.volume.parts import month_weight
 from elec2water.watch import change_findings, meter_findings
 
 Progress = Callable[[str], None]
@@ -216,7 +218,8 @@ def survey_totals(
 ) -> DesignEstimate:
     """Design-based totals of the quarter: the sample wells' volumes, expanded by their design weights.
 
-    Only what water meters saw enters, so that the answer does not lean on the model. Weights, strata and the policy for
+    Only what water meters saw enters, and where they were read before the quarter what the model says that κ has moved
+    since, so that the answer leans on the model for no more than that. Weights, strata and the policy for
     single-well strata are those of the design (:func:`~elec2water.sampled.sampled_wells`), and so is the auxiliary of
     the regression: what it anticipated of every well before these were measured, by which it drew them.
     """
@@ -243,10 +246,12 @@ def measured_of(coefficient: Coefficient, volume: Volume) -> tuple[Floats, Float
     """Volume that each sample well's water meter saw and the energy that pumped it: of the quarter where it was read.
 
     Else of the same months of the year before, since κ is lowest when most energy is used; else of its last year of
-    pairs, and else of all.
+    pairs, and else of all. What was not read in the quarter is moved to it by what the model says that κ of such wells
+    has moved since (:func:`_moved_since`): coefficients of the year before read high.
     """
     pairs, rows = coefficient.measured, coefficient.posterior.rows
     pumped_kwh = pairs.volume_m3 / np.exp(rows.y)
+    moved_m3 = pairs.volume_m3 * np.exp(_moved_since(coefficient, volume))
     usable = coefficient.believed_meters
     first, last = quarter_months(volume.quarter)[[0, -1]]
     begin, end = first.astype("datetime64[s]"), (last + 1).astype("datetime64[s]")
@@ -259,11 +264,29 @@ def measured_of(coefficient: Coefficient, volume: Volume) -> tuple[Floats, Float
     last_year = between(end - np.timedelta64(366 + 92, "D"), end)
     n = coefficient.sample_id.size
     m3, kwh = np.zeros(n), np.zeros(n)
-    for chosen in (between(begin, end), year_before, last_year, usable):
+    read = between(begin, end)
+    for chosen, volume_m3 in (
+        (read, pairs.volume_m3),
+        (year_before, moved_m3),
+        (last_year, moved_m3),
+        (usable, moved_m3),
+    ):
         empty = kwh[rows.well] <= 0
-        for target, values in ((m3, pairs.volume_m3), (kwh, pumped_kwh)):
+        for target, values in ((m3, volume_m3), (kwh, pumped_kwh)):
             target += np.bincount(rows.well, weights=np.where(chosen & empty, values, 0.0), minlength=n)
     return m3, kwh
+
+
+def _moved_since(coefficient: Coefficient, volume: Volume) -> Floats:
+    """By how much ln κ of the well of each pair has moved from the pair to the quarter, (R,): water, season, wear.
+
+    By the effects that all wells share; what is the well's own stays as it was measured.
+    """
+    rows, here = coefficient.posterior.rows, volume.posterior.sample
+    loadings = volume.loadings.take(here)
+    monthly = replace(loadings, gain=np.zeros_like(loadings.gain)).product(volume.posterior.mean)
+    asked = np.log(row_sum(month_weight(volume.monthly_kwh[here]) * np.exp(monthly)))
+    return np.asarray(asked[rows.well] - rows.product(coefficient.posterior.mean))
 
 
 def _reading_days(readings: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp]:

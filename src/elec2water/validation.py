@@ -43,9 +43,11 @@ class Validation:
     Attributes
     ----------
     accuracy : DataFrame
-        ``held_out, method, n_wells, mean_error, mean_absolute_error, weighted_absolute_error, rmse_log,
-        crps_m3_per_kwh``: errors relative, of κ by well; ``weighted`` is Σ|error|/Σκ; the CRPS of a method without
-        an interval is its absolute error.
+        ``held_out, method, n_wells, total_error, mean_error, mean_absolute_error, weighted_absolute_error, rmse_log,
+        crps_m3_per_kwh``: errors of κ by well. ``total_error`` is Σ error / Σκ, which tells whether a method reads
+        high; the mean of the relative errors does not: of right means of wells that differ by σ in ln κ it is
+        exp(σ²) − 1.
+        ``weighted`` is Σ|error|/Σκ; the CRPS of a method without an interval is its absolute error.
     calibration : DataFrame
         ``held_out, level, coverage, n_wells, mean_width`` of the model's intervals.
     forecasts : DataFrame
@@ -266,6 +268,7 @@ def _accuracy(table: pd.DataFrame) -> pd.DataFrame:
                     "held_out": held_out,
                     "method": method,
                     "n_wells": len(part),
+                    "total_error": (forecast - observed).sum() / observed.sum(),
                     "mean_error": relative.mean(),
                     "mean_absolute_error": np.abs(relative).mean(),
                     "weighted_absolute_error": np.abs(forecast - observed).sum() / observed.sum(),

@@ -18,6 +18,9 @@ Floats: TypeAlias = NDArray[np.float64]
 WELLS_A_TOTAL = 5
 """Fewest sample wells of a domain whose design-based total is published, or judges the model's."""
 
+_TWO = 2.0
+"""Standard errors of a known variance that a gap in joint standard errors is made comparable with."""
+
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "zh": {
         "ratio": "分层比率估计",
@@ -44,22 +47,27 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def joint_standard_error(se_design: ArrayLike, se_model: ArrayLike) -> Floats:
+def joint_standard_error(se_design: ArrayLike, se_model: ArrayLike, degrees_of_freedom: ArrayLike = np.inf) -> Floats:
     """Give the standard error of the gap between a design-based total D and the model's M, from the same sample wells.
 
     M is near the best predictor of the total T, so that its error is uncorrelated with D − M, and Var(D − M) =
     Var(D − T) − Var(M − T) (Hausman 1978, corollary 2.6): less than the variance of D alone, where that of independent
-    answers would be the sum. Both variances are estimates, that of D from few wells, and their difference is negative
-    as often as not: half of the variance of D always stays,
+    answers would be the sum. Both variances are estimates, that of D from few wells. A V_D below V_M is too small by
+    chance, since M errs by no more than D; and their difference is negative as often as not, so that half of the
+    greater always stays,
 
-        max(V_D − V_M, V_D / 2)
+        max(V_D − V_M, max(V_D, V_M) / 2)
 
-    ``benchmarks/gap_study.py`` holds it against counties whose model is right.
+    As V_D has few degrees of freedom ν the whole is widened by t_ν(Φ(2)) / 2: so that two of it hold the 95.4 % that
+    two of a known variance would. ``benchmarks/gap_study.py`` holds it against counties whose model is
+    right.
 
     Parameters
     ----------
     se_design, se_model : array_like
         Standard errors of the two totals [m³].
+    degrees_of_freedom : array_like
+        Of the variance of the design-based total; less than one counts for one.
 
     Returns
     -------
@@ -67,7 +75,9 @@ def joint_standard_error(se_design: ArrayLike, se_model: ArrayLike) -> Floats:
         [m³]; NaN where either is.
     """
     v_design, v_model = np.square(np.asarray(se_design)), np.square(np.asarray(se_model))
-    return np.asarray(np.sqrt(np.maximum(v_design - v_model, 0.5 * v_design + 0.0 * v_model)), dtype=np.float64)
+    variance = np.maximum(v_design - v_model, 0.5 * np.maximum(v_design, v_model))
+    freedom = np.maximum(np.asarray(degrees_of_freedom, dtype=np.float64), 1.0)
+    return np.asarray(np.sqrt(variance) * special.stdtrit(freedom, special.ndtr(_TWO)) / _TWO, dtype=np.float64)
 
 
 def published_totals(
@@ -181,7 +191,7 @@ def _beside(design: DesignEstimate, model: pd.DataFrame) -> pd.DataFrame:
 
 def _gaps(both: pd.DataFrame) -> pd.Series[float]:
     """Design less model, in joint standard errors; NaN where the joint standard error is zero."""
-    joint = joint_standard_error(both["se_m3"], both["model_se_m3"])
+    joint = joint_standard_error(both["se_m3"], both["model_se_m3"], both["degrees_of_freedom"])
     return (both["volume_m3"] - both["model_m3"]) / np.where(joint > 0, joint, np.nan)
 
 
