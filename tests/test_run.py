@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import metadata
 
 import numpy as np
@@ -11,8 +12,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+import elec2water as e2w
 from county_kit import changed, command, county, read_table, write
 from elec2water.coefficient.state import from_dataset
+from elec2water.county import until
 from elec2water.review import refusal_bias
 from elec2water.version import source_digest
 
@@ -265,13 +268,39 @@ def test_the_design_based_answer_compares_the_season_with_the_same_season(frames
     assert found < 1.5 * by_well["volume_m3"].sum() / by_well["energy_kwh"].sum()
 
 
-def test_as_of_looks_at_nothing_later(frames, tmp_path):
+@pytest.mark.parametrize("day", ["2026-08-31", "2026-09-01"])
+def test_as_of_looks_at_nothing_later_and_counts_its_own_day(frames, tmp_path, day):
+    """The bill of August ends with its last day: its exclusive end is the first of September."""
     before = write(tmp_path / "a", frames)
-    summary, release, *_ = finished(before, "2026Q3", "--as-of", "2026-09-01")
+    summary, release, *_ = finished(before, "2026Q3", "--as-of", day)
     early = {name: frames[name].query("end <= '2026-09-01'") for name in ("readings", "pairs")}
     other, *_ = finished(write(tmp_path / "b", {**frames, **early}))
     assert summary["county"] == other["county"]
-    assert json.loads((release / "manifest.json").read_text("utf-8"))["as_of"] == "2026-09-01"
+    assert json.loads((release / "manifest.json").read_text("utf-8"))["as_of"] == day
+
+
+def test_as_of_the_last_day_of_a_quarter_has_all_its_bills(frames, tmp_path):
+    of_day, *_ = finished(write(tmp_path / "a", frames), "2026Q3", "--as-of", "2026-09-30")
+    whole, *_ = finished(write(tmp_path / "b", frames), "2026Q3")
+    assert of_day["county"] == whole["county"]
+
+
+@pytest.mark.parametrize(
+    ("as_of", "kept"),
+    [
+        ("2026-03-31", [True, True, False]),
+        ("2026-03-31T08:00", [True, True, False]),
+        ("2026-03-31T07:59", [True, False, False]),
+        ("2026-03", [True, True, False]),
+        ("2026-04-01", [True, True, True]),
+    ],
+)
+def test_a_register_read_in_the_course_of_the_day_is_known_on_that_day(frames, tmp_path, as_of, kept):
+    county = e2w.read_project(write(tmp_path, frames))
+    times = pd.to_datetime(["2026-03-30 18:00", "2026-03-31 08:00", "2026-04-01 00:00"]).astype("datetime64[s]")
+    readings = pd.DataFrame({"meter_id": "1", "read_on": times, "start": pd.NaT, "end": pd.NaT})
+    asked = until(replace(county, tables=replace(county.tables, readings=readings)), as_of)
+    assert asked.tables.readings.index.tolist() == np.flatnonzero(kept).tolist()
 
 
 def test_the_same_run_again_is_the_same_release_and_changed_inputs_are_r2(frames, tmp_path):

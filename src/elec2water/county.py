@@ -29,6 +29,7 @@ from elec2water.tables.naming import with_column_names
 
 _YEAR = 12
 _QUARTER = 3
+_CALENDAR = ("D", "W", "M", "Y")
 _AT_ONCE = 1 << 16
 
 
@@ -323,27 +324,42 @@ def with_limits(county: County, breaks: Mapping[str, tuple[float, ...]]) -> Coun
 
 
 def until(county: County, as_of: str | None) -> County:
-    """Leave out the readings, pairs and water levels that are later than an ISO date."""
+    """Leave out the readings, pairs and water levels that are later than an ISO date, whose whole day still counts.
+
+    A bill that ends with that day has the next day as its exclusive end, so that the bills of a quarter are there as of
+    its last day.
+    """
     if as_of is None:
         return county
     try:
-        limit = np.datetime64(as_of, "s")
+        closed = _end_of(as_of)
     except ValueError as error:
         raise UsageError(f"--as-of: expected an ISO date like 2026-10-08, found {as_of!r}") from error
     tables = county.tables
-    readings = _before(tables.readings, limit, ("end", "read_on"))
-    pairs = _before(tables.pairs, limit, ("end", "start"))
-    levels = _before(tables.water_levels, limit, ("date", "month"))
+    readings = _before(tables.readings, closed, ends=("end",), moments=("read_on",))
+    pairs = _before(tables.pairs, closed, ends=("end",), moments=("start",))
+    levels = _before(tables.water_levels, closed, moments=("date", "month"))
     kept = replace(tables, readings=readings, pairs=pairs, water_levels=levels)
     return County(county.folder, county.config, kept, county.findings)
 
 
-def _before(frame: pd.DataFrame, limit: np.datetime64, columns: tuple[str, ...]) -> pd.DataFrame:
+def _end_of(as_of: str) -> NDArray[np.datetime64]:
+    """Give the first second after a day, a month or a year, or after a moment, ()."""
+    when = np.array(as_of, dtype="datetime64")
+    if np.isnat(when):
+        raise ValueError(as_of)
+    whole = np.datetime_data(when.dtype)[0] in _CALENDAR
+    return np.asarray((when if whole else when.astype("datetime64[s]")) + 1).astype("datetime64[s]")
+
+
+def _before(
+    frame: pd.DataFrame, closed: NDArray[np.datetime64], *, moments: tuple[str, ...], ends: tuple[str, ...] = ()
+) -> pd.DataFrame:
+    """Keep rows whose moments are before ``closed`` and whose exclusive ends are no later."""
     late = np.zeros(len(frame), dtype=bool)
-    for name in columns:
-        if name in frame.columns:
-            dates = frame[name].to_numpy(dtype="datetime64[s]")
-            late |= dates > limit
+    for name in (name for name in (*ends, *moments) if name in frame.columns):
+        dates = frame[name].to_numpy(dtype="datetime64[s]")
+        late |= dates > closed if name in ends else dates >= closed
     return frame.loc[~late] if late.any() else frame
 
 
