@@ -2,9 +2,10 @@
 
     python benchmarks/hidden_months.py [--wells 1500] [--counties 4]
 
-Two studies: 5 % of the well-months hidden (do 90 % intervals hold 90 % of them?), and 5 % of the meters hidden for the
-whole last quarter (how far is the county's energy off, and what does that add to an error of 3 % of the volume?).
-Writes benchmarks/results/hidden_months.json and .md.
+Three studies: 5 % of the well-months hidden (do 90 % intervals hold 90 % of them?), 5 % of the meters hidden for the
+whole last quarter (how far is the county's energy off, and what does that add to an error of 3 % of the volume?), and a
+month of which only some wells have been read yet (how far is the county's energy of that month off?).
+Writes benchmarks/results/hidden_months.json and .md, few_read.json and .md.
 """
 
 from dataclasses import replace
@@ -17,6 +18,8 @@ from elec2water.strata import classify
 from recorded import keep, markdown, options
 
 MONTHS, HIDDEN, BASE_ERROR = 18, 0.05, 0.03
+READ = (0.0, 0.005, 0.02, 0.1, 0.3)
+PLACES = (-1, -3, -5)
 
 
 def county_energy(name, wells, seed):
@@ -68,6 +71,37 @@ def whole_quarter(energy, codes, facts, rng):
     return {"error": error, "said": float(np.sqrt(variance)) / total}
 
 
+def few_read(energy, codes, facts, rng, share, place):
+    """Measure the error of the county's month when only a share of its wells was read in it, and what was said."""
+    told = np.isfinite(energy.kwh[:, place]) & np.isfinite(energy.kwh).any(axis=1)
+    gone = told & (rng.random(len(told)) >= share)
+    mask = np.zeros(energy.kwh.shape, dtype=bool)
+    mask[gone, place] = True
+    filled = impute(hide(energy, mask), codes, **facts)
+    total, imputed = float(energy.kwh[told, place].sum()), filled.kwh[gone, place]
+    variance = filled.variance[gone, place].sum() + filled.common[place] * imputed.sum() ** 2
+    return {"error": float(imputed.sum() - energy.kwh[gone, place].sum()) / total, "said": float(variance**0.5) / total}
+
+
+def months_of_few(name, wells, seeds):
+    """Sum up the third study over counties, by the share of wells that were read."""
+    found = {share: [] for share in READ}
+    for seed in seeds:
+        county, rng = county_energy(name, wells, seed), np.random.default_rng(seed)
+        for share in READ:
+            found[share] += [few_read(*county, rng, share, place) for place in PLACES]
+    told = {}
+    for share, cases in found.items():
+        error, said = (np.array([case[key] for case in cases]) for key in ("error", "said"))
+        told[f"{share:g}"] = {
+            "n": len(cases),
+            "error": float(np.sqrt(np.mean(error**2))),
+            "said": float(np.sqrt(np.mean(said**2))),
+            "inside": float((np.abs(error) < 1.645 * said).mean()),
+        }
+    return told
+
+
 def study(name, wells, seeds):
     """Sum up both studies over counties."""
     months, quarters = [], []
@@ -105,8 +139,20 @@ def table(results):
     )  # fmt: skip
 
 
+def table_of_few(results):
+    """Write the third study as Markdown: error / said, and how many 90 % intervals held."""
+    head = ["county", *(f"{100 * share:g} % read" for share in READ)]
+    cells = [
+        [name, *(f"{100 * r['error']:.0f} / {100 * r['said']:.0f} %, {100 * r['inside']:.0f} %" for r in told.values())]
+        for name, told in results.items()
+    ]
+    return markdown(head, cells)
+
+
 def main():
     asked = options(__doc__, counties=4)
+    few = {name: months_of_few(name, asked.wells, range(1, 5 * asked.counties + 1)) for name in GENERATORS}
+    keep("few_read", few, table_of_few(few))
     results = {name: study(name, asked.wells, range(1, asked.counties + 1)) for name in GENERATORS}
     keep("hidden_months", results, table(results))
 

@@ -457,6 +457,7 @@ def main() -> None:
         ("tables", "fault_tables"),
         ("limit", "level_limit"),
         ("hidden", "hidden_months"),
+        ("few", "few_read"),
         ("shared", "shared_meters"),
     ):
         made = RESULTS / f"{name}.md"

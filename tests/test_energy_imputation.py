@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from elec2water.energy import Imputation, MonthlyEnergy, impute, predict_missing
-from elec2water.energy.movement import fit_movement
+from elec2water.energy.movement import BETWEEN_YEARS, fit_movement
 from elec2water.errors import UsageError
 
 SEASON = np.array([0.15, 0.2, 1.0, 2.0, 2.2, 1.5, 0.8, 0.7, 1.2, 0.9, 0.3, 0.15] * 2)[:18]
@@ -170,11 +170,56 @@ def test_a_month_nobody_has_read_follows_the_year_before_with_a_common_error():
     filled = impute(read, np.zeros(80))
     assert set(filled.quality[:, 23]) == {"S"}
     assert filled.kwh[:, 23].sum() == pytest.approx(hidden.sum(), rel=0.05)
-    assert filled.common[23] > 0
-    assert not filled.common[:23].any()
+    assert filled.common[23] == pytest.approx(BETWEEN_YEARS, rel=0.01)
+    assert filled.common[:23].max() < 0.001
     assert (filled.variance[:, 23] >= filled.common[23] * filled.kwh[:, 23] ** 2).all()
     first_year = impute(read.window(months[12], months[23]), np.zeros(80))
     assert np.isnan(first_year.kwh[:, 11]).all(), "no year before, nothing to follow"
+
+
+def well_ids(n):
+    return np.arange(n).astype(str).astype(object)
+
+
+def county_of_two_years(rng, factor, n=400):
+    """Two years of wells in eight classes, the last month by a factor other than the year before."""
+    months = np.arange(np.datetime64("2024-01"), np.datetime64("2026-01"))
+    season = 1.0 + 0.8 * np.sin(np.arange(24) / 12 * 2 * np.pi)
+    season[23] *= factor
+    kwh = rng.gamma(2.0, 100.0, n)[:, None] * season * rng.gamma(1.5, 1 / 1.5, (n, 24))
+    return months, kwh, np.arange(n) % 8
+
+
+@pytest.mark.parametrize("read", [0, 4, 12, 100])
+def test_a_month_that_few_wells_were_read_in_errs_by_as_much_as_is_said(read):
+    """Oracle: the county's month is known; its factor beside the year before is drawn with the believed variance."""
+    rng, z, alone = np.random.default_rng(31), [], []
+    for _ in range(60):
+        months, kwh, groups = county_of_two_years(rng, np.exp(np.sqrt(BETWEEN_YEARS) * rng.standard_normal() - 0.045))
+        hidden = np.delete(np.arange(len(kwh)), rng.permutation(len(kwh))[:read])
+        shown = kwh.copy()
+        shown[hidden, 23] = np.nan
+        blank = np.where(np.isnan(shown), np.nan, 0.0)
+        quality = np.where(np.isnan(shown), "N", "A")
+        filled = impute(MonthlyEnergy(well_ids(len(kwh)), months, shown, blank, quality), groups)
+        said = filled.variance[hidden, 23].sum() + filled.common[23] * filled.kwh[hidden, 23].sum() ** 2
+        error = filled.kwh[hidden, 23].sum() - kwh[hidden, 23].sum()
+        z.append(error / np.sqrt(said))
+        alone.append(abs(error) / kwh[hidden, 23].sum())
+    assert 0.75 < np.sqrt(np.mean(np.square(z))) < 1.3
+    assert np.mean(alone) < {0: 0.30, 4: 0.27, 12: 0.20, 100: 0.10}[read]
+
+
+def test_a_month_read_everywhere_stays_as_it_was_read_and_so_does_one_of_rest():
+    """All wells but one are read: its missing month moves as theirs did, be it to nothing, not as the year before."""
+    months, kwh, groups = county_of_two_years(np.random.default_rng(8), 0.4, n=3000)
+    kwh[:, 22] = 0.0
+    kwh[0, 22:] = np.nan
+    blank, quality = np.where(np.isnan(kwh), np.nan, 0.0), np.where(np.isnan(kwh), "N", "A")
+    law = predict_missing(MonthlyEnergy(well_ids(3000), months, kwh, blank, quality), groups)
+    assert law.mean[0, 22] < 0.01 * law.mean[0, 10]
+    now, before = np.nansum(kwh[:, 23]), kwh[1:, 11].sum()
+    assert law.mean[0, 23] / law.mean[0, 11] == pytest.approx(now / before, rel=0.1)
 
 
 def test_a_large_county_is_imputed_from_some_of_its_wells_in_any_order():

@@ -13,6 +13,7 @@ from elec2water import outputs
 from elec2water.calendar_ import quarter_months
 from elec2water.chain import FIRST, Start
 from elec2water.coefficient import Coefficient, fit_coefficient
+from elec2water.coefficient.posterior import Posterior
 from elec2water.coefficient.update import seen_today
 from elec2water.county import County, domain_labels, fit_options, with_limits
 from elec2water.energy import MonthlyEnergy
@@ -280,13 +281,20 @@ def measured_of(coefficient: Coefficient, volume: Volume) -> tuple[Floats, Float
 def _moved_since(coefficient: Coefficient, volume: Volume) -> Floats:
     """By how much ln κ of the well of each pair has moved from the pair to the quarter, (R,): water, season, wear.
 
-    By the effects that all wells share; what is the well's own stays as it was measured.
+    By what all wells share and what has a cause; what a well or a month has of its own stays as it was measured.
     """
     rows, here = coefficient.posterior.rows, volume.posterior.sample
     loadings = volume.loadings.take(here)
-    monthly = replace(loadings, gain=np.zeros_like(loadings.gain)).product(volume.posterior.mean)
+    monthly = replace(loadings, gain=np.zeros_like(loadings.gain)).product(_without_months(volume.posterior))
     asked = np.log(row_sum(month_weight(volume.monthly_kwh[here]) * np.exp(monthly)))
-    return np.asarray(asked[rows.well] - rows.product(coefficient.posterior.mean))
+    return np.asarray(asked[rows.well] - rows.product(_without_months(coefficient.posterior)))
+
+
+def _without_months(posterior: Posterior) -> Floats:
+    """Give the mean of the shared effects (p,), those of single aquifer-months left out."""
+    theta = posterior.mean.copy()
+    theta[posterior.layout.cells_start :] = 0.0
+    return theta
 
 
 def _reading_days(readings: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp]:

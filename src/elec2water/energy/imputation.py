@@ -14,7 +14,7 @@ from elec2water.energy.arrays import Bools, Floats, Ints, Texts
 from elec2water.energy.cells import LAGS
 from elec2water.energy.level import fit_credibility
 from elec2water.energy.monthly import MonthlyEnergy
-from elec2water.energy.movement import BETWEEN_YEARS, fit_movement, follow_years_before
+from elec2water.energy.movement import fit_movement, follow_years_before
 from elec2water.energy.neighbours import neighbour_factor
 from elec2water.errors import UsageError
 from elec2water.placing import in_place
@@ -36,7 +36,7 @@ class Imputation:
     zero_share : numpy.ndarray, shape (N, M)
         Probability that the well does not pump at all in the month.
     common : numpy.ndarray, shape (M,)
-        Relative variance of the error that all wells share in a month that nobody has read; 0 in others.
+        Relative variance of the error that all wells imputed in a month share: the fewer were read, the more of it.
     level_variance : numpy.ndarray, shape (N, M)
         Relative variance of the well's level, an error that its months have in common.
     quantiles : numpy.ndarray, shape (K,)
@@ -121,9 +121,9 @@ def impute(
     Returns
     -------
     MonthlyEnergy
-        A new object. Filled months have quality S, the predictive mean and its variance. A month that nobody has read
-        follows the same month of the years before, with a common error; wells without any energy, and months nobody
-        has read in any year, stay NaN with quality N.
+        A new object. Filled months have quality S, the predictive mean and its variance. A month that few or none have
+        been read in follows the same month of another year, with a common error; wells without any energy, and months
+        nobody has read in any year, stay NaN with quality N.
 
     Raises
     ------
@@ -204,8 +204,9 @@ def predict_missing(
     is a credibility mean (Bühlmann and Straub 1970) of the well's own months, weighted by their effects, and of its
     class's mean per kW. The predictive variance is μ²(c(1 + v) + v), with c the relative variance of the class-month
     and v that of the level; c is fitted to the squared residuals, zeros included, so that spiky months get what they
-    earned. The error of a class-month effect is common to the wells imputed in it and not part of the variance: it
-    matters when a large part of a class is missing at once.
+    earned. The error of the county's effect of a month, common to all wells imputed in it, matters when a large part
+    is missing at once; months that few have been read in borrow from other years
+    (:func:`~elec2water.energy.movement.follow_years_before`).
 
     Parameters
     ----------
@@ -222,20 +223,19 @@ def predict_missing(
     size = _sizes(power_kw, n)
     scaled = energy.kwh / size[:, None]
     movement = fit_movement(scaled, labels)
-    movement, like = follow_years_before(movement, energy.months)
+    movement, told = follow_years_before(movement, scaled, energy.months)
     model = fit_credibility(scaled, movement)
     if neighbours is not None:
         factor = neighbour_factor(scaled, model.mean, model.spread, pd.factorize(np.asarray(neighbours))[0])
         model = fit_credibility(scaled, movement, factor)
-    model = model.like(like)
+    model = model.like(told.like, told.own)
     known = np.isfinite(energy.kwh).any(axis=1, keepdims=True) & np.isfinite(movement.profile)[movement.group]
-    common = np.where(like != np.arange(len(like)), BETWEEN_YEARS, 0.0)
-    variance = model.variance + common * model.mean**2
+    variance = model.variance + told.common * model.mean**2
     law = Imputation(
         mean=np.where(known, model.mean * size[:, None], np.nan),
         variance=np.where(known, variance * size[:, None] ** 2, np.nan),
         zero_share=np.where(known, model.zero_share, np.nan),
-        common=common,
+        common=told.common,
         level_variance=model.level_variance,
     )
     return replace(law, quantiles=_quantiles(law.standardised(energy.kwh)))

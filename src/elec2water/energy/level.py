@@ -47,9 +47,14 @@ class CredibilityModel:
         v = self.level_variance
         return np.asarray(self.mean**2 * (self.spread * (1.0 + v) + v))
 
-    def like(self, month: Ints) -> CredibilityModel:
-        """Give months that nobody has read the spread and the zeros of another, ``month`` (M,); the others stay."""
-        return replace(self, spread=self.spread[:, month], zero_share=self.zero_share[:, month])
+    def like(self, month: Ints, read: Ints) -> CredibilityModel:
+        """Draw the spread and the zeros of months in which few wells were read, ``read`` (M,), to another's (M,)."""
+        own = read / (read + PRIOR_CELLS)
+        return replace(
+            self,
+            spread=own * self.spread + (1.0 - own) * self.spread[:, month],
+            zero_share=own * self.zero_share + (1.0 - own) * self.zero_share[:, month],
+        )
 
 
 def fit_credibility(energy: Floats, movement: Movement, factor: Floats | None = None) -> CredibilityModel:

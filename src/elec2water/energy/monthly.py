@@ -47,8 +47,8 @@ class MonthlyEnergy:
     quality : numpy.ndarray, shape (N, M)
         One letter: A actual, E estimated or spread, J adjusted by the user, S substituted (imputed), N null.
     common : numpy.ndarray, shape (M,), optional
-        Relative variance of the error that all wells imputed in a month have in common: not 0 for a month that nobody
-        has read and that follows the year before. 0 by default.
+        Relative variance of the error that all wells imputed in a month have in common: the more the fewer wells were
+        read in it. 0 by default.
     reason : numpy.ndarray, shape (N, M), optional
         Why an energy is of quality E: the sum of the codes of :data:`elec2water.energy.cells.REASONS`.
     lags : numpy.ndarray, shape (0 or 2, N, M), optional

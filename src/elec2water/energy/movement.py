@@ -17,6 +17,10 @@ PRIOR_WELLS = 5.0
 BETWEEN_YEARS = 0.09
 """Relative variance of a county's energy in a month around the same month of the year before: a standard deviation of
 30 %, assumed and not estimated from data; a county with several years of readings could tell its own."""
+CLASS_BETWEEN_YEARS = 0.01
+"""The same of a class beside the county: 10 %, assumed too."""
+PRIOR_READ = 10.0
+"""Weight of the other year in how wells of a month differ, as a number of wells."""
 MONTHS_PER_YEAR = 12
 _TOLERANCE = 1e-8
 _MAX_ROUNDS = 60
@@ -84,13 +88,40 @@ def fit_movement(kwh: Floats, groups: npt.ArrayLike) -> Movement:
     return Movement(profile=np.where(seen, profile, np.nan), group=group, level=level, covered=covered)
 
 
-def follow_years_before(movement: Movement, months: Months) -> tuple[Movement, Ints]:
-    """Let months that nobody has read move as the same calendar month of the latest year that was read.
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """How well the readings of a month tell its effect.
+
+    Attributes
+    ----------
+    like : numpy.ndarray, shape (M,)
+        The month that each month follows as far as it is not told itself; itself where there is none.
+    own : numpy.ndarray, shape (M,)
+        Number of wells that were read.
+    common : numpy.ndarray, shape (M,)
+        Relative variance of the county's effect of the month, an error that all wells imputed in it have in common.
+    """
+
+    like: Ints
+    own: Ints
+    common: Floats
+
+
+def follow_years_before(movement: Movement, kwh: Floats, months: Months) -> tuple[Movement, Told]:
+    """Draw the months that few or no wells have been read in towards the same calendar month of another year.
+
+    The wells that were read tell the county's factor f between both months with the relative variance r = Σ var / (Σ
+    mean)², of their squared residuals; before that it is one within :data:`BETWEEN_YEARS`. The posterior mean is taken,
+    f = 1 + (f − 1) B / (B + r) with variance B r / (B + r), and a class's own effect is drawn towards f times that of
+    its other year in the same manner, within :data:`CLASS_BETWEEN_YEARS` of it. With many wells nothing moves; with
+    none the month is the other year's.
 
     Parameters
     ----------
     movement : Movement
-        M months, NaN in those nobody has read.
+        G classes, M months, NaN in those nobody has read.
+    kwh : numpy.ndarray, shape (N, M)
+        What it was fitted to.
     months : numpy.ndarray, shape (M,)
         ``datetime64[M]``, consecutive.
 
@@ -98,18 +129,50 @@ def follow_years_before(movement: Movement, months: Months) -> tuple[Movement, I
     -------
     movement : Movement
         NaN only in months that nobody has read in any year.
-    like : numpy.ndarray, shape (M,)
-        The month that each month follows: itself where it was read.
+    told : Told
     """
-    profile = movement.profile.copy()
-    like = np.arange(len(months))
-    read = np.isfinite(profile).all(axis=0)
-    for month in np.flatnonzero(~read):
-        same = np.flatnonzero(read & ((like - month) % MONTHS_PER_YEAR == 0))
+    sums, seen = membership(movement.group, len(movement.profile)), np.isfinite(kwh)
+    like = _years_before(seen.sum(axis=0))
+    level, known = np.nan_to_num(movement.level)[:, None], np.where(seen, kwh, 0.0)
+    profile = np.nan_to_num(movement.profile)
+    own, other = (np.where(seen, level * effect[movement.group], 0.0) for effect in (profile, profile[:, like]))
+    mean = np.where(own.any(axis=0), own, other)
+    spread = _spread_of_months(known - mean, mean, seen.sum(axis=0), like)
+    of_class = _relative(spread * (sums @ mean**2), sums @ mean)
+    of_county = _relative(spread * (mean**2).sum(axis=0), mean.sum(axis=0))
+    expected = other.sum(axis=0)
+    factor = np.divide(known.sum(axis=0), expected, out=np.ones(len(months)), where=expected > 0.0)
+    follows, told = like != np.arange(len(months)), np.isfinite(of_county)
+    before = BETWEEN_YEARS + np.where(told, of_county, 0.0)[like]
+    heard = np.where(follows, before / (before + of_county), 1.0)
+    held = np.where(follows, CLASS_BETWEEN_YEARS / (CLASS_BETWEEN_YEARS + of_class), 1.0)
+    drawn = held * profile + (1.0 - held) * profile[:, like] * (1.0 + heard * (factor - 1.0))
+    common = np.where(told, heard * np.where(told, of_county, 0.0), np.where(follows, before, 0.0))
+    drawn = np.where(follows | np.isfinite(movement.profile), drawn, np.nan)
+    return replace(movement, profile=drawn), Told(like, seen.sum(axis=0), common)
+
+
+def _years_before(read: Ints) -> Ints:
+    """Give the nearest same calendar month in which at least half as many wells were read, itself without one; (M,)."""
+    month = np.arange(len(read))
+    like = month.copy()
+    for m in month:
+        same = np.flatnonzero((month != m) & ((month - m) % MONTHS_PER_YEAR == 0) & (read > 0) & (2 * read >= read[m]))
         if len(same):
-            like[month] = same[np.argmin(np.abs(same - month))]
-            profile[:, month] = profile[:, like[month]]
-    return replace(movement, profile=profile), like
+            like[m] = same[np.argmin(np.abs(same - m))]
+    return like
+
+
+def _spread_of_months(residual: Floats, mean: Floats, read: Ints, like: Ints) -> Floats:
+    """Relative variance of a well in a month, (M,): where few were read mostly that of the other year."""
+    square = (mean**2).sum(axis=0)
+    own = np.divide((residual**2).sum(axis=0), square, out=np.ones(len(read)), where=square > 0.0)
+    share = read / (read + PRIOR_READ)
+    return np.asarray(share * own + (1.0 - share) * own[like])
+
+
+def _relative(variance: Floats, mean: Floats) -> Floats:
+    return np.asarray(np.divide(variance, mean**2, out=np.full(mean.shape, np.inf), where=mean > 0.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
