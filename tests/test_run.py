@@ -231,6 +231,17 @@ def test_a_month_nobody_has_read_amid_others_follows_the_year_before(frames, pla
     assert named[["period", "observed"]].to_numpy().tolist() == [["2026-08", str(len(frames["wells"]))]]
 
 
+def test_a_month_that_few_wells_have_been_read_in_is_named_and_widens_the_interval(frames, plain, tmp_path):
+    first = frames["readings"]["meter_id"].isin(frames["readings"]["meter_id"].unique()[:3])
+    readings = frames["readings"].loc[first | (frames["readings"]["start"] < "2026-09-01")]
+    pairs = frames["pairs"].query("start < '2026-08-01'")
+    summary, release, *_ = finished(write(tmp_path, {**frames, "readings": readings, "pairs": pairs}))
+    named = read_table(release / "findings.csv").query("rule == 'MONTH_PARTLY_READ'")
+    assert named[["period", "observed", "limit"]].to_numpy().tolist() == [["2026-09", "12%", "50%"]]
+    county, full = summary["county"], plain[1]["county"]
+    assert county["se_m3"] / county["volume_m3"] > 1.05 * full["se_m3"] / full["volume_m3"]
+
+
 def test_a_first_quarter_of_which_one_month_was_read_says_so(frames, plain, tmp_path):
     """Of the months before the first reading only the sample wells' own pairs tell; the months are named."""
     readings = frames["readings"].query("start >= '2026-09-01'")

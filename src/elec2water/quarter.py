@@ -25,6 +25,7 @@ from elec2water.news import Stages, release_news
 from elec2water.pairs import pairs_frame
 from elec2water.release import ReleaseInfo
 from elec2water.review import (
+    MOSTLY_IMPUTED,
     imputed_totals,
     incomplete_totals,
     level_findings,
@@ -313,17 +314,30 @@ def _unread_months(county: County, energy: MonthlyEnergy, months: NDArray[np.dat
     lang = county.config.project.language
     asked = np.flatnonzero(np.isin(energy.months, months))
     quality = energy.quality[:, asked]
-    read = np.asarray(((quality == "A") | (quality == "E")).any(axis=0), dtype=bool)
+    counted = ((quality == "A") | (quality == "E")).sum(axis=0)
+    read = np.asarray(counted > 0, dtype=bool)
     if not read.any():
         span = _days_of(county.tables.readings)
         return findings_of("QUARTER_WITHOUT_READINGS", table="readings", period=quarter, observed=span, lang=lang)
     told = np.isfinite(energy.kwh).any(axis=1)
-    imputed = (quality[:, ~read] == "S").sum(axis=0)
-    return findings_of(
+    imputed = (quality == "S").sum(axis=0)
+    periods = energy.months[asked].astype(str)
+    silent = findings_of(
         "MONTH_WITHOUT_READINGS",
         table="readings",
-        period=energy.months[asked[~read]].astype(str),
-        observed=imputed,
-        n_none=told.sum() - imputed,
+        period=periods[~read],
+        observed=imputed[~read],
+        n_none=told.sum() - imputed[~read],
+        lang=lang,
+    )
+    share = counted / np.maximum(counted + imputed, 1)
+    partly = read & (share < 1.0 - MOSTLY_IMPUTED)
+    return silent + findings_of(
+        "MONTH_PARTLY_READ",
+        table="readings",
+        period=periods[partly],
+        observed=[f"{value:.0%}" for value in share[partly]],
+        limit=f"{1.0 - MOSTLY_IMPUTED:.0%}",
+        n=imputed[partly],
         lang=lang,
     )
